@@ -1,0 +1,52 @@
+// Package kube finds the API server: in the cluster by the pod's service account, outside by a kubeconfig. Every role
+// takes the same flags, so that each of them also runs on a developer's machine.
+package kube
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/pflag"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/mesh-operator/mesh-operator/internal/owner"
+	"github.com/mesh-operator/mesh-operator/internal/version"
+)
+
+// Flags say how to reach the API server and which namespace the role belongs to.
+type Flags struct {
+	Kubeconfig string
+	Namespace  string
+}
+
+// Bind adds the flags; the namespace defaults to the pod's own, then to fallback.
+func (f *Flags) Bind(fs *pflag.FlagSet, fallback string) {
+	if ns := os.Getenv("POD_NAMESPACE"); ns != "" {
+		fallback = ns
+	}
+	fs.StringVar(&f.Kubeconfig, "kubeconfig", "", "path of a kubeconfig; empty: the pod's service account")
+	fs.StringVar(&f.Namespace, "namespace", fallback, "namespace the role belongs to")
+}
+
+// BindMesh is Bind for the roles of the control plane.
+func (f *Flags) BindMesh(fs *pflag.FlagSet) { f.Bind(fs, owner.MeshNamespace) }
+
+// Config returns a client configuration with this product's user agent and client-side limits that leave fairness to the
+// API server.
+func (f *Flags) Config(role string) (*rest.Config, error) {
+	config, err := f.load()
+	if err != nil {
+		return nil, fmt.Errorf("load API server configuration: %w", err)
+	}
+	config.UserAgent = role + "/" + version.Version
+	config.QPS, config.Burst = 100, 200
+	return config, nil
+}
+
+func (f *Flags) load() (*rest.Config, error) {
+	if f.Kubeconfig == "" {
+		return rest.InClusterConfig()
+	}
+	return clientcmd.BuildConfigFromFlags("", f.Kubeconfig)
+}
