@@ -1,0 +1,106 @@
+# mesh-operator: every command a developer or CI needs. `make` prints this list.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+export GOFLAGS ?= -buildvcs=false
+export MESH_CACHE ?= $(HOME)/.cache/mesh-operator
+CLUSTER ?= demo
+TEST_CLUSTER ?= test
+BIN := .bin
+OUT := .out
+
+# Packages with goroutines worth watching; the rest is pure and gains nothing from -race.
+RACE := ./ca/... ./xds/... ./proxy/agent/... ./injector/... ./galley/... ./controllers/... ./internal/certclient/... ./internal/monitoring/...
+# Packages that need the local cluster.
+SCENARIOS := ./e2e/scenarios/...
+
+.PHONY: help
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## boot a local cluster, install the mesh and Bookinfo, prove that it works
+	@go run ./e2e/demo up --name $(CLUSTER)
+
+.PHONY: demo-down
+demo-down: ## remove everything that make demo made
+	@go run ./e2e/demo down --name $(CLUSTER)
+
+.PHONY: urls
+urls: ## print the demo's addresses, one "name url" a line
+	@go run ./e2e/demo urls --name $(CLUSTER)
+
+.PHONY: kubeconfig
+kubeconfig: ## print the path of the demo's kubeconfig
+	@go run ./e2e/demo kubeconfig --name $(CLUSTER)
+
+.PHONY: test
+test: test-unit test-cluster test-scenarios ## run every test on a cluster of its own
+
+.PHONY: test-unit
+test-unit: envoy ## run the tests that need no cluster (real Envoy processes included)
+	go test $$(go list ./... | grep -v -e /e2e/scenarios)
+
+.PHONY: test-race
+test-race: envoy ## run the concurrent packages under the race detector
+	go test -race $(RACE)
+
+.PHONY: test-cluster
+test-cluster: cluster ## run the local cluster's own tests (needs root)
+	cd e2e/cluster && go test -count=1 ./...
+
+.PHONY: test-scenarios
+test-scenarios: ## run the end-to-end scenarios on a fresh local cluster (needs root)
+	@go run ./e2e/demo cluster --name $(TEST_CLUSTER)
+	@status=0; MESH_CLUSTER=$(TEST_CLUSTER) go test -count=1 -timeout 40m $(SCENARIO_FLAGS) $(SCENARIOS) || status=$$?; \
+	  if [ -z "$(KEEP)" ]; then go run ./e2e/demo down --name $(TEST_CLUSTER); fi; exit $$status
+
+.PHONY: check
+check: fmt-check vet lint generate-check test-race test ## everything CI asks for
+
+.PHONY: envoy
+envoy: ## fetch the Envoy that the tests and the proxyv2 image use
+	@go run ./e2e/images fetch envoy
+
+.PHONY: images
+images: ## build all container images into .out/images
+	@go run ./e2e/images build --out $(OUT)/images
+
+.PHONY: cluster
+cluster: $(BIN)/cluster ## build the local cluster's command and its Kubernetes
+	@$(BIN)/cluster fetch
+
+$(BIN)/cluster: $(wildcard e2e/cluster/*.go e2e/cluster/*/*.go e2e/cluster/*/*/*.go) e2e/cluster/go.mod
+	cd e2e/cluster && go build -o ../../$@ ./cmd/cluster
+
+.PHONY: build
+build: ## build the binaries into .bin
+	go build -o $(BIN)/ ./cmd/...
+
+.PHONY: fmt
+fmt: ## format the code
+	gofmt -w $$(git ls-files '*.go')
+
+.PHONY: fmt-check
+fmt-check:
+	@bad=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$bad" ] || { echo "not formatted (make fmt):"; echo "$$bad"; exit 1; }
+
+.PHONY: vet
+vet: ## run go vet
+	go vet ./...
+	cd e2e/cluster && go vet ./...
+
+.PHONY: lint
+lint: ## run golangci-lint, pinned in go.tool.mod
+	go tool -modfile=go.tool.mod golangci-lint run ./...
+
+.PHONY: generate
+generate: ## regenerate CRDs, deep copies and other committed results
+	go tool -modfile=go.tool.mod controller-gen object paths=./api/...
+	go tool -modfile=go.tool.mod controller-gen crd paths=./api/... output:crd:dir=config/crd
+	go run ./internal/istiocrd/gen
+
+.PHONY: generate-check
+generate-check: generate ## fail when a generated file is stale
+	@git diff --exit-code -- api config internal/istiocrd || { echo "generated files are stale: run make generate and commit"; exit 1; }
