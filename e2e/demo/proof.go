@@ -1,0 +1,126 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mesh-operator/mesh-operator/e2e/lab"
+)
+
+// shares counts the versions of reviews that pages showed.
+type shares map[string]int
+
+// traffic sends a bounded number of requests through the ingress gateway, one after the other.
+func (d *demo) traffic(ctx context.Context) (shares, error) {
+	seen := shares{}
+	for range requests {
+		reply, err := d.page(ctx)
+		if err != nil {
+			return seen, err
+		}
+		if reply.Status != 200 {
+			return seen, fmt.Errorf("GET /productpage: status %d", reply.Status)
+		}
+		seen[lab.ReviewsVersion(reply.Body)]++
+	}
+	return seen, nil
+}
+
+// proof prints what a person wants to see at the end.
+func (d *demo) proof(ctx context.Context, seen shares, took time.Duration) error {
+	for _, section := range []func(context.Context) error{d.showPods, d.showIdentities} {
+		if err := section(ctx); err != nil {
+			return err
+		}
+	}
+	d.heading("Who answered /productpage's reviews (%d requests)", requests)
+	for _, version := range slices.Sorted(maps.Keys(seen)) {
+		share := 100 * float64(seen[version]) / requests
+		fmt.Fprintf(d.out, "  reviews %-4s %5.1f %%  %s\n", version, share, strings.Repeat("█", int(share/2)))
+	}
+	d.heading("Open these")
+	if err := d.urls(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintf(d.out, "\nkubeconfig: %s\ntook %s\n", d.lab.Kubeconfig, took.Round(time.Second))
+	return nil
+}
+
+func (d *demo) heading(format string, args ...any) {
+	fmt.Fprintf(d.out, "\n\x1b[1m"+format+"\x1b[0m\n", args...)
+}
+
+func (d *demo) showPods(ctx context.Context) error {
+	d.heading("Pods")
+	table := tabwriter.NewWriter(d.out, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(table, "  NAMESPACE\tNAME\tREADY\tSTATUS")
+	for _, ns := range []string{"istio-operator", "istio-system", bookinfo} {
+		pods, err := d.lab.Client.CoreV1().Pods(ns).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		for i := range pods.Items {
+			ready, total := lab.Containers(&pods.Items[i])
+			fmt.Fprintf(table, "  %s\t%s\t%d/%d\t%s\n", ns, pods.Items[i].Name, ready, total, pods.Items[i].Status.Phase)
+		}
+	}
+	return table.Flush()
+}
+
+// peers finds the client's and the server's identity in a line of a sidecar's access log.
+var peers = regexp.MustCompile(`(spiffe://\S+?)[" ].*?(spiffe://[^\s"]+)`)
+
+// showIdentities prints who called whom as the receiving sidecars saw it: identities come out of verified client
+// certificates, so a line here is a call over mutual TLS.
+func (d *demo) showIdentities(ctx context.Context) error {
+	calls := map[string]int{}
+	for _, app := range []string{"productpage", "details", "reviews", "ratings"} {
+		text, err := d.lab.Logs(ctx, bookinfo, "app="+app, "istio-proxy", 400)
+		if err != nil {
+			return err
+		}
+		for lines := bufio.NewScanner(strings.NewReader(text)); lines.Scan(); {
+			if m := peers.FindStringSubmatch(lines.Text()); m != nil {
+				calls[m[1]+"\t→ "+m[2]]++
+			}
+		}
+	}
+	d.heading("Calls over mutual TLS, as the receiving side saw them")
+	table := tabwriter.NewWriter(d.out, 0, 4, 2, ' ', 0)
+	for _, pair := range slices.Sorted(maps.Keys(calls)) {
+		fmt.Fprintf(table, "  %s\t%d\n", pair, calls[pair])
+	}
+	if len(calls) == 0 {
+		return fmt.Errorf("prove mutual TLS: no sidecar saw a peer's identity")
+	}
+	return table.Flush()
+}
+
+// urls prints one "name url" a line.
+func (d *demo) urls(ctx context.Context) error {
+	if d.lab == nil {
+		if err := d.open(ctx); err != nil {
+			return err
+		}
+	}
+	urls, err := d.lab.URLs(ctx)
+	if err != nil {
+		return err
+	}
+	if gateway, ok := urls["istio-system/istio-ingressgateway/http"]; ok {
+		fmt.Fprintln(d.out, "bookinfo", gateway+"/productpage")
+	}
+	for _, name := range slices.Sorted(maps.Keys(urls)) {
+		fmt.Fprintln(d.out, name, urls[name])
+	}
+	return nil
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/mesh-operator/mesh-operator/e2e/lab"
+)
+
+const (
+	bookinfo = "bookinfo" // namespace of the sample application
+	requests = 60         // what the demo sends; enough to see all three versions of reviews
+)
+
+// up is `make demo`.
+func (d *demo) up(ctx context.Context) error {
+	started := time.Now()
+	if err := d.cluster(ctx); err != nil {
+		return err
+	}
+	var seen shares
+	steps := []struct {
+		name string
+		run  func(context.Context) error
+	}{
+		{"install the operator", d.installOperator},
+		{"create the Installation and wait for Ready", d.installMesh},
+		{"deploy Bookinfo", d.deployBookinfo},
+		{fmt.Sprintf("send %d requests", requests), func(ctx context.Context) (err error) {
+			seen, err = d.traffic(ctx)
+			return err
+		}},
+	}
+	for _, s := range steps {
+		if err := step(ctx, d.out, s.name, s.run); err != nil {
+			d.explain(context.WithoutCancel(ctx))
+			return err
+		}
+	}
+	return d.proof(ctx, seen, time.Since(started))
+}
+
+func (d *demo) installOperator(ctx context.Context) error {
+	if _, err := d.lab.Kubectl(ctx, "apply", "--server-side", "-k", "config/default"); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	defer cancel()
+	return d.lab.Available(ctx, "istio-operator")
+}
+
+func (d *demo) installMesh(ctx context.Context) error {
+	if err := d.lab.ApplyFile(ctx, "istio-operator", "config/samples/istio-installation.yaml"); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	defer cancel()
+	return d.lab.InstallationReady(ctx)
+}
+
+func (d *demo) deployBookinfo(ctx context.Context) error {
+	if err := d.lab.EnsureNamespace(ctx, bookinfo, map[string]string{"istio-injection": "enabled"}); err != nil {
+		return err
+	}
+	for _, file := range []string{"bookinfo.yaml", "destination-rule-all-mtls.yaml", "bookinfo-gateway.yaml"} {
+		if err := d.lab.ApplyFile(ctx, bookinfo, "samples/bookinfo/"+file); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	defer cancel()
+	if err := d.lab.Available(ctx, bookinfo); err != nil {
+		return err
+	}
+	return lab.Until(ctx, "the page opens", func(ctx context.Context) error {
+		reply, err := d.page(ctx)
+		if err == nil && reply.Status != 200 {
+			err = fmt.Errorf("status %d: %.200s", reply.Status, reply.Body)
+		}
+		return err
+	})
+}
+
+func (d *demo) page(ctx context.Context) (lab.Reply, error) {
+	url, err := d.lab.URL(ctx, "istio-system/istio-ingressgateway/http")
+	if err != nil {
+		return lab.Reply{}, err
+	}
+	return lab.Get(ctx, lab.Request{URL: url + "/productpage"})
+}
