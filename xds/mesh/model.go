@@ -1,0 +1,135 @@
+package mesh
+
+import (
+	"time"
+
+	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/mesh-operator/mesh-operator/xds/resource"
+)
+
+// Settings is the part of the mesh configuration that the translation reads.
+type Settings struct {
+	TrustDomain      string
+	RootNamespace    string
+	AllowAnyOutbound bool   // ALLOW_ANY: what the registry does not know is passed through; else it is refused
+	AccessLogFile    string // empty: no access log
+	Key              string
+}
+
+// Protocol is what is spoken on a port, as its appProtocol or name declares.
+type Protocol string
+
+// The protocols that are translated differently.
+const (
+	HTTP  Protocol = "http"
+	HTTP2 Protocol = "http2" // and gRPC
+	TLS   Protocol = "tls"
+	TCP   Protocol = "tcp"
+)
+
+// IsHTTP tells whether requests on the port can be routed one by one.
+func (p Protocol) IsHTTP() bool { return p == HTTP || p == HTTP2 }
+
+// MTLSMode is what a port admits.
+type MTLSMode string
+
+// The modes of PeerAuthentication.
+const (
+	Strict     MTLSMode = "STRICT"
+	Permissive MTLSMode = "PERMISSIVE"
+	Disable    MTLSMode = "DISABLE"
+)
+
+// Service is a host that proxies can call.
+type Service struct {
+	Object    resource.Object
+	Namespace string
+	Name      string
+	Host      string // its full name
+	Addresses []string
+	Headless  bool
+	Created   time.Time
+	Ports     []*Port
+	Key       string // without the endpoints, which change far more often
+}
+
+// Port is one port of a service with the endpoints behind it.
+type Port struct {
+	Name      string
+	Number    uint32
+	Protocol  Protocol
+	Accounts  []string   // the identities that may serve it, as namespace/account; sorted
+	AllMesh   bool       // every endpoint accepts mutual TLS
+	Endpoints []Endpoint // ready ones, sorted by address
+	Key       string     // of the endpoints
+	Sources   []resource.Object
+}
+
+// Endpoint is one address behind a port.
+type Endpoint struct {
+	Address  string
+	Port     uint32
+	MTLS     bool // accepts the mesh's mutual TLS
+	Account  string
+	Labels   map[string]string
+	Workload string // "name;namespace;canonical name;canonical revision;cluster", for telemetry
+	Region   string
+	Zone     string
+}
+
+// InboundPort is a port that a service sends traffic to a workload on.
+type InboundPort struct {
+	Port        uint32 // of the workload
+	ServicePort uint32
+	Host        string
+	Protocol    Protocol
+	Mode        MTLSMode
+	Sources     []resource.Object
+}
+
+// Exposed is a port of a Service that selects a workload: what clients dial and what the workload listens on.
+type Exposed struct{ ServicePort, TargetPort uint32 }
+
+// VirtualService is a VirtualService with its names resolved.
+type VirtualService struct {
+	Object    resource.Object
+	Namespace string
+	Name      string
+	Created   time.Time
+	Hosts     []string // full names
+	Gateways  []string // "mesh" or namespace/name
+	Spec      *networking.VirtualService
+	Key       string
+}
+
+// DestinationRule is a DestinationRule with its host resolved.
+type DestinationRule struct {
+	Object    resource.Object
+	Namespace string
+	Name      string
+	Created   time.Time
+	Host      string
+	Spec      *networking.DestinationRule
+	Key       string
+}
+
+// Gateway is a Gateway object.
+type Gateway struct {
+	Object    resource.Object
+	Namespace string
+	Name      string
+	Created   time.Time
+	Spec      *networking.Gateway
+	Key       string
+}
+
+// Credential is the key pair of a gateway's server, from a Secret.
+type Credential struct {
+	Object      resource.Object
+	Certificate []byte
+	PrivateKey  []byte
+	CA          []byte
+	Err         string // why it cannot be used; empty if it can
+	Key         string
+}
