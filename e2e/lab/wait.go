@@ -147,3 +147,12 @@ func (l *Lab) EnsureNamespace(ctx context.Context, name string, labels map[strin
 	}
 	return err
 }
+
+// DeleteNamespace asks for a namespace's deletion; what is gone already is no error.
+func (l *Lab) DeleteNamespace(ctx context.Context, name string) error {
+	err := l.Client.CoreV1().Namespaces().Delete(ctx, name, metav1.DeleteOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
