@@ -28,7 +28,16 @@ func (l *Lab) ApplyFile(ctx context.Context, namespace, path string) error {
 
 // Apply applies every object of a YAML stream by server-side apply; objects without a namespace go to namespace.
 func (l *Lab) Apply(ctx context.Context, namespace, text string) error {
-	return l.each(namespace, text, func(c dynamic.ResourceInterface, u *unstructured.Unstructured) error {
+	objects, err := Objects(text)
+	if err != nil {
+		return err
+	}
+	return l.ApplyObjects(ctx, namespace, objects)
+}
+
+// ApplyObjects is Apply of objects that are parsed already.
+func (l *Lab) ApplyObjects(ctx context.Context, namespace string, objects []*unstructured.Unstructured) error {
+	return l.each(namespace, objects, func(c dynamic.ResourceInterface, u *unstructured.Unstructured) error {
 		_, err := c.Apply(ctx, u.GetName(), u, metav1.ApplyOptions{FieldManager: "lab", Force: true})
 		return err
 	})
@@ -36,7 +45,11 @@ func (l *Lab) Apply(ctx context.Context, namespace, text string) error {
 
 // Delete deletes every object of a YAML stream; what is gone already is no error.
 func (l *Lab) Delete(ctx context.Context, namespace, text string) error {
-	return l.each(namespace, text, func(c dynamic.ResourceInterface, u *unstructured.Unstructured) error {
+	objects, err := Objects(text)
+	if err != nil {
+		return err
+	}
+	return l.each(namespace, objects, func(c dynamic.ResourceInterface, u *unstructured.Unstructured) error {
 		err := c.Delete(ctx, u.GetName(), metav1.DeleteOptions{})
 		if apierrors.IsNotFound(err) {
 			return nil
@@ -45,11 +58,7 @@ func (l *Lab) Delete(ctx context.Context, namespace, text string) error {
 	})
 }
 
-func (l *Lab) each(namespace, text string, do func(dynamic.ResourceInterface, *unstructured.Unstructured) error) error {
-	objects, err := Objects(text)
-	if err != nil {
-		return err
-	}
+func (l *Lab) each(namespace string, objects []*unstructured.Unstructured, do func(dynamic.ResourceInterface, *unstructured.Unstructured) error) error {
 	for _, u := range objects {
 		client, err := l.resource(namespace, u)
 		if err != nil {
