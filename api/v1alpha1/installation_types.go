@@ -1,0 +1,247 @@
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Installation describes one service mesh: the operator installs what it says, repairs it, and removes it when the
+// Installation is deleted. It has to be named istio-installation and live in the operator's namespace, so there is one per
+// cluster. All of it is optional: an Installation without a spec is a working mesh.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:path=installations,singular=installation,scope=Namespaced,shortName=inst
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.status.version.current`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type Installation struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is the mesh you want. Leave it out for the defaults.
+	// +optional
+	Spec InstallationSpec `json:"spec,omitempty"`
+	// status is what the operator found and did. It is written by the operator alone.
+	// +optional
+	Status InstallationStatus `json:"status,omitempty"`
+}
+
+// InstallationList is a list of Installations.
+//
+// +kubebuilder:object:root=true
+type InstallationList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []Installation `json:"items"`
+}
+
+// InstallationSpec is the mesh you want.
+type InstallationSpec struct {
+	// deployment_type says what kind of cluster this is: "openshift" or "origin". Historically it also chose the set of
+	// images; today all clusters run the same ones. Unset: detected.
+	// +kubebuilder:validation:Enum=origin;openshift
+	// +optional
+	DeploymentType string `json:"deployment_type,omitempty"`
+
+	// istio holds the mesh-wide settings of the historic resource: mutual TLS, and where images come from.
+	// +optional
+	Istio *IstioSpec `json:"istio,omitempty"`
+	// jaeger asks for distributed tracing. Accepted; this version does not install it and says so in status.components.
+	// +optional
+	Jaeger *JaegerSpec `json:"jaeger,omitempty"`
+	// kiali asks for the mesh's console when both username and password are given. Accepted; this version does not install
+	// it and says so in status.components.
+	// +optional
+	Kiali *KialiSpec `json:"kiali,omitempty"`
+	// launcher asks for the Fabric8 launcher by its mere presence. Accepted; this version does not install it and says so in
+	// status.components.
+	// +optional
+	Launcher *LauncherSpec `json:"launcher,omitempty"`
+	// threeScale asks for the 3scale API management adapter. Accepted; this version does not install it. Because the adapter
+	// decides who may call an API, an Installation that enables it does not become Ready.
+	// +optional
+	ThreeScale *ThreeScaleSpec `json:"threeScale,omitempty"`
+
+	// components tunes the parts of the control plane: replicas, resources, placement, image.
+	// +optional
+	Components *ComponentsSpec `json:"components,omitempty"`
+	// gateways is a list of edge proxies. istio-ingressgateway and istio-egressgateway are always there unless disabled; an
+	// entry of that name changes it, an entry of another name adds a gateway to istio-system.
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=32
+	// +optional
+	Gateways []GatewaySpec `json:"gateways,omitempty"`
+	// images says where images are pulled from and how.
+	// +optional
+	Images *ImagesSpec `json:"images,omitempty"`
+	// security configures identity and mutual TLS.
+	// +optional
+	Security *SecuritySpec `json:"security,omitempty"`
+	// mesh holds settings of the whole mesh.
+	// +optional
+	Mesh *MeshSpec `json:"mesh,omitempty"`
+	// injection configures the sidecar that is added to pods.
+	// +optional
+	Injection *InjectionSpec `json:"injection,omitempty"`
+	// uninstall says what deleting this Installation may remove beyond what it created.
+	// +optional
+	Uninstall *UninstallSpec `json:"uninstall,omitempty"`
+}
+
+// IstioSpec holds the mesh-wide settings of the historic resource.
+type IstioSpec struct {
+	// authentication turns on mutual TLS: true accepts nothing but mutual TLS between pods of the mesh (STRICT), false also
+	// accepts plaintext (PERMISSIVE). Unset: false. The newer spelling is spec.security.mtls.mode; when both are given they
+	// must agree.
+	// +optional
+	Authentication *bool `json:"authentication,omitempty"`
+	// community chose the images of the upstream Istio project. Those images were Istio 1.1 and are not what this operator
+	// runs, so true now means this operator's own images, with a warning.
+	// +optional
+	Community *bool `json:"community,omitempty"`
+	// prefix is put before the image names mesh-operator and proxyv2, to pull them from your own registry: "registry/team",
+	// "registry/team/" or "registry/team/my-". The prefixes of the retired tech preview name images that no longer exist;
+	// they select this operator's own images, with a warning.
+	// +kubebuilder:validation:MaxLength=255
+	// +optional
+	Prefix string `json:"prefix,omitempty"`
+	// version is the tag of the images, never an upgrade: the control plane's version is the operator's. Quote it: YAML turns
+	// 1.10 into the number 1.1. Tags of the retired tech preview (0.1.0 to 0.12.0) select this operator's own version.
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +optional
+	Version *Scalar `json:"version,omitempty"`
+}
+
+// ComponentsSpec tunes the parts of the control plane.
+type ComponentsSpec struct {
+	// pilot turns Services and Istio configuration into the configuration of every proxy (xDS).
+	// +optional
+	Pilot *ComponentSpec `json:"pilot,omitempty"`
+	// citadel is the certificate authority of the mesh.
+	// +optional
+	Citadel *ComponentSpec `json:"citadel,omitempty"`
+	// galley checks Istio configuration when it is created or changed.
+	// +optional
+	Galley *ComponentSpec `json:"galley,omitempty"`
+	// sidecarInjector adds the proxy to pods when they are created.
+	// +optional
+	SidecarInjector *ComponentSpec `json:"sidecarInjector,omitempty"`
+}
+
+// ComponentSpec is what can be said about every component.
+type ComponentSpec struct {
+	// enabled false leaves the component out. Unset: true.
+	// +optional
+	Enabled *bool `json:"enabled,omitempty"`
+	// image is the complete image reference of this component; it wins over every prefix, version and registry.
+	// +kubebuilder:validation:MaxLength=512
+	// +optional
+	Image string `json:"image,omitempty"`
+	// replicas is the number of pods. Unset: one at first, and the operator leaves the count to you (kubectl scale) or to an
+	// autoscaler.
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	// +optional
+	Replicas *int32 `json:"replicas,omitempty"`
+	// autoscaling creates a HorizontalPodAutoscaler that owns the number of pods; replicas must then be unset.
+	// +optional
+	Autoscaling *AutoscalingSpec `json:"autoscaling,omitempty"`
+	// podDisruptionBudget creates a PodDisruptionBudget, which limits how many pods a node drain may take at once.
+	// +optional
+	PodDisruptionBudget *PodDisruptionBudgetSpec `json:"podDisruptionBudget,omitempty"`
+	// resources are the requests and limits of the component's container.
+	// +optional
+	Resources *ResourcesSpec `json:"resources,omitempty"`
+	// nodeSelector places the pods on nodes with these labels.
+	// +optional
+	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
+	// tolerations let the pods run on nodes with these taints, as in a pod.
+	// +optional
+	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
+	// affinity is the affinity of the pods, as in a pod: kubectl explain pod.spec.affinity.
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=object
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +optional
+	Affinity *Raw `json:"affinity,omitempty"`
+	// topologySpreadConstraints spreads the pods over nodes and zones, as in a pod: kubectl explain
+	// pod.spec.topologySpreadConstraints.
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +optional
+	TopologySpreadConstraints *Raw `json:"topologySpreadConstraints,omitempty"`
+	// priorityClassName is the priority of the pods.
+	// +optional
+	PriorityClassName string `json:"priorityClassName,omitempty"`
+	// podLabels are added to the pods; labels of the component itself win.
+	// +optional
+	PodLabels map[string]string `json:"podLabels,omitempty"`
+	// podAnnotations are added to the pods.
+	// +optional
+	PodAnnotations map[string]string `json:"podAnnotations,omitempty"`
+	// env is added to the environment of the component's container; variables of the component itself win.
+	// +listType=map
+	// +listMapKey=name
+	// +optional
+	Env []EnvVar `json:"env,omitempty"`
+}
+
+// EnvVar is one environment variable.
+type EnvVar struct {
+	// name of the variable.
+	// +kubebuilder:validation:Pattern=`^[A-Za-z_][A-Za-z0-9_]*$`
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+	// value of the variable. Not for secrets: whoever reads Installations reads it.
+	// +optional
+	Value string `json:"value,omitempty"`
+}
+
+// ResourcesSpec is what a container may use.
+type ResourcesSpec struct {
+	// requests is what the container is guaranteed, such as cpu: 100m, memory: 128Mi.
+	// +optional
+	Requests corev1.ResourceList `json:"requests,omitempty"`
+	// limits is what the container can't exceed.
+	// +optional
+	Limits corev1.ResourceList `json:"limits,omitempty"`
+}
+
+// AutoscalingSpec is a HorizontalPodAutoscaler on processor use.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.minReplicas) || self.minReplicas <= self.maxReplicas",message="minReplicas must not exceed maxReplicas"
+type AutoscalingSpec struct {
+	// minReplicas is the smallest number of pods. Unset: 1.
+	// +kubebuilder:validation:Minimum=1
+	// +optional
+	MinReplicas *int32 `json:"minReplicas,omitempty"`
+	// maxReplicas is the largest number of pods.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	MaxReplicas int32 `json:"maxReplicas"`
+	// targetCPUUtilizationPercentage is the processor use, in percent of the request, that the number of pods aims at. Unset:
+	// 80.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	// +optional
+	TargetCPUUtilizationPercentage *int32 `json:"targetCPUUtilizationPercentage,omitempty"`
+}
+
+// PodDisruptionBudgetSpec limits voluntary disruptions; give one of the two.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.minAvailable) != has(self.maxUnavailable)",message="give either minAvailable or maxUnavailable"
+type PodDisruptionBudgetSpec struct {
+	// minAvailable is how many pods must stay.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	MinAvailable *int32 `json:"minAvailable,omitempty"`
+	// maxUnavailable is how many pods may go.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	MaxUnavailable *int32 `json:"maxUnavailable,omitempty"`
+}

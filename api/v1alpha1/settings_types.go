@@ -1,0 +1,95 @@
+package v1alpha1
+
+// ImagesSpec says where images are pulled from and how.
+type ImagesSpec struct {
+	// registry is put before the image names, such as registry.example.com/mesh. spec.istio.prefix and a component's image
+	// win over it.
+	// +kubebuilder:validation:MaxLength=255
+	// +optional
+	Registry string `json:"registry,omitempty"`
+	// pullPolicy of every container. Unset: IfNotPresent.
+	// +kubebuilder:validation:Enum=Always;IfNotPresent;Never
+	// +optional
+	PullPolicy string `json:"pullPolicy,omitempty"`
+	// pullSecrets are Secrets in istio-system with the credentials of the registry.
+	// +listType=map
+	// +listMapKey=name
+	// +optional
+	PullSecrets []LocalReference `json:"pullSecrets,omitempty"`
+}
+
+// LocalReference names an object in the namespace of whatever uses it.
+type LocalReference struct {
+	// name of the object.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+}
+
+// SecuritySpec configures identity and mutual TLS.
+type SecuritySpec struct {
+	// mtls is mutual TLS between the pods of the mesh.
+	// +optional
+	MTLS *MTLSSpec `json:"mtls,omitempty"`
+}
+
+// MTLSSpec is mutual TLS between the pods of the mesh.
+type MTLSSpec struct {
+	// mode is STRICT (only mutual TLS is accepted), PERMISSIVE (plaintext as well) or DISABLE (no mutual TLS). It becomes the
+	// PeerAuthentication "default" in istio-system, which a namespace or workload can override. Unset: what
+	// spec.istio.authentication says.
+	// +kubebuilder:validation:Enum=STRICT;PERMISSIVE;DISABLE
+	// +optional
+	Mode string `json:"mode,omitempty"`
+}
+
+// MeshSpec holds settings of the whole mesh.
+type MeshSpec struct {
+	// outboundTrafficPolicy says what a sidecar does with a destination that the mesh does not know: REGISTRY_ONLY refuses
+	// it, ALLOW_ANY lets it pass. Unset: REGISTRY_ONLY.
+	// +kubebuilder:validation:Enum=REGISTRY_ONLY;ALLOW_ANY
+	// +optional
+	OutboundTrafficPolicy string `json:"outboundTrafficPolicy,omitempty"`
+}
+
+// InjectionSpec configures the sidecar that is added to pods.
+type InjectionSpec struct {
+	// annotationOptIn false ignores the pod annotation sidecar.istio.io/inject: "true" in namespaces without the label
+	// istio-injection=enabled. Unset: true.
+	// +optional
+	AnnotationOptIn *bool `json:"annotationOptIn,omitempty"`
+	// proxy configures the sidecar's container.
+	// +optional
+	Proxy *ProxySpec `json:"proxy,omitempty"`
+}
+
+// ProxySpec configures the sidecar's container; it concerns pods created afterwards.
+type ProxySpec struct {
+	// resources are the requests and limits of the sidecar.
+	// +optional
+	Resources *ResourcesSpec `json:"resources,omitempty"`
+	// logLevel of Envoy. Unset: warning.
+	// +kubebuilder:validation:Enum=trace;debug;info;warning;error;critical;off
+	// +optional
+	LogLevel string `json:"logLevel,omitempty"`
+	// concurrency is the number of Envoy's worker threads. Unset: 2.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=128
+	// +optional
+	Concurrency int32 `json:"concurrency,omitempty"`
+}
+
+// UninstallSpec says what deleting the Installation may remove beyond what it created. It can still be changed while the
+// Installation is being deleted.
+type UninstallSpec struct {
+	// istioCRDs KeepIfUsed keeps the definitions of VirtualService, DestinationRule, Gateway and PeerAuthentication while
+	// there are objects of them; Delete deletes them together with your objects. Unset: KeepIfUsed.
+	// +kubebuilder:validation:Enum=KeepIfUsed;Delete
+	// +optional
+	IstioCRDs string `json:"istioCRDs,omitempty"`
+	// rootCA KeepWhileUsed keeps the root of trust until the last pod with a sidecar is gone; Delete deletes it at once.
+	// Unset: KeepWhileUsed.
+	// +kubebuilder:validation:Enum=KeepWhileUsed;Delete
+	// +optional
+	RootCA string `json:"rootCA,omitempty"`
+}

@@ -1,0 +1,148 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// Condition types of an Installation.
+const (
+	// ConditionReady is True when the mesh that spec asks for can be used.
+	ConditionReady = "Ready"
+	// ConditionReconciled is True when the cluster holds every object that spec asks for.
+	ConditionReconciled = "Reconciled"
+	// ConditionSpecSupported is False when spec asks for something this version cannot do.
+	ConditionSpecSupported = "SpecSupported"
+	// ConditionNoConflicts is False when something in the cluster stands in the way.
+	ConditionNoConflicts = "NoConflicts"
+	// ConditionCertificatesHealthy is False when the root of trust is missing, expired or about to expire.
+	ConditionCertificatesHealthy = "CertificatesHealthy"
+)
+
+// ComponentState is how a component does.
+type ComponentState string
+
+// States of a component.
+const (
+	StateReady       ComponentState = "Ready"
+	StateProgressing ComponentState = "Progressing"
+	StateDegraded    ComponentState = "Degraded"
+	StateDisabled    ComponentState = "Disabled"
+	StateUnsupported ComponentState = "Unsupported"
+)
+
+// InstallationStatus is what the operator found and did.
+type InstallationStatus struct {
+	// observedGeneration is the metadata.generation that this status is about.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// conditions sum up: Ready, Reconciled, SpecSupported, NoConflicts, CertificatesHealthy.
+	// +listType=map
+	// +listMapKey=type
+	// +optional
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// version says which version runs.
+	// +optional
+	Version *VersionStatus `json:"version,omitempty"`
+	// components says how each component does.
+	// +listType=map
+	// +listMapKey=name
+	// +optional
+	Components []ComponentStatus `json:"components,omitempty"`
+	// certificates lists the roots of trust.
+	// +listType=atomic
+	// +optional
+	Certificates []CertificateStatus `json:"certificates,omitempty"`
+	// images lists the images in use, for whoever mirrors them.
+	// +listType=atomic
+	// +optional
+	Images []string `json:"images,omitempty"`
+	// warnings lists fields of spec that work, but not as one may think.
+	// +listType=atomic
+	// +optional
+	Warnings []Warning `json:"warnings,omitempty"`
+	// removal says how far the removal is, while the Installation is being deleted.
+	// +optional
+	Removal *RemovalStatus `json:"removal,omitempty"`
+}
+
+// VersionStatus says which version runs.
+type VersionStatus struct {
+	// operator is the version of the operator.
+	// +optional
+	Operator string `json:"operator,omitempty"`
+	// desired is the version of the control plane that the operator is installing.
+	// +optional
+	Desired string `json:"desired,omitempty"`
+	// current is the version of the control plane that last was complete.
+	// +optional
+	Current string `json:"current,omitempty"`
+}
+
+// ComponentStatus says how one component does.
+type ComponentStatus struct {
+	// name of the component or gateway.
+	Name string `json:"name"`
+	// state is Ready, Progressing, Degraded, Disabled or Unsupported.
+	State ComponentState `json:"state"`
+	// reason is one word for machines.
+	// +optional
+	Reason string `json:"reason,omitempty"`
+	// message is one sentence for people.
+	// +optional
+	Message string `json:"message,omitempty"`
+	// desired is the number of pods asked for.
+	// +optional
+	Desired int32 `json:"desired,omitempty"`
+	// ready is the number of pods that are ready.
+	// +optional
+	Ready int32 `json:"ready,omitempty"`
+	// image that the component runs.
+	// +optional
+	Image string `json:"image,omitempty"`
+}
+
+// CertificateStatus is one root of trust.
+type CertificateStatus struct {
+	// name is the subject of the certificate.
+	Name string `json:"name"`
+	// notAfter is when it expires.
+	NotAfter metav1.Time `json:"notAfter"`
+	// fingerprint is the SHA-256 of the certificate.
+	Fingerprint string `json:"fingerprint"`
+}
+
+// Warning is about one field of spec.
+type Warning struct {
+	// field is the path of the field.
+	Field string `json:"field"`
+	// reason is one word for machines.
+	Reason string `json:"reason"`
+	// message is one sentence for people.
+	Message string `json:"message"`
+}
+
+// RemovalStatus says how far the removal is.
+type RemovalStatus struct {
+	// stage is what is being removed: Webhooks, Workloads, RuntimeObjects, Access, Namespace.
+	Stage string `json:"stage"`
+	// remaining is the number of things the stage still waits for.
+	// +optional
+	Remaining int32 `json:"remaining,omitempty"`
+	// blockers names the first 20 of them.
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	// +optional
+	Blockers []Blocker `json:"blockers,omitempty"`
+}
+
+// Blocker is something the removal waits for.
+type Blocker struct {
+	// kind of the object.
+	Kind string `json:"kind"`
+	// namespace of the object.
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+	// name of the object.
+	Name string `json:"name"`
+	// reason says why it is in the way and what to do.
+	// +optional
+	Reason string `json:"reason,omitempty"`
+}
