@@ -1,0 +1,113 @@
+package scenarios
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mesh-operator/mesh-operator/e2e/lab"
+)
+
+const removal = "app.kubernetes.io/managed-by=mesh-operator"
+
+// TestRemoval deletes the resource with sidecars running: nothing of ours is left, everything of the users is.
+func TestRemoval(t *testing.T) {
+	keep := `
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: users-own}
+data: {a: b}
+`
+	must(t, mesh.Apply(within(t, 30*time.Second), "istio-system", keep))
+	deleteInstallation(t)
+	must(t, nothingOfOurs(t))
+
+	_, err := mesh.Client.CoreV1().ConfigMaps("istio-system").Get(within(t, 30*time.Second), "users-own", metav1.GetOptions{})
+	if err != nil {
+		t.Errorf("the user's ConfigMap in istio-system: %v", err)
+	}
+	text, err := mesh.Kubectl(within(t, 30*time.Second), "get", "virtualservices", "-n", bookinfo, "-o", "name")
+	if err != nil || !strings.Contains(text, "bookinfo") {
+		t.Errorf("the user's VirtualServices: %q, %v", text, err)
+	}
+	must(t, mesh.Client.CoreV1().ConfigMaps("istio-system").Delete(within(t, 30*time.Second), "users-own", metav1.DeleteOptions{}))
+}
+
+// TestRemovalFromEveryState installs the minimal resource, breaks the mesh in one way, and deletes the resource.
+func TestRemovalFromEveryState(t *testing.T) {
+	states := []struct {
+		name   string
+		ready  bool
+		breaks []string
+	}{
+		{"half installed", false, nil},
+		{"pilot removed by hand", true, []string{"delete", "deployment", "-n", "istio-system", "istio-pilot"}},
+		{"webhooks removed by hand", true, []string{"delete", "mutatingwebhookconfigurations,validatingwebhookconfigurations", "-l", removal}},
+		{"mesh namespace removed by hand", true, []string{"delete", "--wait=false", "namespace", "istio-system"}},
+	}
+	for _, state := range states {
+		t.Run(state.name, func(t *testing.T) {
+			must(t, mesh.ApplyFile(within(t, 30*time.Second), "istio-operator", "config/samples/istio-installation-minimal.yaml"))
+			if state.ready {
+				must(t, mesh.InstallationReady(within(t, 4*time.Minute)))
+			}
+			if state.breaks != nil {
+				_, err := mesh.Kubectl(within(t, time.Minute), state.breaks...)
+				must(t, err)
+			}
+			deleteInstallation(t)
+			must(t, nothingOfOurs(t))
+		})
+	}
+}
+
+// TestRemoveOperator is the last thing an admin does.
+func TestRemoveOperator(t *testing.T) {
+	_, err := mesh.Kubectl(within(t, 2*time.Minute), "delete", "-k", "config/default")
+	must(t, err)
+	for _, kind := range []string{"namespace/istio-operator", "crd/installations.istio.openshift.com"} {
+		if _, err := mesh.Kubectl(within(t, 30*time.Second), "get", kind); err == nil {
+			t.Errorf("%s is still there", kind)
+		}
+	}
+	text, err := mesh.Kubectl(within(t, 30*time.Second), "get", "validatingadmissionpolicies,validatingadmissionpolicybindings,clusterroles,clusterrolebindings", "-l", removal, "-o", "name")
+	if err != nil || strings.TrimSpace(text) != "" {
+		t.Errorf("left behind: %q, %v", text, err)
+	}
+}
+
+func deleteInstallation(t *testing.T) {
+	t.Helper()
+	started := time.Now()
+	_, err := mesh.Kubectl(within(t, 3*time.Minute), "delete", "--timeout=170s", "-n", "istio-operator", "installation", "istio-installation")
+	must(t, err)
+	t.Logf("delete took %.1fs", time.Since(started).Seconds())
+}
+
+// nothingOfOurs waits until no object with our label is left outside the operator's own namespace and RBAC.
+func nothingOfOurs(t *testing.T) error {
+	return lab.Until(within(t, 2*time.Minute), "nothing of ours is left", func(ctx context.Context) error {
+		for _, kinds := range []string{"all,configmaps,secrets,serviceaccounts,roles,rolebindings", "clusterroles,clusterrolebindings,mutatingwebhookconfigurations,validatingwebhookconfigurations"} {
+			text, err := mesh.Kubectl(ctx, "get", kinds, "-A", "-l", removal+",istio.openshift.com/installation=istio-installation", "-o", "name")
+			if err != nil {
+				return err
+			}
+			if text = strings.TrimSpace(text); text != "" {
+				return fmt.Errorf("left: %s", strings.ReplaceAll(text, "\n", " "))
+			}
+		}
+		ns, err := mesh.Client.CoreV1().Namespaces().Get(ctx, "istio-system", metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		if err == nil && ns.Labels["app.kubernetes.io/managed-by"] != "" {
+			err = fmt.Errorf("namespace istio-system is still ours")
+		}
+		return err
+	})
+}
