@@ -1,11 +1,88 @@
 package mesh
 
-// Build makes the model of in. It reuses the parts of prev, which may be nil, that did not change.
-func Build(prev *Snapshot, in Inputs) *Snapshot {
-	return &Snapshot{Settings: &Settings{}, memo: &memo{}}
+import (
+	"slices"
+
+	networking "istio.io/api/networking/v1alpha3"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
+	"github.com/mesh-operator/mesh-operator/xds/resource"
+)
+
+// index is how a snapshot finds its parts.
+type index struct {
+	pods      map[Name]*corev1.Pod
+	selecting map[string][]*corev1.Service // by namespace, oldest first
+	services  map[string]*Service          // by host
+	inputs    map[Name]serviceInputs
+	policies  policies
+	config    map[resource.Object]any // the models of configuration objects
 }
 
-// Proxy describes the proxy in the named pod; false if there is no such pod.
-func (s *Snapshot) Proxy(namespace, pod string) (Proxy, bool) { return Proxy{}, false }
+// Build makes the model of in. It reuses the parts of prev, which may be nil, that did not change.
+func Build(prev *Snapshot, in Inputs) *Snapshot {
+	s := &Snapshot{Settings: buildSettings(in), Credentials: map[Name]*Credential{}, memo: &memo{}}
+	config := sortByAge(in.Config)
+	s.index = index{
+		pods: buildPods(in), selecting: map[string][]*corev1.Service{}, services: map[string]*Service{},
+		inputs: map[Name]serviceInputs{}, config: map[resource.Object]any{},
+		policies: buildPolicies(s.Settings.RootNamespace, config),
+	}
+	s.buildServices(prev, in)
+	for _, o := range config {
+		s.buildConfig(prev, o)
+	}
+	s.buildCredentials(prev, in)
+	slices.SortFunc(s.Problems, func(a, b Problem) int {
+		return compareStrings(string(a.Object), string(b.Object), a.Field, b.Field, a.Reason, b.Reason)
+	})
+	s.Problems = slices.Compact(s.Problems)
+	return s
+}
 
-type index struct{}
+// buildConfig adds the model of one object. An object that is invalid has no effect, but while its last valid version is
+// known, that one stays. A PeerAuthentication has the effect it can have: ignoring one would admit plaintext.
+func (s *Snapshot) buildConfig(prev *Snapshot, o istioconfig.Object) {
+	object := objectOf(o)
+	problems := istioconfig.Validate(o)
+	for _, p := range problems {
+		s.Problems = append(s.Problems, Problem{object, p.Field, p.Reason})
+	}
+	if len(problems) > 0 {
+		s.keep(object, prev.configOf(object))
+		return
+	}
+	switch spec := o.Spec.(type) {
+	case *networking.VirtualService:
+		s.keep(object, newVirtualService(prev, o, spec))
+	case *networking.DestinationRule:
+		s.keep(object, newDestinationRule(prev, o, spec))
+	case *networking.Gateway:
+		s.keep(object, newGateway(prev, o, spec))
+	}
+}
+
+func (s *Snapshot) configOf(object resource.Object) any {
+	if s == nil {
+		return nil
+	}
+	return s.index.config[object]
+}
+
+func (s *Snapshot) keep(object resource.Object, model any) {
+	switch m := model.(type) {
+	case *VirtualService:
+		s.VirtualServices = append(s.VirtualServices, m)
+	case *DestinationRule:
+		s.Rules = append(s.Rules, m)
+	case *Gateway:
+		s.Gateways = append(s.Gateways, m)
+	default:
+		return
+	}
+	s.index.config[object] = model
+}
+
+// Service returns the service of a host, or nil.
+func (s *Snapshot) Service(host string) *Service { return s.index.services[host] }

@@ -74,8 +74,6 @@ type Endpoint struct {
 	Account  string
 	Labels   map[string]string
 	Workload string // "name;namespace;canonical name;canonical revision;cluster", for telemetry
-	Region   string
-	Zone     string
 }
 
 // InboundPort is a port that a service sends traffic to a workload on.
@@ -100,6 +98,7 @@ type VirtualService struct {
 	Hosts     []string // full names
 	Gateways  []string // "mesh" or namespace/name
 	Spec      *networking.VirtualService
+	PortNames map[string]string // ports that Istio 0.8 let one name, by the path of their selector
 	Key       string
 }
 

@@ -1,6 +1,14 @@
 package mesh
 
-import "github.com/mesh-operator/mesh-operator/xds/resource"
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/mesh-operator/mesh-operator/xds/resource"
+)
 
 // ProxyType says what a proxy is for.
 type ProxyType string
@@ -23,8 +31,69 @@ type Proxy struct {
 	Workload  string
 	Node      string
 
-	Inbound   []InboundPort // what its services receive on, by port
+	Inbound   []InboundPort // by port
 	Exposed   []Exposed     // the ports of the Services that select it
-	Unclaimed MTLSMode      // for ports no Service speaks of
+	Unclaimed MTLSMode      // what ports admit that are not in Inbound
 	Policies  []resource.Object
+}
+
+// Proxy describes the proxy in the named pod; false if there is no such pod.
+func (s *Snapshot) Proxy(namespace, pod string) (Proxy, bool) {
+	p, ok := s.index.pods[Name{namespace, pod}]
+	if !ok {
+		return Proxy{}, false
+	}
+	proxy := Proxy{
+		Type: proxyTypeOf(p), Namespace: p.Namespace, Name: p.Name, UID: string(p.UID), Account: accountOf(p),
+		IPs: ipsOf(p), Labels: p.Labels, Workload: workloadOf(p), Node: p.Spec.NodeName,
+	}
+	s.fillInbound(&proxy, p)
+	return proxy, true
+}
+
+func ipsOf(p *corev1.Pod) []string {
+	var ips []string
+	for _, ip := range p.Status.PodIPs {
+		ips = append(ips, ip.IP)
+	}
+	if len(ips) == 0 && p.Status.PodIP != "" {
+		ips = []string{p.Status.PodIP}
+	}
+	return ips
+}
+
+// fillInbound lists the ports that services send to. Of two services that disagree about a port, the older one decides.
+// A port that only a PeerAuthentication speaks of is listed too, as TCP without a host.
+func (s *Snapshot) fillInbound(proxy *Proxy, p *corev1.Pod) {
+	policy := s.index.policies.of(p.Namespace, p.Labels)
+	proxy.Unclaimed, proxy.Policies = policy.mode, policy.sources
+	ports := map[uint32]InboundPort{}
+	for _, k := range s.index.selecting[p.Namespace] {
+		if len(k.Spec.Selector) == 0 || !Selects(k.Spec.Selector, p.Labels) {
+			continue
+		}
+		for _, port := range k.Spec.Ports {
+			target, ok := targetPort(p, port)
+			if !ok || !isTCP(port.Protocol) {
+				continue
+			}
+			proxy.Exposed = append(proxy.Exposed, Exposed{uint32(port.Port), target})
+			if _, taken := ports[target]; !taken {
+				ports[target] = InboundPort{
+					Port: target, ServicePort: uint32(port.Port), Host: HostOf(k.Namespace, k.Name), Protocol: protocolOf(port),
+					Mode: policy.on(target), Sources: []resource.Object{resource.Object("Service/" + k.Namespace + "/" + k.Name)},
+				}
+			}
+		}
+	}
+	for number, mode := range policy.ports {
+		if _, claimed := ports[number]; !claimed {
+			ports[number] = InboundPort{Port: number, ServicePort: number, Protocol: TCP, Mode: mode}
+		}
+	}
+	proxy.Inbound = slices.SortedFunc(maps.Values(ports), func(a, b InboundPort) int { return cmp.Compare(a.Port, b.Port) })
+	slices.SortFunc(proxy.Exposed, func(a, b Exposed) int {
+		return cmp.Or(cmp.Compare(a.ServicePort, b.ServicePort), cmp.Compare(a.TargetPort, b.TargetPort))
+	})
+	proxy.Exposed = slices.Compact(proxy.Exposed)
 }

@@ -1,0 +1,94 @@
+package mesh
+
+import (
+	"strings"
+
+	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
+)
+
+// MeshGateway is the name under which a VirtualService applies to the sidecars.
+const MeshGateway = "mesh"
+
+// ResolveHost is the full name of a host that an object in namespace writes: a name without a dot is a service of its own
+// namespace.
+func ResolveHost(host, namespace string) string {
+	if host == "" || strings.Contains(host, ".") || strings.Contains(host, "*") {
+		return strings.ToLower(strings.TrimSuffix(host, "."))
+	}
+	return HostOf(namespace, strings.ToLower(host))
+}
+
+// resolveGateway is the namespace/name of a gateway that an object in namespace refers to, also in the spelling of Istio
+// 0.8, name.namespace.svc.cluster.local.
+func resolveGateway(gateway, namespace string) string {
+	if gateway == MeshGateway || strings.Contains(gateway, "/") {
+		return strings.TrimPrefix(strings.Replace(gateway, "./", namespace+"/", 1), "/")
+	}
+	if name, rest, ok := strings.Cut(gateway, "."); ok {
+		ns, _, _ := strings.Cut(rest, ".")
+		return ns + "/" + name
+	}
+	return namespace + "/" + gateway
+}
+
+// ResolveGateways resolves the names of gateways that an object in namespace writes: MeshGateway or namespace/name.
+func ResolveGateways(gateways []string, namespace string) []string {
+	var names []string
+	for _, g := range gateways {
+		names = append(names, resolveGateway(g, namespace))
+	}
+	return names
+}
+
+func configKey(o istioconfig.Object) string {
+	h := NewHash().Add(string(o.Kind), o.Namespace, o.Name).Uint(uint64(o.Created.UnixNano())).Message(o.Spec)
+	return h.Map(o.PortNames).Key()
+}
+
+func newVirtualService(prev *Snapshot, o istioconfig.Object, spec *networking.VirtualService) *VirtualService {
+	v := &VirtualService{Object: objectOf(o), Namespace: o.Namespace, Name: o.Name, Created: o.Created, Spec: spec, PortNames: o.PortNames, Key: configKey(o)}
+	if before, ok := prev.configOf(v.Object).(*VirtualService); ok && before.Key == v.Key {
+		return before
+	}
+	for _, host := range spec.GetHosts() {
+		v.Hosts = append(v.Hosts, ResolveHost(host, o.Namespace))
+	}
+	if v.Gateways = ResolveGateways(spec.GetGateways(), o.Namespace); len(v.Gateways) == 0 {
+		v.Gateways = []string{MeshGateway}
+	}
+	return v
+}
+
+func newDestinationRule(prev *Snapshot, o istioconfig.Object, spec *networking.DestinationRule) *DestinationRule {
+	r := &DestinationRule{
+		Object: objectOf(o), Namespace: o.Namespace, Name: o.Name, Created: o.Created, Spec: spec,
+		Host: ResolveHost(spec.GetHost(), o.Namespace), Key: configKey(o),
+	}
+	if before, ok := prev.configOf(r.Object).(*DestinationRule); ok && before.Key == r.Key {
+		return before
+	}
+	return r
+}
+
+func newGateway(prev *Snapshot, o istioconfig.Object, spec *networking.Gateway) *Gateway {
+	g := &Gateway{Object: objectOf(o), Namespace: o.Namespace, Name: o.Name, Created: o.Created, Spec: spec, Key: configKey(o)}
+	if before, ok := prev.configOf(g.Object).(*Gateway); ok && before.Key == g.Key {
+		return before
+	}
+	return g
+}
+
+// Exported tells whether an object of namespace owner with that exportTo list is for namespace client.
+func Exported(exportTo []string, owner, client string) bool {
+	if len(exportTo) == 0 {
+		return true
+	}
+	for _, e := range exportTo {
+		if e == "*" || e == client || e == "." && owner == client {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,91 @@
+package mesh
+
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// tlsModeLabel is what the injector writes on a pod whose proxy can do the mesh's mutual TLS.
+const tlsModeLabel = "security.istio.io/tlsMode"
+
+func buildPods(in Inputs) map[Name]*corev1.Pod {
+	pods := make(map[Name]*corev1.Pod, len(in.Pods))
+	for _, p := range in.Pods {
+		if p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed {
+			pods[Name{p.Namespace, p.Name}] = p
+		}
+	}
+	return pods
+}
+
+// workloadOf names what made the pod: its Deployment, StatefulSet, DaemonSet or Job, or the pod itself.
+func workloadOf(p *corev1.Pod) string {
+	owner := metav1.GetControllerOfNoCopy(p)
+	if owner == nil {
+		return p.Name
+	}
+	if hash := p.Labels["pod-template-hash"]; owner.Kind == "ReplicaSet" && hash != "" {
+		return strings.TrimSuffix(owner.Name, "-"+hash)
+	}
+	return owner.Name
+}
+
+// telemetryOf packs what a client's telemetry says about a pod into one value.
+func telemetryOf(p *corev1.Pod) string {
+	name := firstOf(p.Labels["service.istio.io/canonical-name"], p.Labels["app.kubernetes.io/name"], p.Labels["app"], workloadOf(p))
+	revision := firstOf(p.Labels["service.istio.io/canonical-revision"], p.Labels["app.kubernetes.io/version"], p.Labels["version"], "latest")
+	return strings.Join([]string{workloadOf(p), p.Namespace, name, revision, "Kubernetes"}, ";")
+}
+
+func firstOf(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+func accountOf(p *corev1.Pod) string { return firstOf(p.Spec.ServiceAccountName, "default") }
+
+// containers lists the containers that run as long as the pod does, native sidecars included.
+func containers(p *corev1.Pod) []corev1.Container {
+	all := append([]corev1.Container(nil), p.Spec.Containers...)
+	for _, c := range p.Spec.InitContainers {
+		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+func proxyTypeOf(p *corev1.Pod) ProxyType {
+	for _, c := range containers(p) {
+		if c.Name == "istio-proxy" && len(c.Args) > 1 && c.Args[0] == "proxy" && c.Args[1] == string(Router) {
+			return Router
+		}
+	}
+	return Sidecar
+}
+
+// targetPort is the port of the pod that a service's port leads to; false if the pod has no port of that name.
+func targetPort(p *corev1.Pod, port corev1.ServicePort) (uint32, bool) {
+	if name := port.TargetPort.StrVal; name != "" {
+		for _, c := range containers(p) {
+			for _, cp := range c.Ports {
+				if cp.Name == name && isTCP(cp.Protocol) {
+					return uint32(cp.ContainerPort), true
+				}
+			}
+		}
+		return 0, false
+	}
+	if port.TargetPort.IntVal != 0 {
+		return uint32(port.TargetPort.IntVal), true
+	}
+	return uint32(port.Port), true
+}
+
+func isTCP(p corev1.Protocol) bool { return p == corev1.ProtocolTCP || p == "" }

@@ -1,0 +1,216 @@
+package scope
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/mesh-operator/mesh-operator/xds/mesh"
+	"github.com/mesh-operator/mesh-operator/xds/resource"
+)
+
+// Gateway is what a router serves: the servers of the Gateways that select it, by the port it listens on, and the
+// services that their routes lead to.
+type Gateway struct {
+	Namespace string // of the router: its Secrets are the only ones it may have
+	Ports     []GatewayPort
+	Services  []*Service // by host
+	Key       string
+}
+
+// GatewayPort is one port that a router listens on.
+type GatewayPort struct {
+	Number  uint32 // of the router's pod
+	Servers []Server
+}
+
+// Server is one server of a Gateway with the routes bound to it.
+type Server struct {
+	Gateway    *mesh.Gateway
+	Index      int // in the Gateway
+	Spec       *networking.Server
+	Routes     []ServerRoutes
+	Credential *mesh.Credential // of spec.tls.credentialName, from the router's own namespace; nil if there is none
+	CA         *mesh.Credential // of its name with mesh.CASuffix
+}
+
+// ServerRoutes is a VirtualService at a server, with the hosts that both of them have.
+type ServerRoutes struct {
+	*VirtualService
+	Hosts []string
+}
+
+// gatewayFor shares one view between the replicas of a gateway.
+func gatewayFor(snapshot *mesh.Snapshot, proxy mesh.Proxy) *Gateway {
+	h := mesh.NewHash().Add(proxy.Namespace).Map(proxy.Labels)
+	for _, e := range proxy.Exposed {
+		h.Uint(uint64(e.ServicePort)).Uint(uint64(e.TargetPort))
+	}
+	return snapshot.Once("gateway\x00"+h.Key(), func() any { return newGateway(snapshot, proxy) }).(*Gateway)
+}
+
+func newGateway(snapshot *mesh.Snapshot, proxy mesh.Proxy) *Gateway {
+	g := &Gateway{Namespace: proxy.Namespace}
+	h := mesh.NewHash().Add(proxy.Namespace)
+	ports, wanted := map[uint32][]Server{}, map[string]bool{}
+	for _, gateway := range snapshot.Gateways {
+		if !mesh.Selects(gateway.Spec.GetSelector(), proxy.Labels) {
+			continue
+		}
+		for i, spec := range gateway.Spec.GetServers() {
+			server := newServer(snapshot, proxy, gateway, i)
+			addDestinations(wanted, server)
+			for _, number := range listenOn(proxy, spec.GetPort().GetNumber()) {
+				ports[number] = append(ports[number], server)
+				h.Uint(uint64(number)).Add(serverKey(server))
+			}
+		}
+	}
+	for _, number := range slices.Sorted(maps.Keys(ports)) {
+		g.Ports = append(g.Ports, GatewayPort{number, ports[number]})
+	}
+	rules := rulesOf(snapshot)
+	for _, host := range slices.Sorted(maps.Keys(wanted)) {
+		if s := snapshot.Service(host); s != nil {
+			view := &Service{Service: s, Rule: rules.find(s.Host, s.Namespace, proxy.Namespace)}
+			view.Key = viewKey(view)
+			g.Services = append(g.Services, view)
+			h.Add(view.Key)
+			for _, p := range s.Ports {
+				h.Add(p.Key)
+			}
+		}
+	}
+	g.Key = h.Key()
+	return g
+}
+
+// listenOn is where traffic for a server's port arrives: the target ports of the router's Services, else the port itself.
+func listenOn(proxy mesh.Proxy, number uint32) []uint32 {
+	var ports []uint32
+	for _, e := range proxy.Exposed {
+		if e.ServicePort == number {
+			ports = append(ports, e.TargetPort)
+		}
+	}
+	if len(ports) == 0 {
+		ports = []uint32{number}
+	}
+	return ports
+}
+
+func newServer(snapshot *mesh.Snapshot, proxy mesh.Proxy, gateway *mesh.Gateway, index int) Server {
+	spec := gateway.Spec.GetServers()[index]
+	server := Server{Gateway: gateway, Index: index, Spec: spec}
+	if name := strings.TrimPrefix(spec.GetTls().GetCredentialName(), "kubernetes://"); name != "" {
+		server.Credential = snapshot.Credentials[mesh.Name{Namespace: proxy.Namespace, Name: name}]
+		server.CA = snapshot.Credentials[mesh.Name{Namespace: proxy.Namespace, Name: name + mesh.CASuffix}]
+	}
+	name := gateway.Namespace + "/" + gateway.Name
+	for _, v := range snapshot.VirtualServices {
+		if !slices.Contains(v.Gateways, name) {
+			continue
+		}
+		hosts := commonHosts(gateway.Namespace, spec.GetHosts(), v)
+		if len(hosts) > 0 && mesh.Exported(v.Spec.GetExportTo(), v.Namespace, gateway.Namespace) {
+			server.Routes = append(server.Routes, ServerRoutes{newView(v, name, caller{namespace: proxy.Namespace, labels: proxy.Labels}), hosts})
+		}
+	}
+	return server
+}
+
+func serverKey(s Server) string {
+	h := mesh.NewHash().Add(s.Gateway.Key).Uint(uint64(s.Index))
+	for _, r := range s.Routes {
+		h.Add(r.Key).List(r.Hosts)
+	}
+	for _, c := range []*mesh.Credential{s.Credential, s.CA} {
+		if h.Bool(c != nil); c != nil {
+			h.Add(c.Key)
+		}
+	}
+	return h.Key()
+}
+
+// addDestinations collects the hosts that a server's routes can lead to.
+func addDestinations(wanted map[string]bool, server Server) {
+	for _, r := range server.Routes {
+		add := func(d *networking.Destination) {
+			if d != nil {
+				wanted[mesh.ResolveHost(d.GetHost(), r.Namespace)] = true
+			}
+		}
+		for _, route := range r.HTTP {
+			for _, d := range route.GetRoute() {
+				add(d.GetDestination())
+			}
+			add(route.GetMirror())
+			for _, m := range route.GetMirrors() {
+				add(m.GetDestination())
+			}
+		}
+		for _, route := range r.TCP {
+			for _, d := range route.GetRoute() {
+				add(d.GetDestination())
+			}
+		}
+		for _, route := range r.TLS {
+			for _, d := range route.GetRoute() {
+				add(d.GetDestination())
+			}
+		}
+	}
+}
+
+// commonHosts intersects a server's hosts, which may say whose VirtualServices they are for, with a VirtualService's. Of
+// two patterns of which one includes the other, the narrower is common.
+func commonHosts(gatewayNamespace string, serverHosts []string, v *mesh.VirtualService) []string {
+	found := map[string]bool{}
+	for _, s := range serverHosts {
+		namespace, host, ok := strings.Cut(s, "/")
+		if !ok {
+			namespace, host = "*", s
+		}
+		if namespace != "*" && namespace != v.Namespace && !(namespace == "." && v.Namespace == gatewayNamespace) {
+			continue
+		}
+		for _, own := range v.Hosts {
+			if common, ok := narrower(mesh.ResolveHost(host, gatewayNamespace), own); ok {
+				found[common] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(found))
+}
+
+func narrower(a, b string) (string, bool) {
+	switch {
+	case includes(a, b):
+		return b, true
+	case includes(b, a):
+		return a, true
+	}
+	return "", false
+}
+
+// includes tells whether every host that b means is one that a means.
+func includes(a, b string) bool {
+	if a == "*" || a == b {
+		return true
+	}
+	suffix, ok := strings.CutPrefix(a, "*")
+	return ok && b != "*" && strings.HasSuffix(strings.TrimPrefix(b, "*"), suffix) && (strings.HasPrefix(b, "*") || len(b) > len(suffix))
+}
+
+// Sources lists the objects that a server was made from.
+func (s Server) Sources() []resource.Object {
+	sources := []resource.Object{s.Gateway.Object}
+	for _, r := range s.Routes {
+		sources = append(sources, r.Object)
+	}
+	slices.SortFunc(sources, func(a, b resource.Object) int { return cmp.Compare(a, b) })
+	return slices.Compact(sources)
+}
