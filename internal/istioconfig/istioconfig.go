@@ -1,0 +1,100 @@
+// Package istioconfig is the border between what users write and what the control plane understands. Objects arrive raw;
+// Decode gives every field its current spelling and its type, Validate says what is wrong with the result, and neither
+// looks at any other object.
+//
+//	unstructured ── rewrite old spellings ── check names ── protojson ── Object ── Validate ── []Problem
+//
+// Two rules shape it. Nothing is dropped in silence: a field that no version of the API knows is an error of Decode, and a
+// field that the translator does not express yet is a Problem (see supported.go), because a rule that was accepted and
+// does nothing is worse than one that was refused. And the same functions serve admission (galley) and translation
+// (pilot), so what the one lets in the other can use.
+package istioconfig
+
+import (
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	networking "istio.io/api/networking/v1alpha3"
+	security "istio.io/api/security/v1beta1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// Kind is a kind of Istio's configuration that this control plane enforces.
+type Kind string
+
+// The kinds, as they are spelled in an object's kind field.
+const (
+	VirtualService     Kind = "VirtualService"
+	DestinationRule    Kind = "DestinationRule"
+	Gateway            Kind = "Gateway"
+	PeerAuthentication Kind = "PeerAuthentication"
+)
+
+// Kinds lists every Kind in a fixed order.
+var Kinds = []Kind{VirtualService, DestinationRule, Gateway, PeerAuthentication}
+
+var kinds = map[Kind]struct {
+	group, resource string
+	spec            func() proto.Message
+}{
+	VirtualService:     {"networking.istio.io", "virtualservices", func() proto.Message { return &networking.VirtualService{} }},
+	DestinationRule:    {"networking.istio.io", "destinationrules", func() proto.Message { return &networking.DestinationRule{} }},
+	Gateway:            {"networking.istio.io", "gateways", func() proto.Message { return &networking.Gateway{} }},
+	PeerAuthentication: {"security.istio.io", "peerauthentications", func() proto.Message { return &security.PeerAuthentication{} }},
+}
+
+// Resource is the API resource to list and watch, in its storage version.
+func (k Kind) Resource() schema.GroupVersionResource {
+	return schema.GroupVersionResource{Group: kinds[k].group, Version: "v1", Resource: kinds[k].resource}
+}
+
+// NewSpec returns an empty specification of the kind.
+func (k Kind) NewSpec() proto.Message { return kinds[k].spec() }
+
+// Object is one decoded object. Its Spec has only current spellings; Rewrites tells what the user had written instead.
+type Object struct {
+	Kind       Kind
+	Namespace  string
+	Name       string
+	Created    time.Time
+	Generation int64
+	Labels     map[string]string
+	Spec       proto.Message
+
+	// Rewrites are the old spellings that Decode replaced, in the order of the object.
+	Rewrites []Rewrite
+	// PortNames holds what a port selector of Istio 0.8 said by name, by the path of the selector. The typed selector has
+	// no place for it.
+	PortNames map[string]string
+}
+
+// String is the object's kind, namespace and name, for logs and messages.
+func (o Object) String() string { return fmt.Sprintf("%s %s/%s", o.Kind, o.Namespace, o.Name) }
+
+// Rewrite is one old spelling: the field as the user wrote it, what it was and what it became.
+type Rewrite struct {
+	Field string
+	Was   string
+	Now   string
+}
+
+// String is the sentence for a warning.
+func (r Rewrite) String() string {
+	return fmt.Sprintf("%s: %s is an old spelling, read as %s", r.Field, r.Was, r.Now)
+}
+
+// Problem is one reason to refuse an object: where, what, and the way out.
+type Problem struct {
+	Field  string
+	Reason string
+	Fix    string
+}
+
+// String is the problem on one line.
+func (p Problem) String() string {
+	if p.Fix == "" {
+		return p.Field + ": " + p.Reason
+	}
+	return p.Field + ": " + p.Reason + " (" + p.Fix + ")"
+}

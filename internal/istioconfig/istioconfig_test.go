@@ -1,0 +1,188 @@
+package istioconfig
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+
+	"github.com/mesh-operator/mesh-operator/internal/golden"
+)
+
+// Each case is an object (in.yaml) and what becomes of it: the specification with today's spellings, and what there is to
+// say about it.
+func TestGolden(t *testing.T) {
+	golden.Run(t, "testdata/*.txtar", func(t *testing.T, c golden.Case) map[string]string {
+		in := parse(t, c.Files["in.yaml"])
+		before := in.DeepCopy()
+		o, err := Decode(in)
+		if diff := cmp.Diff(before, in); diff != "" {
+			t.Errorf("Decode changed its input (-before +after):\n%s", diff)
+		}
+		if err != nil {
+			return map[string]string{"want.txt": "error: " + err.Error()}
+		}
+		return map[string]string{"want.txt": report(o), "want.yaml": specYAML(t, o.Spec)}
+	})
+}
+
+func report(o Object) string {
+	var b strings.Builder
+	for _, r := range o.Rewrites {
+		fmt.Fprintln(&b, "rewrite:", r)
+	}
+	for _, p := range Validate(o) {
+		fmt.Fprintln(&b, "problem:", p)
+	}
+	for _, p := range Warnings(o) {
+		fmt.Fprintln(&b, "warning:", p)
+	}
+	if b.Len() == 0 {
+		return "valid"
+	}
+	return b.String()
+}
+
+func specYAML(t *testing.T, spec proto.Message) string {
+	t.Helper()
+	text, err := protojson.Marshal(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := yaml.JSONToYAML(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
+}
+
+func parse(t *testing.T, text []byte) *unstructured.Unstructured {
+	t.Helper()
+	u := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal(text, &u.Object); err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func TestFieldErrorNamesTheField(t *testing.T) {
+	cases := map[string]struct {
+		reason string
+		kind   Kind
+		spec   string
+		want   FieldError
+	}{
+		"Unknown": {
+			reason: "A typing error must not be dropped in silence.",
+			kind:   VirtualService, spec: `{"http":[{"rout":[]}]}`,
+			want: FieldError{"spec.http[0].rout", "unknown field"},
+		},
+		"UnknownInMap": {
+			reason: "Map values are messages too.",
+			kind:   VirtualService, spec: `{"http":[{"match":[{"headers":{"cookie":{"like":"x"}}}]}]}`,
+			want: FieldError{"spec.http[0].match[0].headers[cookie].like", "unknown field"},
+		},
+		"Duration": {
+			reason: "A duration has a unit.",
+			kind:   VirtualService, spec: `{"http":[{},{"timeout":"5"}]}`,
+			want: FieldError{"spec.http[1].timeout", `"5" is not a duration such as 1.5s, 200ms or 1h30m`},
+		},
+		"Type": {
+			reason: "The innermost wrong value is named, not the specification.",
+			kind:   VirtualService, spec: `{"http":[{"route":[{"destination":{"host":"a"}},{"weight":"heavy"}]}]}`,
+			want: FieldError{"spec.http[0].route[1].weight", `invalid value for int32 field weight: "heavy"`},
+		},
+		"Enum": {
+			reason: "So are wrong names of an enum.",
+			kind:   DestinationRule, spec: `{"trafficPolicy":{"tls":{"mode":"ISTIO_MUTAL"}}}`,
+			want: FieldError{"spec.trafficPolicy.tls.mode", `invalid value for enum field mode: "ISTIO_MUTAL"`},
+		},
+		"NotAnObject": {
+			reason: "The shape above the first message counts as well.",
+			kind:   Gateway, spec: `[1]`,
+			want: FieldError{"spec", "must be an object"},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			var fieldErr *FieldError
+			_, err := Decode(object1(t, tc.kind, tc.spec))
+			if !errors.As(err, &fieldErr) {
+				t.Fatalf("%s\nDecode: %v, want a FieldError", tc.reason, err)
+			}
+			if diff := cmp.Diff(tc.want, *fieldErr); diff != "" {
+				t.Errorf("%s\n(-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+func object1(t testing.TB, kind Kind, spec string) *unstructured.Unstructured {
+	t.Helper()
+	var raw any
+	if err := json.Unmarshal([]byte(spec), &raw); err != nil {
+		t.Fatal(err)
+	}
+	return newObject(kind, raw)
+}
+
+func newObject(kind Kind, spec any) *unstructured.Unstructured {
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": kinds[kind].group + "/v1", "kind": string(kind),
+		"metadata": map[string]any{"name": "x", "namespace": "default"}, "spec": spec,
+	}}
+}
+
+func TestDecodeRefusesOtherKinds(t *testing.T) {
+	u := newObject(VirtualService, map[string]any{})
+	u.SetAPIVersion("example.com/v1")
+	if _, err := Decode(u); err == nil {
+		t.Error("Decode accepted a VirtualService of another group")
+	}
+	u.SetKind("ConfigMap")
+	if _, err := Decode(u); err == nil {
+		t.Error("Decode accepted a ConfigMap")
+	}
+}
+
+// FuzzDecode: whatever decodes is in today's spelling, so that decoding its canonical form again changes nothing and finds
+// nothing more to rewrite; and both give the same verdict.
+func FuzzDecode(f *testing.F) {
+	f.Add(0, `{"hosts":["a"],"http":[{"fault":{"abort":{"percent":100,"httpStatus":500}},"route":[{"destination":{"host":"a","port":{"name":"http"}}}]}]}`)
+	f.Add(0, `{"http":[{"timeout":"1h2m","mirror":{"host":"b"},"appendHeaders":{"a":"b"},"websocketUpgrade":true}]}`)
+	f.Add(1, `{"host":"a","trafficPolicy":{"outlierDetection":{"http":{"consecutiveErrors":1,"interval":"1s"}}}}`)
+	f.Add(2, `{"selector":{"istio":"ingressgateway"},"servers":[{"port":{"number":80,"name":"http","protocol":"HTTP"},"hosts":["*"]}]}`)
+	f.Add(3, `{"mtls":{"mode":"STRICT"},"portLevelMtls":{"8080":{"mode":"DISABLE"}}}`)
+	f.Fuzz(func(t *testing.T, kind int, spec string) {
+		var raw any
+		if json.Unmarshal([]byte(spec), &raw) != nil || kind < 0 || kind >= len(Kinds) {
+			return
+		}
+		first, err := Decode(newObject(Kinds[kind], raw))
+		if err != nil {
+			return
+		}
+		text, err := protojson.Marshal(first.Spec)
+		if err != nil {
+			return // invalid UTF-8 or a value outside of JSON
+		}
+		second, err := Decode(object1(t, Kinds[kind], string(text)))
+		if err != nil {
+			t.Fatalf("Decode of its own output %s: %v", text, err)
+		}
+		if !proto.Equal(first.Spec, second.Spec) || len(second.Rewrites) > 0 {
+			t.Errorf("not stable: %s, rewrites %v", text, second.Rewrites)
+		}
+		first.PortNames = nil
+		if diff := cmp.Diff(Validate(first), Validate(second)); diff != "" {
+			t.Errorf("verdicts differ (-first +second):\n%s", diff)
+		}
+	})
+}

@@ -1,0 +1,135 @@
+package istioconfig
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// supported is what the translator expresses: the fields of each message, by their JSON names. A field that is set and not
+// listed is refused, so a field that a newer istio.io/api adds is refused until somebody writes its translation and its
+// name here. A message that is not listed is translated whole.
+var supported = map[protoreflect.FullName]string{
+	"istio.networking.v1alpha3.VirtualService":                      "hosts gateways http exportTo",
+	"istio.networking.v1alpha3.HTTPRoute":                           "name match route redirect rewrite timeout retries fault mirror mirrorPercentage",
+	"istio.networking.v1alpha3.HTTPMatchRequest":                    "name uri method authority headers sourceLabels gateways ignoreUriCase",
+	"istio.networking.v1alpha3.HTTPRouteDestination":                "destination weight",
+	"istio.networking.v1alpha3.HTTPRedirect":                        "uri authority scheme port redirectCode",
+	"istio.networking.v1alpha3.HTTPRewrite":                         "uri authority",
+	"istio.networking.v1alpha3.HTTPRetry":                           "attempts perTryTimeout retryOn",
+	"istio.networking.v1alpha3.HTTPFaultInjection.Delay":            "percentage fixedDelay",
+	"istio.networking.v1alpha3.HTTPFaultInjection.Abort":            "percentage httpStatus",
+	"istio.networking.v1alpha3.DestinationRule":                     "host trafficPolicy subsets exportTo",
+	"istio.networking.v1alpha3.TrafficPolicy":                       "loadBalancer connectionPool outlierDetection tls portLevelSettings",
+	"istio.networking.v1alpha3.LoadBalancerSettings":                "simple",
+	"istio.networking.v1alpha3.ClientTLSSettings":                   "mode sni subjectAltNames insecureSkipVerify",
+	"istio.networking.v1alpha3.OutlierDetection":                    "consecutive5xxErrors consecutiveGatewayErrors consecutiveLocalOriginFailures splitExternalLocalOriginErrors interval baseEjectionTime maxEjectionPercent minHealthPercent",
+	"istio.networking.v1alpha3.Gateway":                             "servers selector",
+	"istio.networking.v1alpha3.Server":                              "port hosts tls name",
+	"istio.networking.v1alpha3.Port":                                "number protocol name",
+	"istio.networking.v1alpha3.ServerTLSSettings":                   "httpsRedirect mode credentialName",
+	"istio.networking.v1alpha3.ConnectionPoolSettings":              "tcp http",
+	"istio.networking.v1alpha3.TrafficPolicy.PortTrafficPolicy":     "port loadBalancer connectionPool outlierDetection tls",
+	"istio.networking.v1alpha3.ConnectionPoolSettings.TCPSettings":  "maxConnections connectTimeout tcpKeepalive idleTimeout",
+	"istio.networking.v1alpha3.ConnectionPoolSettings.HTTPSettings": "http1MaxPendingRequests http2MaxRequests maxRequestsPerConnection maxRetries idleTimeout",
+}
+
+// notYet are enum values that the translator does not express, by their full names.
+var notYet = []protoreflect.FullName{
+	"istio.networking.v1alpha3.LoadBalancerSettings.PASSTHROUGH",
+	"istio.networking.v1alpha3.ClientTLSSettings.MUTUAL",
+	"istio.networking.v1alpha3.ServerTLSSettings.PASSTHROUGH",
+	"istio.networking.v1alpha3.ServerTLSSettings.AUTO_PASSTHROUGH",
+	"istio.networking.v1alpha3.ServerTLSSettings.ISTIO_MUTUAL",
+	"istio.networking.v1alpha3.ServerTLSSettings.OPTIONAL_MUTUAL",
+}
+
+// instead is the way out for the refused fields that people are most likely to bring along.
+var instead = map[string]string{
+	"serverCertificate":  "create a kubernetes.io/tls Secret beside the gateway's pods and name it in credentialName",
+	"consistentHash":     "use simple: LEAST_REQUEST, ROUND_ROBIN or RANDOM",
+	"delegate":           "write the delegate's routes in this VirtualService",
+	"corsPolicy":         "answer CORS requests in the application",
+	"headers":            "set the headers in the application",
+	"tcp":                "remove it: TCP is forwarded to the service it was sent to",
+	"tls":                "remove it: TLS is forwarded to the service it was sent to",
+	"exponentialDelay":   "use fixedDelay",
+	"grpcStatus":         "use httpStatus",
+	"directResponse":     "route to a service that gives the answer",
+	"uriRegexRewrite":    "use uri, with a match on a prefix",
+	"localityLbSetting":  "remove it: endpoints of all zones are used alike",
+	"warmupDurationSecs": "remove it: new endpoints get their full share at once",
+}
+
+// unsupported lists what a message sets beyond the supported fields, in the order of the fields.
+func unsupported(m proto.Message) []Problem {
+	var problems []Problem
+	walk(m.ProtoReflect(), "spec", &problems)
+	return problems
+}
+
+func walk(m protoreflect.Message, path string, problems *[]Problem) {
+	list, limited := supported[m.Descriptor().FullName()]
+	names := strings.Fields(list)
+	fields := m.Descriptor().Fields()
+	for i := range fields.Len() {
+		field := fields.Get(i)
+		if !m.Has(field) {
+			continue
+		}
+		at := path + "." + field.JSONName()
+		if limited && !slices.Contains(names, field.JSONName()) {
+			*problems = append(*problems, Problem{at, "not supported yet", instead[field.JSONName()]})
+			continue
+		}
+		walkField(field, m.Get(field), at, problems)
+	}
+}
+
+func walkField(field protoreflect.FieldDescriptor, value protoreflect.Value, path string, problems *[]Problem) {
+	switch {
+	case field.IsList():
+		for i := range value.List().Len() {
+			walkValue(field, value.List().Get(i), fmt.Sprintf("%s[%d]", path, i), problems)
+		}
+	case field.IsMap():
+		walkMap(field.MapValue(), value.Map(), path, problems)
+	default:
+		walkValue(field, value, path, problems)
+	}
+}
+
+func walkMap(field protoreflect.FieldDescriptor, m protoreflect.Map, path string, problems *[]Problem) {
+	var keys []protoreflect.MapKey
+	m.Range(func(key protoreflect.MapKey, _ protoreflect.Value) bool {
+		keys = append(keys, key)
+		return true
+	})
+	slices.SortFunc(keys, func(a, b protoreflect.MapKey) int { return strings.Compare(a.String(), b.String()) })
+	for _, key := range keys {
+		walkValue(field, m.Get(key), fmt.Sprintf("%s[%s]", path, key), problems)
+	}
+}
+
+func walkValue(field protoreflect.FieldDescriptor, value protoreflect.Value, path string, problems *[]Problem) {
+	switch field.Kind() {
+	case protoreflect.MessageKind:
+		walk(value.Message(), path, problems)
+	case protoreflect.EnumKind:
+		known := field.Enum().Values().ByNumber(value.Enum())
+		if known == nil {
+			*problems = append(*problems, Problem{path, fmt.Sprintf("%d is not a known value", value.Enum()), ""})
+		} else if slices.Contains(notYet, enumName(field.Enum(), known)) {
+			*problems = append(*problems, Problem{path, fmt.Sprintf("%s is not supported yet", known.Name()), ""})
+		}
+	default: // scalars have no parts
+	}
+}
+
+// enumName is the value's name below the enum's message; protobuf scopes values beside their enum.
+func enumName(enum protoreflect.EnumDescriptor, value protoreflect.EnumValueDescriptor) protoreflect.FullName {
+	return enum.Parent().FullName().Append(value.Name())
+}

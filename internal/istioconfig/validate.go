@@ -1,0 +1,52 @@
+package istioconfig
+
+import (
+	"fmt"
+
+	networking "istio.io/api/networking/v1alpha3"
+	security "istio.io/api/security/v1beta1"
+)
+
+// Validate returns every reason to refuse the object, in the order of its fields; none means that the translator can use
+// it. It looks at nothing but the object, so hosts or Secrets that do not exist are no business of it.
+func Validate(o Object) []Problem {
+	c := &checker{problems: unsupported(o.Spec)}
+	for _, path := range sortedKeys(o.PortNames) {
+		c.add(path+".name", "not supported yet: a port by its name", "give its number: port: {number: ...}")
+	}
+	switch spec := o.Spec.(type) {
+	case *networking.VirtualService:
+		c.virtualService(spec)
+	case *networking.DestinationRule:
+		c.destinationRule(spec)
+	case *networking.Gateway:
+		c.gateway(spec)
+	case *security.PeerAuthentication:
+		c.peerAuthentication(spec)
+	default:
+		c.add("kind", fmt.Sprintf("%s is not a kind of this control plane", o.Kind), "")
+	}
+	return c.problems
+}
+
+// Warnings returns what is accepted and probably not meant.
+func Warnings(o Object) []Problem {
+	vs, ok := o.Spec.(*networking.VirtualService)
+	if !ok {
+		return nil
+	}
+	c := &checker{}
+	for i, route := range vs.GetHttp() {
+		path := fmt.Sprintf("spec.http[%d]", i)
+		if len(route.GetRoute()) == 0 && route.GetRedirect() == nil {
+			c.add(path, "has neither route nor redirect: the rule is ignored", "add a route with a destination")
+		}
+		if fault := route.GetFault(); fault.GetAbort() != nil && fault.GetAbort().GetPercentage() == nil {
+			c.add(path+".fault.abort", "has no percentage: no request is aborted", "add percentage: {value: 100}")
+		}
+		if fault := route.GetFault(); fault.GetDelay() != nil && fault.GetDelay().GetPercentage() == nil {
+			c.add(path+".fault.delay", "has no percentage: no request is delayed", "add percentage: {value: 100}")
+		}
+	}
+	return c.problems
+}

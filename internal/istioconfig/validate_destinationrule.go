@@ -1,0 +1,87 @@
+package istioconfig
+
+import (
+	"fmt"
+	"time"
+
+	networking "istio.io/api/networking/v1alpha3"
+)
+
+// policy is what a TrafficPolicy and its settings for one port have in common.
+type policy interface {
+	GetConnectionPool() *networking.ConnectionPoolSettings
+	GetOutlierDetection() *networking.OutlierDetection
+	GetTls() *networking.ClientTLSSettings
+}
+
+func (c *checker) destinationRule(dr *networking.DestinationRule) {
+	c.host("spec.host", dr.GetHost(), true)
+	c.trafficPolicy("spec.trafficPolicy", dr.GetTrafficPolicy())
+	names := map[string]bool{}
+	for i, s := range dr.GetSubsets() {
+		path := fmt.Sprintf("spec.subsets[%d]", i)
+		c.name(path+".name", s.GetName())
+		if names[s.GetName()] {
+			c.addf(path+".name", "%q is there twice", s.GetName())
+		}
+		names[s.GetName()] = true
+		c.labels(path+".labels", s.GetLabels())
+		c.trafficPolicy(path+".trafficPolicy", s.GetTrafficPolicy())
+	}
+	c.exportTo(dr.GetExportTo())
+}
+
+func (c *checker) trafficPolicy(path string, p *networking.TrafficPolicy) {
+	c.policy(path, p)
+	ports := map[uint32]bool{}
+	for i, settings := range p.GetPortLevelSettings() {
+		field := fmt.Sprintf("%s.portLevelSettings[%d]", path, i)
+		number := settings.GetPort().GetNumber()
+		c.portNumber(field+".port.number", number)
+		if ports[number] {
+			c.addf(field+".port.number", "%d is there twice", number)
+		}
+		ports[number] = true
+		c.policy(field, settings)
+	}
+}
+
+func (c *checker) policy(path string, p policy) {
+	c.tcpPool(path+".connectionPool.tcp", p.GetConnectionPool().GetTcp())
+	c.httpPool(path+".connectionPool.http", p.GetConnectionPool().GetHttp())
+	c.outlierDetection(path+".outlierDetection", p.GetOutlierDetection())
+	c.clientTLS(path+".tls", p.GetTls())
+}
+
+func (c *checker) tcpPool(path string, p *networking.ConnectionPoolSettings_TCPSettings) {
+	c.notNegative(path+".maxConnections", p.GetMaxConnections())
+	c.duration(path+".connectTimeout", p.GetConnectTimeout(), time.Millisecond)
+	c.duration(path+".idleTimeout", p.GetIdleTimeout(), 0)
+	keepalive := p.GetTcpKeepalive()
+	c.duration(path+".tcpKeepalive.time", keepalive.GetTime(), time.Second)
+	c.duration(path+".tcpKeepalive.interval", keepalive.GetInterval(), time.Second)
+}
+
+func (c *checker) httpPool(path string, p *networking.ConnectionPoolSettings_HTTPSettings) {
+	c.notNegative(path+".http1MaxPendingRequests", p.GetHttp1MaxPendingRequests())
+	c.notNegative(path+".http2MaxRequests", p.GetHttp2MaxRequests())
+	c.notNegative(path+".maxRequestsPerConnection", p.GetMaxRequestsPerConnection())
+	c.notNegative(path+".maxRetries", p.GetMaxRetries())
+	c.duration(path+".idleTimeout", p.GetIdleTimeout(), 0)
+}
+
+func (c *checker) outlierDetection(path string, o *networking.OutlierDetection) {
+	c.duration(path+".interval", o.GetInterval(), time.Millisecond)
+	c.duration(path+".baseEjectionTime", o.GetBaseEjectionTime(), time.Millisecond)
+	c.wholePercent(path+".maxEjectionPercent", o.GetMaxEjectionPercent())
+	c.wholePercent(path+".minHealthPercent", o.GetMinHealthPercent())
+}
+
+func (c *checker) clientTLS(path string, t *networking.ClientTLSSettings) {
+	if t.GetSni() != "" {
+		c.host(path+".sni", t.GetSni(), false)
+	}
+	if t.GetMode() == networking.ClientTLSSettings_ISTIO_MUTUAL && t.GetInsecureSkipVerify().GetValue() {
+		c.addf(path+".insecureSkipVerify", "has no meaning with ISTIO_MUTUAL")
+	}
+}
