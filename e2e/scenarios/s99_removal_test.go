@@ -66,6 +66,9 @@ func TestRemovalFromEveryState(t *testing.T) {
 	}
 }
 
+// TestPermissionsUsed asks the audit log of the whole run.
+func TestPermissionsUsed(t *testing.T) { usedPermissions(t) }
+
 // TestRemoveOperator is the last thing an admin does.
 func TestRemoveOperator(t *testing.T) {
 	_, err := mesh.Kubectl(within(t, 2*time.Minute), "delete", "-k", "config/default")

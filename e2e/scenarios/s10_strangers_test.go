@@ -1,0 +1,115 @@
+package scenarios
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/status"
+	securityapi "istio.io/api/security/v1alpha1"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/mesh-operator/mesh-operator/e2e/lab"
+)
+
+// dialPod connects to a port of a pod; the cluster's API server carries the bytes, as kubectl port-forward does.
+func dialPod(t *testing.T, namespace, selector string, port int) func(context.Context, string) (net.Conn, error) {
+	t.Helper()
+	pod, err := mesh.RunningPod(within(t, 30*time.Second), namespace, selector)
+	must(t, err)
+	return func(ctx context.Context, _ string) (net.Conn, error) { return mesh.DialPod(ctx, pod, port) }
+}
+
+func strangerTo(t *testing.T, namespace, selector string, port int) *grpc.ClientConn {
+	t.Helper()
+	conn, err := grpc.NewClient("passthrough:///stranger", grpc.WithContextDialer(dialPod(t, namespace, selector, port)),
+		grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{InsecureSkipVerify: true}))) //nolint:gosec // a stranger does not check whom it attacks
+	must(t, err)
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// TestStrangers asks every gRPC method without credentials.
+func TestStrangers(t *testing.T) {
+	t.Run("citadel signs nothing", func(t *testing.T) {
+		client := securityapi.NewIstioCertificateServiceClient(strangerTo(t, "istio-system", "istio=citadel", 8060))
+		_, err := client.CreateCertificate(within(t, 20*time.Second), &securityapi.IstioCertificateRequest{})
+		if status.Code(err) != codes.Unauthenticated {
+			t.Errorf("got %v, want Unauthenticated", err)
+		}
+	})
+	t.Run("pilot tells nothing", func(t *testing.T) {
+		client := discovery.NewAggregatedDiscoveryServiceClient(strangerTo(t, "istio-system", "istio=pilot", 15011))
+		stream, err := client.DeltaAggregatedResources(within(t, 20*time.Second))
+		if err == nil {
+			_, err = stream.Recv()
+		}
+		if err == nil {
+			t.Error("pilot answered a client without a certificate")
+		}
+	})
+}
+
+// TestListeners compares what listens in each of our pods with a table: a new port fails until it is listed here with its
+// protection.
+func TestListeners(t *testing.T) {
+	const open = "health or metrics, read-only"
+	table := map[string]map[int]string{
+		"istio=citadel":          {8060: "token or certificate per call", 15014: open},
+		"istio=pilot":            {15011: "client certificate", 15014: open},
+		"istio=galley":           {9443: "the API server's port", 15014: open},
+		"istio=sidecar-injector": {9443: "the API server's port", 15014: open},
+	}
+	for selector, ports := range table {
+		t.Run(selector, func(t *testing.T) {
+			pod, err := mesh.RunningPod(within(t, 30*time.Second), "istio-system", selector)
+			must(t, err)
+			listening, err := mesh.Listening(within(t, time.Minute), pod)
+			must(t, err)
+			for _, port := range listening {
+				if ports[port] == "" {
+					t.Errorf("port %d of %s listens and is not in the table", port, pod.Name)
+				}
+			}
+			if len(listening) == 0 {
+				t.Error("no listening port was found")
+			}
+		})
+	}
+}
+
+// TestDebugIsLoopback opens a debug page from another pod, and through port-forward.
+func TestDebugIsLoopback(t *testing.T) {
+	pod, err := mesh.RunningPod(within(t, 30*time.Second), "istio-system", "istio=pilot")
+	must(t, err)
+	seen, err := statuses(within(t, time.Minute), bookinfo, "app=sleep", "sleep", 1, "http://"+pod.Status.PodIP+":15014/debug/syncz")
+	if err == nil && seen[200] > 0 {
+		t.Error("/debug/syncz is open to other pods")
+	}
+	text, err := getThroughPod(within(t, 30*time.Second), pod, 15014, "/debug/syncz")
+	must(t, err)
+	if !strings.Contains(text, "istio-ingressgateway") {
+		t.Errorf("/debug/syncz does not list the gateway: %.500s", text)
+	}
+}
+
+func getThroughPod(ctx context.Context, pod *corev1.Pod, port int, path string) (string, error) {
+	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return mesh.DialPod(ctx, pod, port)
+	}}}
+	reply, err := lab.Get(ctx, lab.Request{URL: fmt.Sprintf("http://%s:%d%s", pod.Name, port, path), Client: client})
+	if err == nil && reply.Status != 200 {
+		err = fmt.Errorf("status %d", reply.Status)
+	}
+	return reply.Body, err
+}
