@@ -1,0 +1,102 @@
+package server
+
+import (
+	"sync"
+	"time"
+
+	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+
+	"github.com/mesh-operator/mesh-operator/xds/mesh"
+	"github.com/mesh-operator/mesh-operator/xds/resource"
+)
+
+// connection is one stream's place in the fan-out: what its proxy should have, and the session that takes it there. The
+// stream's goroutine works the session; pushes and the debug endpoint come from others.
+type connection struct {
+	proxy   mesh.Proxy
+	since   time.Time
+	wake    chan struct{} // has a value when there is something to take
+	expired chan struct{} // closed when the pod is gone
+
+	mu         sync.Mutex
+	session    *Session
+	generation uint64        // of the last offer
+	set        *resource.Set // of the last offer
+	waiting    bool          // the offer has not been taken yet
+	change     Change        // from what was taken last
+	offered    time.Time
+	once       sync.Once
+}
+
+func newConnection(proxy mesh.Proxy) *connection {
+	return &connection{
+		proxy: proxy, since: time.Now(), wake: make(chan struct{}, 1), expired: make(chan struct{}), session: NewSession(nil),
+	}
+}
+
+// offer hands over the set of a generation; compare tells what differs from another set. An offer that was not taken yet is
+// replaced, and one that is older than the last is ignored: a new stream and a push may overtake each other.
+func (c *connection) offer(generation uint64, set *resource.Set, compare func(from, to *resource.Set) Change) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if generation <= c.generation {
+		return
+	}
+	c.generation = generation
+	if set == c.set {
+		return
+	}
+	change := compare(c.set, set)
+	c.set = set
+	if change != nil && len(change) == 0 && !c.waiting {
+		c.session.Update(set, change)
+		return
+	}
+	if c.waiting {
+		change = c.change.Merge(change)
+	} else {
+		c.offered = time.Now()
+	}
+	c.change, c.waiting = change, true
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// next returns the next response to send, of the newest set, or nil. When nothing is left of an offer it returns when that
+// offer was made.
+func (c *connection) next() (r *discovery.DeltaDiscoveryResponse, done time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.waiting {
+		c.session.Update(c.set, c.change)
+		c.waiting, c.change = false, nil
+	}
+	if r = c.session.Next(); r == nil {
+		done, c.offered = c.offered, time.Time{}
+	}
+	return r, done
+}
+
+func (c *connection) request(r *discovery.DeltaDiscoveryRequest) (*Rejection, int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	rejection := c.session.Request(r)
+	return rejection, c.session.Size()
+}
+
+// expire ends the stream, because its pod is not the one any more that was authenticated.
+func (c *connection) expire() { c.once.Do(func() { close(c.expired) }) }
+
+func (c *connection) status() map[resource.Type]Status {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.session.Status()
+}
+
+func (c *connection) resources() *resource.Set {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.set
+}

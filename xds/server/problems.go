@@ -1,0 +1,26 @@
+package server
+
+import (
+	"log/slog"
+
+	"github.com/mesh-operator/mesh-operator/xds/mesh"
+)
+
+// problems remembers what was logged, so that a problem is told when it appears and when it is solved, not at every push.
+type problems map[mesh.Problem]bool
+
+func (p *problems) report(log *slog.Logger, now []mesh.Problem) {
+	next := problems{}
+	for _, problem := range now {
+		if !next[problem] && !(*p)[problem] {
+			log.Warn("configuration has no effect", "object", problem.Object, "field", problem.Field, "reason", problem.Reason)
+		}
+		next[problem] = true
+	}
+	for problem := range *p {
+		if !next[problem] {
+			log.Info("configuration problem is gone", "object", problem.Object, "field", problem.Field)
+		}
+	}
+	*p = next
+}

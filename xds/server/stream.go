@@ -1,0 +1,179 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"time"
+
+	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/mesh-operator/mesh-operator/xds/mesh"
+	"github.com/mesh-operator/mesh-operator/xds/resource"
+)
+
+const (
+	// firstRequestWithin is how long an authenticated client may hold a stream open without saying which pod it is.
+	firstRequestWithin = 10 * time.Second
+	// mostNames is how many resource names one stream may subscribe to; a mesh of 10,000 services stays far below.
+	mostNames = 100_000
+)
+
+type deltaStream = discovery.AggregatedDiscoveryService_DeltaAggregatedResourcesServer
+
+// service is the gRPC service on one listener; listeners differ in how they tell who is calling.
+type service struct {
+	discovery.UnimplementedAggregatedDiscoveryServiceServer
+
+	server   *Server
+	identify identify
+}
+
+// StreamAggregatedResources is not served: Envoy of this mesh speaks delta only. The interceptor has authenticated the
+// caller all the same.
+func (*service) StreamAggregatedResources(discovery.AggregatedDiscoveryService_StreamAggregatedResourcesServer) error {
+	return status.Error(codes.Unimplemented, "only DeltaAggregatedResources is served")
+}
+
+// DeltaAggregatedResources serves one proxy until it leaves.
+func (s *service) DeltaAggregatedResources(stream deltaStream) error {
+	ctx, cancel := context.WithCancel(stream.Context())
+	defer cancel()
+	requests, failed := receive(ctx, stream)
+	first, err := firstRequest(ctx, requests, failed)
+	if err != nil {
+		return err
+	}
+	proxy, err := s.authorize(ctx, first)
+	if err != nil {
+		return err
+	}
+	c := newConnection(proxy)
+	s.server.attach(c)
+	defer s.server.detach(c)
+	log := s.server.log.With("proxy", proxy.Name, "namespace", proxy.Namespace)
+	log.Debug("proxy connected", "type", proxy.Type)
+	defer log.Debug("proxy disconnected")
+	return s.server.serve(ctx, stream, c, first, requests, failed, log)
+}
+
+// receive reads the stream in a goroutine of its own, one request ahead at most.
+func receive(ctx context.Context, stream deltaStream) (<-chan *discovery.DeltaDiscoveryRequest, <-chan error) {
+	requests, failed := make(chan *discovery.DeltaDiscoveryRequest), make(chan error, 1)
+	go func() {
+		for {
+			r, err := stream.Recv()
+			if err != nil {
+				failed <- err
+				return
+			}
+			select {
+			case requests <- r:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return requests, failed
+}
+
+func firstRequest(ctx context.Context, requests <-chan *discovery.DeltaDiscoveryRequest, failed <-chan error) (*discovery.DeltaDiscoveryRequest, error) {
+	timer := time.NewTimer(firstRequestWithin)
+	defer timer.Stop()
+	select {
+	case r := <-requests:
+		return r, nil
+	case err := <-failed:
+		return nil, clean(err)
+	case <-timer.C:
+		return nil, status.Error(codes.DeadlineExceeded, "no request")
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (s *service) authorize(ctx context.Context, first *discovery.DeltaDiscoveryRequest) (proxy mesh.Proxy, err error) {
+	id, err := s.identify(ctx)
+	if err == nil {
+		proxy, err = authorize(s.server.current(), id, first.GetNode())
+	}
+	if err != nil {
+		s.server.metrics.refused.WithLabelValues(status.Code(err).String()).Inc()
+		s.server.log.Info("stream refused", "node", first.GetNode().GetId(), "reason", err)
+	}
+	return proxy, err
+}
+
+// serve is the loop of one stream. It ends when the client is gone or the pod is. Between two events everything that may
+// be sent is sent; while a send waits for a slow client, pushes replace each other in the connection.
+func (s *Server) serve(ctx context.Context, stream deltaStream, c *connection, first *discovery.DeltaDiscoveryRequest,
+	requests <-chan *discovery.DeltaDiscoveryRequest, failed <-chan error, log *slog.Logger,
+) error {
+	for r := first; ; {
+		if r != nil {
+			if err := s.take(c, r, log); err != nil {
+				return err
+			}
+		}
+		if err := s.flush(stream, c); err != nil {
+			return err
+		}
+		r = nil
+		select {
+		case r = <-requests:
+		case <-c.wake:
+		case err := <-failed:
+			return clean(err)
+		case <-c.expired:
+			return status.Errorf(codes.Unavailable, "pod %s/%s is gone", c.proxy.Namespace, c.proxy.Name)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (s *Server) take(c *connection, r *discovery.DeltaDiscoveryRequest, log *slog.Logger) error {
+	rejection, size := c.request(r)
+	if size > mostNames {
+		return status.Errorf(codes.ResourceExhausted, "more than %d resource names", mostNames)
+	}
+	if rejection == nil {
+		return nil
+	}
+	s.metrics.rejects.WithLabelValues(rejection.Type.Short()).Inc()
+	if len(rejection.Blamed) == 0 {
+		log.Warn("proxy rejected a response, looking for the culprit", "type", rejection.Type.Short(), "message", rejection.Message)
+	}
+	for _, culprit := range rejection.Blamed {
+		log.Warn("proxy rejected a resource", "type", rejection.Type.Short(), "resource", culprit.Name, "version", culprit.Version,
+			"objects", culprit.Sources, "message", rejection.Message)
+	}
+	return nil
+}
+
+func (s *Server) flush(stream deltaStream, c *connection) error {
+	for {
+		r, done := c.next()
+		if r == nil {
+			if !done.IsZero() {
+				s.metrics.convergence.Observe(time.Since(done).Seconds())
+			}
+			return nil
+		}
+		if err := stream.Send(r); err != nil {
+			return err
+		}
+		s.metrics.pushes.WithLabelValues(resource.Type(r.GetTypeUrl()).Short()).Inc()
+	}
+}
+
+// clean makes the ordinary end of a stream a success.
+func clean(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}

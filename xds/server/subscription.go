@@ -1,0 +1,289 @@
+package server
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+
+	"github.com/mesh-operator/mesh-operator/xds/resource"
+)
+
+// What a proxy has, where that is not the version of a resource.
+const (
+	unknown  = "?" // it asked and waits for an answer, also for the answer that there is none
+	absent   = "-" // it has been told that there is none
+	doubtful = "!" // it refused a response: what it has is some earlier version, or a part of that response
+)
+
+// subscription is one resource type of a session: what the proxy asked for, what it has, and what it was last sent.
+type subscription struct {
+	typ        resource.Type
+	everything bool              // the wildcard
+	names      map[string]bool   // asked for by name
+	has        map[string]string // version by name; a version, unknown or absent
+	dirty      map[string]bool   // names to compare before the next response
+	rejected   map[string]string // versions that the proxy refused, by name
+	suspects   [][]string        // groups of a refused response that still have to be tried one by one
+	unanswered bool              // the first request must be answered, even with nothing
+	pending    *pending
+	last       lastSeen
+}
+
+// pending is the one response in flight.
+type pending struct {
+	nonce string
+	sent  []*resource.Resource // sorted by name
+}
+
+type lastSeen struct{ sent, acked, message string }
+
+func newSubscription(t resource.Type) *subscription {
+	return &subscription{
+		typ: t, names: map[string]bool{}, has: map[string]string{}, dirty: map[string]bool{}, rejected: map[string]string{},
+	}
+}
+
+func (s *subscription) wants(name string) bool { return s.everything || s.names[name] }
+
+// forget makes the next response tell name again, because what the proxy has of it is not known any more.
+func (s *subscription) forget(name string) {
+	s.has[name] = unknown
+	s.dirty[name] = true
+}
+
+func (s *subscription) subscribe(names []string, set map[string]*resource.Resource) {
+	for _, name := range names {
+		if name == "*" && wildcard[s.typ] {
+			s.everything = true
+			s.markAll(set)
+			continue
+		}
+		s.names[name] = true
+		delete(s.rejected, name)
+		s.forget(name) // asked for again: the proxy may have dropped it
+	}
+}
+
+func (s *subscription) unsubscribe(names []string) {
+	for _, name := range names {
+		switch {
+		case name == "*":
+			s.everything = false
+			maps.DeleteFunc(s.has, func(name, _ string) bool { return !s.names[name] })
+		case s.everything:
+			delete(s.names, name)
+			s.forget(name) // still covered by the wildcard, but the proxy has dropped its own
+		default:
+			delete(s.names, name)
+			delete(s.has, name)
+			delete(s.rejected, name)
+		}
+	}
+}
+
+// resume takes over the versions that the proxy kept from an earlier stream, perhaps to another replica. If they are all
+// that it asked for, the answer is silence; in every other case the first request is answered, even if with nothing, or
+// the proxy would wait for its listeners for ever.
+func (s *subscription) resume(kept map[string]string, set map[string]*resource.Resource) {
+	s.unanswered = true
+	for name, version := range kept {
+		if !s.wants(name) {
+			continue
+		}
+		s.has[name] = version
+		s.dirty[name] = true
+		if r := set[name]; r != nil && r.Version == version {
+			s.unanswered = false
+		}
+	}
+}
+
+// mark notes that the named resources may have changed.
+func (s *subscription) mark(names []string) {
+	for _, name := range names {
+		if s.wants(name) {
+			s.dirty[name] = true
+		}
+	}
+}
+
+// markAll notes that anything may have changed.
+func (s *subscription) markAll(set map[string]*resource.Resource) {
+	for name := range s.has {
+		s.dirty[name] = true
+	}
+	for name := range s.names {
+		s.dirty[name] = true
+	}
+	if s.everything {
+		for name := range set {
+			s.dirty[name] = true
+		}
+	}
+}
+
+// respond returns what the proxy has to be told in this step, or nil, and takes note that it is in flight. While the
+// culprit of a NACK is looked for, the groups of suspects go one by one and everything else waits.
+func (s *subscription) respond(st step, set map[string]*resource.Resource) *discovery.DeltaDiscoveryResponse {
+	for st.upsert && len(s.suspects) > 0 {
+		group := s.suspects[0]
+		s.suspects = s.suspects[1:]
+		if r := s.compose(st, set, group); r != nil {
+			return r
+		}
+	}
+	if r := s.compose(st, set, slices.Sorted(maps.Keys(s.dirty))); r != nil {
+		return r
+	}
+	if s.unanswered && st.upsert {
+		return s.send(&discovery.DeltaDiscoveryResponse{}, nil)
+	}
+	return nil
+}
+
+// compose makes the response about those of names that this step may speak of, or nil if there are none.
+func (s *subscription) compose(st step, set map[string]*resource.Resource, names []string) *discovery.DeltaDiscoveryResponse {
+	r := &discovery.DeltaDiscoveryResponse{}
+	var sent []*resource.Resource
+	for _, name := range names {
+		want := set[name]
+		switch {
+		case !s.dirty[name]:
+		case !s.wants(name) || s.upToDate(name, want):
+			delete(s.dirty, name)
+		case want == nil && (st.remove || s.has[name] == unknown): // nothing refers to what the proxy does not have
+			s.told(name)
+			r.RemovedResources = append(r.RemovedResources, name)
+		case want != nil && st.upsert:
+			s.gave(name, want.Version)
+			sent = append(sent, want)
+			r.Resources = append(r.Resources, &discovery.Resource{Name: name, Version: want.Version, Resource: want.Body})
+		}
+	}
+	if len(sent)+len(r.GetRemovedResources()) == 0 {
+		return nil
+	}
+	return s.send(r, sent)
+}
+
+func (s *subscription) send(r *discovery.DeltaDiscoveryResponse, sent []*resource.Resource) *discovery.DeltaDiscoveryResponse {
+	r.TypeUrl = string(s.typ)
+	s.unanswered, s.pending = false, &pending{sent: sent}
+	return r
+}
+
+// upToDate tells whether there is nothing to say about name.
+func (s *subscription) upToDate(name string, want *resource.Resource) bool {
+	has, known := s.has[name]
+	if want == nil {
+		return has == absent || !known && !s.names[name]
+	}
+	return has == want.Version || s.rejected[name] == want.Version
+}
+
+// gave notes that the proxy is being sent a version.
+func (s *subscription) gave(name, version string) {
+	delete(s.dirty, name)
+	delete(s.rejected, name)
+	s.has[name] = version
+}
+
+// told notes that the proxy is being told that there is no such resource.
+func (s *subscription) told(name string) {
+	delete(s.dirty, name)
+	delete(s.rejected, name)
+	if s.names[name] {
+		s.has[name] = absent
+	} else {
+		delete(s.has, name)
+	}
+}
+
+// acknowledge takes the nonce of a request. Only the nonce of the response in flight means anything: an older one was
+// overtaken, and an empty one comes with a change of subscription.
+func (s *subscription) acknowledge(r *discovery.DeltaDiscoveryRequest) *Rejection {
+	if s.pending == nil || r.GetResponseNonce() != s.pending.nonce {
+		return nil
+	}
+	p := s.pending
+	s.pending = nil
+	s.last.sent = p.nonce
+	if r.GetErrorDetail() == nil {
+		s.last.acked, s.last.message = p.nonce, ""
+		return nil
+	}
+	s.last.message = r.GetErrorDetail().GetMessage()
+	return &Rejection{Type: s.typ, Message: s.last.message, Blamed: s.reject(p.sent, s.last.message)}
+}
+
+// reject finds out what a NACK was about. Envoy refuses a whole response for one bad resource, so all of it is in doubt:
+// a single resource is the culprit, or those that the message names are; otherwise both halves are tried again, which
+// ends with single ones. What was refused is not sent again before its content changes, and nothing good is held back by
+// something bad beside it.
+func (s *subscription) reject(sent []*resource.Resource, message string) []*resource.Resource {
+	var blamed []*resource.Resource
+	var others []string
+	for _, r := range sent {
+		s.has[r.Name] = doubtful
+		if len(sent) == 1 || namedBy(message, r) {
+			s.rejected[r.Name] = r.Version
+			blamed = append(blamed, r)
+			continue
+		}
+		s.dirty[r.Name] = true
+		others = append(others, r.Name)
+	}
+	s.suspect(others, len(blamed) > 0)
+	return blamed
+}
+
+// namedBy tells whether an error names r. Only the errors of CDS and LDS list what they are about, and a name counts only
+// as a whole word: route 80 is not in "port 8080".
+func namedBy(message string, r *resource.Resource) bool {
+	if r.Type != resource.Cluster && r.Type != resource.Listener {
+		return false
+	}
+	for rest := message; ; {
+		at := strings.Index(rest, r.Name)
+		if at < 0 || r.Name == "" {
+			return false
+		}
+		end := at + len(r.Name)
+		if !strings.ContainsAny(rest[max(0, at-1):at], wordCharacters) && !inWord(rest[end:]) {
+			return true
+		}
+		rest = rest[end:]
+	}
+}
+
+const wordCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-|."
+
+// inWord tells whether a name that ends before rest goes on there; a full stop ends it.
+func inWord(rest string) bool {
+	return len(rest) > 1 && rest[0] == '.' && strings.ContainsAny(rest[1:2], wordCharacters) ||
+		rest != "" && rest[0] != '.' && strings.ContainsAny(rest[:1], wordCharacters)
+}
+
+// suspect queues names to be tried again: together if the culprit is known, in halves otherwise.
+func (s *subscription) suspect(names []string, known bool) {
+	switch half := len(names) / 2; {
+	case len(names) == 0:
+	case known:
+		s.suspects = append(s.suspects, names)
+	default:
+		s.suspects = append(s.suspects, names[:half], names[half:])
+	}
+}
+
+func (s *subscription) status() Status {
+	out := Status{
+		Subscribed: len(s.names), Wildcard: s.everything, Sent: s.last.sent, Acked: s.last.acked, Behind: len(s.dirty),
+		Rejected: s.last.message,
+	}
+	if s.pending != nil {
+		out.Sent = s.pending.nonce
+	}
+	return out
+}
