@@ -133,3 +133,9 @@ func walkValue(field protoreflect.FieldDescriptor, value protoreflect.Value, pat
 func enumName(enum protoreflect.EnumDescriptor, value protoreflect.EnumValueDescriptor) protoreflect.FullName {
 	return enum.Parent().FullName().Append(value.Name())
 }
+
+// Supports reports whether the translator expresses a field.
+func Supports(field protoreflect.FieldDescriptor) bool {
+	list, limited := supported[field.ContainingMessage().FullName()]
+	return !limited || slices.Contains(strings.Fields(list), field.JSONName())
+}
