@@ -124,10 +124,10 @@ func describeRules() {
 		"workload_selector": "The calling pods that the rule is for.",
 	})
 	policy := map[string]string{
-		"load_balancer":       "How an endpoint is chosen.",
-		"connection_pool":     "Limits for connections and requests: a circuit breaker.",
-		"outlier_detection":   "When an endpoint that fails gets no requests for a while.",
-		"tls":                 "How connections are encrypted; unset: mutual TLS wherever the other side has a sidecar.",
+		"load_balancer":     "How an endpoint is chosen.",
+		"connection_pool":   "Limits for connections and requests: a circuit breaker.",
+		"outlier_detection": "When an endpoint that fails gets no requests for a while.",
+		"tls":               "How connections are encrypted; unset: mutual TLS wherever the other side has a sidecar.",
 	}
 	describe(network+"TrafficPolicy.PortTrafficPolicy", "What holds for the connections to one port.", policy)
 	describe(network+"TrafficPolicy", "What holds for connections.", policy)
