@@ -34,9 +34,7 @@ func Build(prev *Snapshot, in Inputs) *Snapshot {
 		s.buildConfig(prev, o)
 	}
 	s.buildCredentials(prev, in)
-	slices.SortFunc(s.Problems, func(a, b Problem) int {
-		return compareStrings(string(a.Object), string(b.Object), a.Field, b.Field, a.Reason, b.Reason)
-	})
+	slices.SortFunc(s.Problems, CompareProblems)
 	s.Problems = slices.Compact(s.Problems)
 	return s
 }
@@ -86,3 +84,8 @@ func (s *Snapshot) keep(object resource.Object, model any) {
 
 // Service returns the service of a host, or nil.
 func (s *Snapshot) Service(host string) *Service { return s.index.services[host] }
+
+// CompareProblems orders problems by object, field and reason.
+func CompareProblems(a, b Problem) int {
+	return compareStrings(string(a.Object), string(b.Object), a.Field, b.Field, a.Reason, b.Reason)
+}

@@ -92,3 +92,11 @@ func Exported(exportTo []string, owner, client string) bool {
 	}
 	return false
 }
+
+// HostPart is the host of a Gateway's server without the namespaces that it is for.
+func HostPart(host string) string {
+	if _, after, ok := strings.Cut(host, "/"); ok {
+		host = after
+	}
+	return strings.ToLower(host)
+}

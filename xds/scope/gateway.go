@@ -152,16 +152,6 @@ func addDestinations(wanted map[string]bool, server Server) {
 				add(m.GetDestination())
 			}
 		}
-		for _, route := range r.TCP {
-			for _, d := range route.GetRoute() {
-				add(d.GetDestination())
-			}
-		}
-		for _, route := range r.TLS {
-			for _, d := range route.GetRoute() {
-				add(d.GetDestination())
-			}
-		}
 	}
 }
 

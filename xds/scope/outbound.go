@@ -98,11 +98,6 @@ func sourceSelectors(snapshot *mesh.Snapshot) []map[string]string {
 				add(m.GetSourceLabels())
 			}
 		}
-		for _, r := range v.Spec.GetTcp() {
-			for _, m := range r.GetMatch() {
-				add(m.GetSourceLabels())
-			}
-		}
 	}
 	var selectors []map[string]string
 	for _, key := range slices.Sorted(maps.Keys(found)) {

@@ -12,8 +12,6 @@ import (
 type VirtualService struct {
 	*mesh.VirtualService
 	HTTP []*networking.HTTPRoute
-	TCP  []*networking.TCPRoute
-	TLS  []*networking.TLSRoute
 	Key  string
 }
 
@@ -99,53 +97,23 @@ func newView(v *mesh.VirtualService, gateway string, c caller) *VirtualService {
 			h.Message(m)
 		}
 	}
-	for i, r := range v.Spec.GetTcp() {
-		if matches, ok := keep(r.GetMatch(), v, gateway, c); ok {
-			view.TCP = append(view.TCP, &networking.TCPRoute{Match: matches, Route: r.GetRoute()})
-			h.Add("tcp").Uint(uint64(i)).Uint(uint64(len(matches)))
-		}
-	}
-	for i, r := range v.Spec.GetTls() {
-		if matches, ok := keep(r.GetMatch(), v, gateway, c); ok {
-			view.TLS = append(view.TLS, &networking.TLSRoute{Match: matches, Route: r.GetRoute()})
-			h.Add("tls").Uint(uint64(i)).Uint(uint64(len(matches)))
-		}
-	}
 	view.Key = h.Key()
 	return view
 }
 
-// sourceMatch is what HTTP, TCP and TLS matches have in common.
-type sourceMatch interface {
-	GetGateways() []string
-	GetSourceLabels() map[string]string
-	GetSourceNamespace() string
-}
-
 // keep drops the alternatives that cannot be this caller's; false if none of several is left.
-func keep[M sourceMatch](matches []M, v *mesh.VirtualService, gateway string, c caller) ([]M, bool) {
-	var kept []M
+func keep(matches []*networking.HTTPMatchRequest, v *mesh.VirtualService, gateway string, c caller) ([]*networking.HTTPMatchRequest, bool) {
+	var kept []*networking.HTTPMatchRequest
 	for _, m := range matches {
 		gateways := v.Gateways
 		if len(m.GetGateways()) > 0 {
 			gateways = mesh.ResolveGateways(m.GetGateways(), v.Namespace)
 		}
-		if !slices.Contains(gateways, gateway) {
-			continue
+		if slices.Contains(gateways, gateway) && mesh.Selects(m.GetSourceLabels(), c.labels) {
+			kept = append(kept, m)
 		}
-		if !isCaller(m, c) {
-			continue
-		}
-		kept = append(kept, m)
 	}
 	return kept, len(matches) == 0 || len(kept) > 0
-}
-
-func isCaller(m sourceMatch, c caller) bool {
-	if ns := m.GetSourceNamespace(); ns != "" && ns != c.namespace {
-		return false
-	}
-	return mesh.Selects(m.GetSourceLabels(), c.labels)
 }
 
 // withMatches is r with other alternatives. The copy is shallow: the parts are never modified.

@@ -101,3 +101,12 @@ func merge(rules []*mesh.DestinationRule, client string) *Rule {
 	}
 	return merged
 }
+
+// Sources lists the objects that a service and its rule were made from.
+func (s *Service) Sources() []resource.Object {
+	sources := []resource.Object{s.Object}
+	if s.Rule != nil {
+		sources = append(sources, s.Rule.Sources...)
+	}
+	return sources
+}

@@ -1,0 +1,100 @@
+package envoy
+
+import (
+	"math"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/mesh-operator/mesh-operator/xds/mesh"
+	"github.com/mesh-operator/mesh-operator/xds/resource"
+	"github.com/mesh-operator/mesh-operator/xds/scope"
+)
+
+// clusters adds, for each port of a service, its cluster, one for each subset, and their endpoints.
+func (c *collector) clusters(s *scope.Service) {
+	router := c.scope.Type == mesh.Router
+	for _, port := range s.Ports {
+		for _, subset := range subsetsOf(s.Rule) {
+			t := target{s, port, subset, router, c.scope.Settings.TrustDomain}
+			key := mesh.NewHash().Add("cluster", s.Key, t.name()).Bool(router)
+			c.add(key, s.Sources(), func(d *draft) { d.emit(resource.Cluster, t.name(), t.cluster()) })
+			if !t.original() {
+				c.endpoints(t)
+			}
+		}
+	}
+}
+
+// subsetsOf lists the subsets of a rule after nil, the whole service.
+func subsetsOf(r *scope.Rule) []*networking.Subset {
+	all := []*networking.Subset{nil}
+	if r != nil {
+		all = append(all, r.Subsets...)
+	}
+	return all
+}
+
+// target is what an outbound cluster stands for: a port of a service, or of a subset of it.
+type target struct {
+	service     *scope.Service
+	port        *mesh.Port
+	subset      *networking.Subset // nil: all
+	router      bool
+	trustDomain string
+}
+
+func (t target) name() string { return outboundName(t.port.Number, t.subset.GetName(), t.service.Host) }
+
+// original tells whether connections go where the client sent them: the client of a headless service has chosen a pod. A
+// gateway's clients have not.
+func (t target) original() bool { return t.service.Headless && !t.router }
+
+// cluster is the target's Envoy cluster.
+func (t target) cluster() *clusterv3.Cluster {
+	c := &clusterv3.Cluster{
+		Name:            t.name(),
+		ConnectTimeout:  seconds(10),
+		CircuitBreakers: unlimited(),
+		CommonLbConfig:  &clusterv3.Cluster_CommonLbConfig{},
+		Metadata:        clusterMetadata(t),
+	}
+	if t.original() {
+		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_ORIGINAL_DST}
+		c.LbPolicy = clusterv3.Cluster_CLUSTER_PROVIDED
+	} else {
+		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS}
+		c.EdsClusterConfig = &clusterv3.Cluster_EdsClusterConfig{EdsConfig: adsSource(seconds(0)), ServiceName: t.name()}
+		c.LbPolicy = clusterv3.Cluster_LEAST_REQUEST
+	}
+	policy := policyFor(t)
+	applyPool(c, policy.ConnectionPool)
+	applyOutlierDetection(c, policy.OutlierDetection)
+	if !t.original() {
+		applyLoadBalancer(c, policy.LoadBalancer)
+	}
+	setUpstreamProtocol(c, t.port.Protocol, policy.ConnectionPool.GetHttp())
+	t.applyTLS(c, policy.Tls)
+	return c
+}
+
+// unlimited lifts Envoy's own limits of 1024, which nobody has asked for.
+func unlimited() *clusterv3.CircuitBreakers {
+	most := func() *wrapperspb.UInt32Value { return wrapperspb.UInt32(math.MaxUint32) }
+	return &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
+		MaxConnections: most(), MaxPendingRequests: most(), MaxRequests: most(), MaxRetries: most(), TrackRemaining: true,
+	}}}
+}
+
+// clusterMetadata names the service for telemetry.
+func clusterMetadata(t target) *corev3.Metadata {
+	return &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{"istio": {Fields: map[string]*structpb.Value{
+		"host":      structpb.NewStringValue(t.service.Host),
+		"name":      structpb.NewStringValue(t.service.Name),
+		"namespace": structpb.NewStringValue(t.service.Namespace),
+		"subset":    structpb.NewStringValue(t.subset.GetName()),
+	}}}}
+}

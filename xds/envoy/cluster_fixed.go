@@ -1,0 +1,71 @@
+package envoy
+
+import (
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+
+	"github.com/mesh-operator/mesh-operator/xds/mesh"
+	"github.com/mesh-operator/mesh-operator/xds/resource"
+)
+
+// fixedClusters adds the clusters that every sidecar has.
+func (c *collector) fixedClusters() {
+	from := c.inboundBind()
+	c.add(mesh.NewHash().Add("fixed clusters"), nil, func(d *draft) {
+		d.emit(resource.Cluster, passthroughCluster, originalCluster(passthroughCluster, nil))
+		d.emit(resource.Cluster, inboundPassthroughCluster, originalCluster(inboundPassthroughCluster, from))
+		d.emit(resource.Cluster, blackHoleCluster, emptyCluster())
+	})
+}
+
+// inboundClusters adds the way from the proxy to each port of its workload.
+func (c *collector) inboundClusters() {
+	from := c.inboundBind()
+	for _, p := range c.scope.Inbound.Ports {
+		if p.Host == "" {
+			continue
+		}
+		name := inboundName(p.Port)
+		c.add(mesh.NewHash().Add("inbound cluster", name, string(p.Protocol)).List(objectTexts(p.Sources)), p.Sources, func(d *draft) {
+			cluster := originalCluster(name, from)
+			setUpstreamProtocol(cluster, p.Protocol, nil)
+			d.emit(resource.Cluster, name, cluster)
+		})
+	}
+}
+
+// originalCluster connects where the connection was going before it was redirected.
+func originalCluster(name string, from *corev3.BindConfig) *clusterv3.Cluster {
+	return &clusterv3.Cluster{
+		Name:                 name,
+		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_ORIGINAL_DST},
+		LbPolicy:             clusterv3.Cluster_CLUSTER_PROVIDED,
+		ConnectTimeout:       seconds(10),
+		CircuitBreakers:      unlimited(),
+		UpstreamBindConfig:   from,
+	}
+}
+
+// emptyCluster has no endpoints: what is sent to it is refused.
+func emptyCluster() *clusterv3.Cluster {
+	return &clusterv3.Cluster{
+		Name:                 blackHoleCluster,
+		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
+		ConnectTimeout:       seconds(10),
+	}
+}
+
+// inboundBind is the source address by which the redirection knows the proxy's own connections to the workload.
+func (c *collector) inboundBind() *corev3.BindConfig {
+	address := func(a string) *corev3.SocketAddress {
+		return &corev3.SocketAddress{Address: a, PortSpecifier: &corev3.SocketAddress_PortValue{}}
+	}
+	if c.scope.IPv6 && !c.scope.IPv4 {
+		return &corev3.BindConfig{SourceAddress: address(inboundSource6)}
+	}
+	bind := &corev3.BindConfig{SourceAddress: address(inboundSource)}
+	if c.scope.IPv6 {
+		bind.ExtraSourceAddresses = []*corev3.ExtraSourceAddress{{Address: address(inboundSource6)}}
+	}
+	return bind
+}

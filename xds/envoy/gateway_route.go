@@ -1,0 +1,111 @@
+package envoy
+
+import (
+	"slices"
+
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+
+	"github.com/mesh-operator/mesh-operator/xds/mesh"
+	"github.com/mesh-operator/mesh-operator/xds/resource"
+	"github.com/mesh-operator/mesh-operator/xds/scope"
+)
+
+// gatewayRoutes adds the routes of servers that share a connection manager. Without any the answer is 404, as it is for
+// hosts and paths that no route knows.
+func (c *collector) gatewayRoutes(name string, servers []scope.Server) {
+	key := mesh.NewHash().Add("gateway routes", name)
+	var sources []resource.Object
+	for _, s := range servers {
+		key.Add(s.Gateway.Key).Uint(uint64(s.Index))
+		sources = append(sources, s.Sources()...)
+		for _, r := range s.Routes {
+			key.Add(r.Key).List(r.Hosts)
+			c.destinationsKey(key, r.VirtualService)
+		}
+	}
+	c.add(key, sortedObjects(sources), func(d *draft) {
+		g := &gatewayHosts{hosts: hosts{draft: d, find: c.service}, byDomain: map[string]*routev3.VirtualHost{}}
+		for _, s := range servers {
+			g.server(s)
+		}
+		config := routeConfiguration(name, g.done())
+		config.RequestHeadersToRemove = edgeHeaders
+		d.emit(resource.Route, name, config)
+	})
+}
+
+// gatewayHosts collects virtual hosts by domain: several VirtualServices may have routes for one host.
+type gatewayHosts struct {
+	hosts
+	byDomain map[string]*routev3.VirtualHost
+	merged   map[string]bool // domain and VirtualService, whose routes are there already
+}
+
+func (g *gatewayHosts) server(s scope.Server) {
+	g.port = s.Spec.GetPort().GetNumber()
+	redirect := s.Spec.GetTls().GetHttpsRedirect()
+	for _, r := range s.Routes {
+		for _, domain := range r.Hosts {
+			routes := g.translate(r.VirtualService, domain+":"+number(g.port))
+			if routes == nil {
+				continue
+			}
+			g.merge(domain, string(r.Object), routes, redirect)
+		}
+	}
+	if redirect {
+		for _, domain := range serverDomains(s) {
+			g.host(domain).RequireTls = routev3.VirtualHost_ALL
+		}
+	}
+}
+
+func serverDomains(s scope.Server) []string {
+	var domains []string
+	for _, host := range s.Spec.GetHosts() {
+		domains = append(domains, mesh.HostPart(host))
+	}
+	return domains
+}
+
+// merge appends routes to a host's, once for each VirtualService. A route that takes everything goes to the end, or the
+// older of two VirtualServices would hide the younger.
+func (g *gatewayHosts) merge(domain, object string, routes []*routev3.Route, redirect bool) {
+	host := g.host(domain)
+	if redirect {
+		host.RequireTls = routev3.VirtualHost_ALL
+	}
+	if g.merged == nil {
+		g.merged = map[string]bool{}
+	}
+	if id := domain + "\x00" + object; !g.merged[id] {
+		g.merged[id] = true
+		host.Routes = append(host.Routes, routes...)
+		slices.SortStableFunc(host.Routes, func(a, b *routev3.Route) int { return last(a) - last(b) })
+	}
+}
+
+func last(r *routev3.Route) int {
+	if matchesAll(r.Match) {
+		return 1
+	}
+	return 0
+}
+
+func (g *gatewayHosts) host(domain string) *routev3.VirtualHost {
+	host, ok := g.byDomain[domain]
+	if !ok {
+		host = &routev3.VirtualHost{Name: domain + ":" + number(g.port), Domains: []string{domain}}
+		g.byDomain[domain] = host
+		g.list = append(g.list, host)
+	}
+	return host
+}
+
+// done has at least one host, so that Envoy knows that there is nothing to wait for.
+func (g *gatewayHosts) done() []*routev3.VirtualHost {
+	if len(g.list) == 0 {
+		return []*routev3.VirtualHost{{Name: "blackhole", Domains: []string{"*"}}}
+	}
+	return g.sorted()
+}

@@ -1,0 +1,85 @@
+package envoy
+
+import (
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+const hcmFilter = "envoy.filters.network.http_connection_manager"
+
+// hcm is what every HTTP connection manager has in common. Proxy and workload must read a path and a host alike, or a rule
+// about the one says nothing about the other; hence the normalisations, on every listener.
+func (c *collector) hcm(stat string) *hcmv3.HttpConnectionManager {
+	return &hcmv3.HttpConnectionManager{
+		StatPrefix:                   stat,
+		CodecType:                    hcmv3.HttpConnectionManager_AUTO,
+		ServerName:                   "istio-envoy",
+		NormalizePath:                yes(),
+		MergeSlashes:                 true,
+		PathWithEscapedSlashesAction: hcmv3.HttpConnectionManager_UNESCAPE_AND_REDIRECT,
+		StripTrailingHostDot:         true,
+		UseRemoteAddress:             wrapperspb.Bool(false),
+		InternalAddressConfig:        &hcmv3.HttpConnectionManager_InternalAddressConfig{},
+		StreamIdleTimeout:            seconds(0), // a request takes as long as it takes, unless a route says otherwise
+		Http2ProtocolOptions:         http2Options(),
+		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{
+			IdleTimeout:                  seconds(3600),
+			HeadersWithUnderscoresAction: corev3.HttpProtocolOptions_ALLOW,
+		},
+		UpgradeConfigs: []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}},
+		AccessLog:      c.accessLog(),
+		HttpFilters:    []*hcmv3.HttpFilter{routerFilter()},
+	}
+}
+
+// edge makes a connection manager face strangers: it believes nothing that they say of themselves and bounds what they can
+// make it hold.
+func edge(m *hcmv3.HttpConnectionManager) *hcmv3.HttpConnectionManager {
+	m.UseRemoteAddress = yes()
+	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE_SET
+	m.SetCurrentClientCertDetails = clientCertDetails()
+	m.RequestHeadersTimeout = seconds(10)
+	m.Http2ProtocolOptions.MaxConcurrentStreams = wrapperspb.UInt32(100)
+	m.Http2ProtocolOptions.InitialStreamWindowSize = wrapperspb.UInt32(64 << 10)
+	m.Http2ProtocolOptions.InitialConnectionWindowSize = wrapperspb.UInt32(1 << 20)
+	return m
+}
+
+// workload makes a connection manager face the workload's callers, whose certificate it reports.
+func workload(m *hcmv3.HttpConnectionManager, mutual bool) *hcmv3.HttpConnectionManager {
+	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE
+	if mutual {
+		m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_APPEND_FORWARD
+		m.SetCurrentClientCertDetails = clientCertDetails()
+	}
+	return m
+}
+
+func clientCertDetails() *hcmv3.HttpConnectionManager_SetCurrentClientCertDetails {
+	return &hcmv3.HttpConnectionManager_SetCurrentClientCertDetails{Subject: yes(), Uri: true, Dns: true}
+}
+
+// withFilters puts filters before the router.
+func withFilters(m *hcmv3.HttpConnectionManager, filters ...*hcmv3.HttpFilter) *hcmv3.HttpConnectionManager {
+	m.HttpFilters = append(filters, m.HttpFilters...)
+	return m
+}
+
+// withRoutes lets the connection manager get its routes by name.
+func withRoutes(m *hcmv3.HttpConnectionManager, name string) *hcmv3.HttpConnectionManager {
+	m.RouteSpecifier = &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{ConfigSource: adsSource(seconds(0)), RouteConfigName: name}}
+	return m
+}
+
+// withInline gives the connection manager its routes.
+func withInline(m *hcmv3.HttpConnectionManager, config *routev3.RouteConfiguration) *hcmv3.HttpConnectionManager {
+	m.RouteSpecifier = &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: config}
+	return m
+}
+
+func hcmNetworkFilter(m *hcmv3.HttpConnectionManager) *listenerv3.Filter {
+	return &listenerv3.Filter{Name: hcmFilter, ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: pack(m)}}
+}

@@ -1,0 +1,152 @@
+package envoy
+
+import (
+	"maps"
+	"slices"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/mesh-operator/mesh-operator/xds/mesh"
+	"github.com/mesh-operator/mesh-operator/xds/resource"
+	"github.com/mesh-operator/mesh-operator/xds/scope"
+)
+
+// httpListeners adds, for each port on which some service speaks HTTP, one listener and its routes. Requests find their
+// service by host, so the listener does not change when services do.
+func (c *collector) httpListeners() {
+	byPort := map[uint32][]*scope.Service{}
+	for _, s := range c.scope.Outbound.Services {
+		for _, p := range s.Ports {
+			if p.Protocol.IsHTTP() {
+				byPort[p.Number] = append(byPort[p.Number], s)
+			}
+		}
+	}
+	for _, port := range slices.Sorted(maps.Keys(byPort)) {
+		if port == outboundPort || port == inboundPort {
+			continue
+		}
+		c.add(mesh.NewHash().Add("http listener").Uint(uint64(port)), nil, func(d *draft) {
+			l := c.httpListener(port)
+			d.emit(resource.Listener, l.Name, l)
+		})
+		c.routes(port, byPort[port])
+	}
+}
+
+// httpListener takes what is HTTP to its routes. Anything else on the port, to an address that no service claims, goes the
+// way of all unknown traffic; services that speak TCP there have listeners of their own, which are more specific.
+func (c *collector) httpListener(port uint32) *listenerv3.Listener {
+	l := c.outboundListener(c.wildcard(), port)
+	l.ListenerFilters = []*listenerv3.ListenerFilter{tlsInspector(), httpInspector()}
+	l.ListenerFiltersTimeout = seconds(5)
+	l.ContinueOnListenerFiltersTimeout = true
+	name := "outbound_" + l.Name
+	l.FilterChains = []*listenerv3.FilterChain{{
+		Name:             "http",
+		FilterChainMatch: &listenerv3.FilterChainMatch{TransportProtocol: "raw_buffer", ApplicationProtocols: []string{"http/1.0", "http/1.1", "h2c"}},
+		Filters:          []*listenerv3.Filter{hcmNetworkFilter(withRoutes(withFilters(c.hcm(name), faultFilter()), number(port)))},
+	}}
+	l.DefaultFilterChain = &listenerv3.FilterChain{Name: "other", Filters: []*listenerv3.Filter{c.tcpProxy(c.unknown())}}
+	return l
+}
+
+// unknown is the cluster for traffic to what the registry does not know.
+func (c *collector) unknown() string {
+	if c.scope.Settings.AllowAnyOutbound {
+		return passthroughCluster
+	}
+	return blackHoleCluster
+}
+
+// tcpListeners adds a listener for each address of a service and port that is not HTTP. A headless service has the
+// addresses of its endpoints.
+func (c *collector) tcpListeners(s *scope.Service) {
+	for _, p := range s.Ports {
+		if p.Protocol.IsHTTP() {
+			continue
+		}
+		cluster := outboundName(p.Number, "", s.Host)
+		for _, a := range addressesOf(s, p) {
+			name := a.ip + "_" + number(a.port)
+			if _, taken := c.set.Resources[resource.Listener][name]; taken {
+				c.problems = append(c.problems, mesh.Problem{Object: s.Object, Field: "spec.ports", Reason: name + " is an address of another service"})
+				continue
+			}
+			c.add(mesh.NewHash().Add("tcp listener", cluster, name), []resource.Object{s.Object}, func(d *draft) {
+				l := c.outboundListener(a.ip, a.port)
+				l.FilterChains = []*listenerv3.FilterChain{{Name: "tcp", Filters: []*listenerv3.Filter{c.tcpProxy(cluster)}}}
+				d.emit(resource.Listener, l.Name, l)
+			})
+		}
+	}
+}
+
+type address struct {
+	ip   string
+	port uint32
+}
+
+func addressesOf(s *scope.Service, p *mesh.Port) []address {
+	var list []address
+	for _, ip := range s.Addresses {
+		list = append(list, address{ip, p.Number})
+	}
+	if s.Headless {
+		for _, e := range p.Endpoints {
+			list = append(list, address{e.Address, e.Port})
+		}
+	}
+	return list
+}
+
+// outboundListener is one that no socket is opened for: virtualOutbound hands it the connections to its address.
+func (c *collector) outboundListener(ip string, port uint32) *listenerv3.Listener {
+	l := &listenerv3.Listener{
+		Name:             ip + "_" + number(port),
+		Address:          socketAddress(ip, port),
+		BindToPort:       wrapperspb.Bool(false),
+		TrafficDirection: corev3.TrafficDirection_OUTBOUND,
+	}
+	if ip == "0.0.0.0" && c.scope.IPv6 {
+		l.AdditionalAddresses = []*listenerv3.AdditionalAddress{{Address: socketAddress("::", port)}}
+	}
+	return l
+}
+
+// wildcard is any address of the proxy's family; with both families the IPv6 one is added to it.
+func (c *collector) wildcard() string {
+	if c.scope.IPv6 && !c.scope.IPv4 {
+		return "::"
+	}
+	return "0.0.0.0"
+}
+
+// virtualOutbound adds the listener that the redirection sends all outgoing connections to. It hands each to the listener
+// of the address that it was going to; what is left goes the way of unknown traffic. A connection to the listener itself
+// would be handed over for ever, so it ends.
+func (c *collector) virtualOutbound() {
+	c.add(mesh.NewHash().Add("virtualOutbound"), nil, func(d *draft) {
+		l := c.outboundListener(c.wildcard(), outboundPort)
+		l.Name, l.BindToPort, l.UseOriginalDst = "virtualOutbound", nil, yes()
+		l.FilterChains = []*listenerv3.FilterChain{{
+			Name:             "virtualOutbound-blackhole",
+			FilterChainMatch: &listenerv3.FilterChainMatch{DestinationPort: wrapperspb.UInt32(outboundPort)},
+			Filters:          []*listenerv3.Filter{c.tcpProxy(blackHoleCluster)},
+		}, {
+			Name:    "virtualOutbound-catchall-tcp",
+			Filters: []*listenerv3.Filter{c.tcpProxy(c.unknown())},
+		}}
+		d.emit(resource.Listener, l.Name, l)
+	})
+}
+
+func objectTexts(objects []resource.Object) []string {
+	out := make([]string, len(objects))
+	for i, o := range objects {
+		out[i] = string(o)
+	}
+	return out
+}
