@@ -69,8 +69,4 @@ type GatewayPort struct {
 	// +kubebuilder:validation:Maximum=65535
 	// +optional
 	NodePort int32 `json:"nodePort,omitempty"`
-	// protocol is TCP or UDP. Unset: TCP.
-	// +kubebuilder:validation:Enum=TCP;UDP
-	// +optional
-	Protocol string `json:"protocol,omitempty"`
 }

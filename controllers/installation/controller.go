@@ -1,0 +1,151 @@
+package installation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/operator-framework/operator-lib/handler"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	crhandler "sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/mesh-operator/mesh-operator/api/v1alpha1"
+	"github.com/mesh-operator/mesh-operator/internal/apply"
+	"github.com/mesh-operator/mesh-operator/internal/owner"
+)
+
+// Finalizer keeps a deleted Installation until its mesh is removed.
+const Finalizer = "istio.openshift.com/mesh"
+
+// inventoryName is the ConfigMap, beside the operator, that lists what was applied.
+const inventoryName = "istio-installation-inventory"
+
+// Reconciler makes the cluster as the Installation says. One goroutine at a time uses it.
+type Reconciler struct {
+	// Client talks to the API server directly: a status from a cache may be older than our own last one.
+	Client client.Client
+	Watch  *Watch
+	Events events.EventRecorder
+	Log    *slog.Logger
+	Images ImageDefaults
+	// CRDs returns the definitions of Istio's kinds.
+	CRDs func() ([]*unstructured.Unstructured, error)
+
+	applier      *apply.Applier
+	inventory    *apply.Inventory
+	checked      map[apply.Ref]bool // passed the preflight
+	established  map[string]bool    // definitions that are served
+	changes      []apply.Change
+	planKey      string
+	lastPlan     Plan
+	rootsVersion string
+	rootsPEM     []byte
+	announced    types.UID // Installation that the log has heard of
+}
+
+// Register adds the controller to mgr.
+func (r *Reconciler) Register(mgr ctrl.Manager) error {
+	r.applier = apply.New(r.Client, r.Watch.Lookup)
+	r.inventory = apply.NewInventory(r.Client, types.NamespacedName{Namespace: owner.OperatorNamespace, Name: inventoryName}, owner.Labels(componentBase))
+	r.checked, r.established = map[apply.Ref]bool{}, map[string]bool{}
+	if err := mgr.Add(r.Watch); err != nil {
+		return fmt.Errorf("add watches: %w", err)
+	}
+	always := crhandler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request {
+		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: owner.OperatorNamespace, Name: owner.Installation}}}
+	})
+	err := ctrl.NewControllerManagedBy(mgr).
+		Named("installation").
+		Watches(&v1alpha1.Installation{}, &handler.InstrumentedEnqueueRequestForObject[client.Object]{}).
+		WatchesRawSource(source.Channel(r.Watch.events, always)).
+		Complete(r)
+	if err != nil {
+		return fmt.Errorf("add controller: %w", err)
+	}
+	return nil
+}
+
+// Reconcile installs or removes, then computes the status from what happened, then writes it once.
+func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (ctrl.Result, error) {
+	in := &v1alpha1.Installation{}
+	if err := r.Client.Get(ctx, request.NamespacedName, in); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if in.Name != owner.Installation || in.Namespace != owner.OperatorNamespace {
+		return ctrl.Result{}, nil // admission refuses it; this one is older than the policy
+	}
+	if err := errors.Join(r.Watch.Ready(ctx), r.inventory.Load(ctx)); err != nil {
+		return ctrl.Result{}, err
+	}
+	if !in.DeletionTimestamp.IsZero() {
+		return r.reconcileRemoval(ctx, in)
+	}
+	r.announce(in)
+	if err := r.setFinalizer(ctx, in, true); err != nil {
+		return ctrl.Result{}, err
+	}
+	outcome, err := r.install(ctx, in)
+	return ctrl.Result{RequeueAfter: retryAfter(outcome)}, errors.Join(err, r.patchStatus(ctx, in, outcome, err))
+}
+
+// retryAfter looks again at what no watch tells about: objects of others that are in the way.
+func retryAfter(outcome Outcome) time.Duration {
+	switch {
+	case len(outcome.Conflicts) > 0:
+		return 10 * time.Second
+	case outcome.Waiting == errNamespaceTerminating.Error():
+		return time.Second
+	}
+	return 0
+}
+
+// announce writes the line that guides of the historic operator look for.
+func (r *Reconciler) announce(in *v1alpha1.Installation) {
+	if r.announced != in.UID {
+		r.Log.Info("Installing istio for Installation " + in.Name)
+		r.announced = in.UID
+	}
+}
+
+func (r *Reconciler) setFinalizer(ctx context.Context, in *v1alpha1.Installation, want bool) error {
+	if controllerutil.ContainsFinalizer(in, Finalizer) == want {
+		return nil
+	}
+	base := in.DeepCopy()
+	if want {
+		controllerutil.AddFinalizer(in, Finalizer)
+	} else {
+		controllerutil.RemoveFinalizer(in, Finalizer)
+	}
+	if err := r.Client.Patch(ctx, in, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})); err != nil {
+		return fmt.Errorf("patch finalizer: %w", err)
+	}
+	return nil
+}
+
+// patchStatus writes the status if it changed, and an Event for everything that did.
+func (r *Reconciler) patchStatus(ctx context.Context, in *v1alpha1.Installation, outcome Outcome, failure error) error {
+	status := Status(in.Status, outcome, failure, time.Now())
+	for _, e := range Events(in.Status, status, outcome) {
+		r.Events.Eventf(in, nil, e.Type, e.Reason, e.Action, "%s", e.Message)
+	}
+	if equality.Semantic.DeepEqual(in.Status, status) {
+		return nil
+	}
+	base := in.DeepCopy()
+	in.Status = status
+	if err := r.Client.Status().Patch(ctx, in, client.MergeFrom(base)); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("patch status: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,159 @@
+package installation
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/mesh-operator/mesh-operator/api/v1alpha1"
+)
+
+const (
+	ingressGateway = "istio-ingressgateway"
+	egressGateway  = "istio-egressgateway"
+)
+
+// gateways returns the two default gateways, as the Installation changes them, and those that it adds.
+func gateways(spec *v1alpha1.InstallationSpec) []v1alpha1.GatewaySpec {
+	byName := map[string]v1alpha1.GatewaySpec{ingressGateway: {Name: ingressGateway}, egressGateway: {Name: egressGateway}}
+	for _, g := range spec.Gateways {
+		byName[g.Name] = g
+	}
+	names := slices.Sorted(maps.Keys(byName))
+	out := make([]v1alpha1.GatewaySpec, 0, len(names))
+	for _, name := range names {
+		out = append(out, byName[name])
+	}
+	return out
+}
+
+func isEgress(g v1alpha1.GatewaySpec) bool {
+	return g.Type == "Egress" || g.Type == "" && g.Name == egressGateway
+}
+
+// gatewayValues are the values of the chart gateway beyond the common ones.
+func gatewayValues(g v1alpha1.GatewaySpec) map[string]any {
+	service := g.Service
+	if service == nil {
+		service = &v1alpha1.GatewayServiceSpec{}
+	}
+	serviceType := or(service.Type, "LoadBalancer")
+	if service.Type == "" && isEgress(g) {
+		serviceType = "ClusterIP"
+	}
+	ports := gatewayPorts(g, serviceType)
+	labels := gatewayLabels(g)
+	podLabels := maps.Clone(labels)
+	for key, value := range g.PodLabels {
+		if _, taken := podLabels[key]; !taken && !reservedLabel(key) {
+			podLabels[key] = value
+		}
+	}
+	return map[string]any{
+		"labels": plain(labels), "podLabels": plain(podLabels), "containerPorts": containerPorts(ports),
+		"concurrency": 2, "logLevel": "warning",
+		"service": map[string]any{
+			"type": serviceType, "annotations": plain(service.Annotations), "loadBalancerClass": service.LoadBalancerClass,
+			"externalTrafficPolicy": trafficPolicy(service, serviceType), "ports": servicePorts(ports),
+		},
+	}
+}
+
+// trafficPolicy is refused by the API server on a Service without outside traffic.
+func trafficPolicy(service *v1alpha1.GatewayServiceSpec, serviceType string) string {
+	if serviceType == "ClusterIP" {
+		return ""
+	}
+	return service.ExternalTrafficPolicy
+}
+
+// gatewayLabels are what the selectors of Istio Gateways look for.
+func gatewayLabels(g v1alpha1.GatewaySpec) map[string]string {
+	labels := map[string]string{"istio": strings.TrimPrefix(g.Name, "istio-")}
+	for key, value := range g.Labels {
+		if !reservedLabel(key) {
+			labels[key] = value
+		}
+	}
+	return labels
+}
+
+// reservedLabel reports labels that selectors and ownership rest on.
+func reservedLabel(key string) bool {
+	return key == "app" || key == "app.kubernetes.io/managed-by" || strings.HasPrefix(key, "istio.openshift.com/") ||
+		key == "istio.io/rev" || strings.HasPrefix(key, "service.istio.io/canonical-")
+}
+
+// gatewayPorts are the default ports with those of the Installation, by name. The historic node ports exist only where the
+// Service has node ports at all.
+func gatewayPorts(g v1alpha1.GatewaySpec, serviceType string) []v1alpha1.GatewayPort {
+	ports := []v1alpha1.GatewayPort{
+		{Name: "http", Port: 80, TargetPort: 8080},
+		{Name: "https", Port: 443, TargetPort: 8443},
+	}
+	if g.Name == ingressGateway {
+		ports[0].NodePort, ports[1].NodePort = 31380, 31390
+	}
+	if !isEgress(g) {
+		tcp := v1alpha1.GatewayPort{Name: "tcp", Port: 31400, TargetPort: 31400}
+		if g.Name == ingressGateway {
+			tcp.NodePort = 31400
+		}
+		ports = append(ports, tcp)
+	}
+	ports = append(ports, v1alpha1.GatewayPort{Name: "status-port", Port: 15021, TargetPort: 15021})
+	if g.Service != nil {
+		ports = mergePorts(ports, g.Service.Ports)
+	}
+	for i := range ports {
+		if serviceType == "ClusterIP" {
+			ports[i].NodePort = 0
+		}
+		if ports[i].TargetPort == 0 {
+			ports[i].TargetPort = unprivileged(ports[i].Port)
+		}
+	}
+	return ports
+}
+
+// mergePorts replaces ports of the same name and adds the others. A default port whose number the user gives to a port of
+// another name gives way.
+func mergePorts(defaults, users []v1alpha1.GatewayPort) []v1alpha1.GatewayPort {
+	out := slices.DeleteFunc(slices.Clone(defaults), func(d v1alpha1.GatewayPort) bool {
+		return slices.ContainsFunc(users, func(u v1alpha1.GatewayPort) bool { return u.Name == d.Name || u.Port == d.Port })
+	})
+	return append(out, users...)
+}
+
+// unprivileged is the port that a process without privileges listens on for port, which is also pilot's rule.
+func unprivileged(port int32) int32 {
+	if port < 1024 {
+		return port + 8000
+	}
+	return port
+}
+
+func servicePorts(ports []v1alpha1.GatewayPort) []any {
+	out := make([]any, 0, len(ports))
+	for _, p := range ports {
+		port := map[string]any{"name": p.Name, "port": p.Port, "targetPort": p.TargetPort, "protocol": "TCP"}
+		if p.NodePort != 0 {
+			port["nodePort"] = p.NodePort
+		}
+		out = append(out, port)
+	}
+	return out
+}
+
+// containerPorts lists each port that the proxy listens on once, although several ports of a Service may share it.
+func containerPorts(ports []v1alpha1.GatewayPort) []any {
+	seen := map[int32]bool{}
+	var out []any
+	for _, p := range ports {
+		if !seen[p.TargetPort] {
+			seen[p.TargetPort] = true
+			out = append(out, map[string]any{"port": p.TargetPort, "protocol": "TCP"})
+		}
+	}
+	return out
+}

@@ -1,0 +1,198 @@
+package installation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/mesh-operator/mesh-operator/api/v1alpha1"
+	"github.com/mesh-operator/mesh-operator/internal/apply"
+	"github.com/mesh-operator/mesh-operator/internal/owner"
+)
+
+// install brings the cluster one step closer to what the Installation says, and further with every event that follows.
+func (r *Reconciler) install(ctx context.Context, in *v1alpha1.Installation) (Outcome, error) {
+	out := Outcome{Generation: in.Generation, Unsupported: unsupportedParts(&in.Spec), Invalid: invalidSpec(&in.Spec)}
+	images, warnings := chooseImages(&in.Spec, r.Images)
+	out.Warnings = append(warnings, specWarnings(&in.Spec)...)
+	if out.Invalid != "" {
+		return out, nil
+	}
+	plan, err := r.plan(in, images, Facts{NamespaceUID: r.Watch.uid, Roots: r.rootsPEM})
+	if err != nil {
+		return out, err
+	}
+	out.Plan = plan
+	if out.Conflicts, err = r.clusterConflicts(ctx, plan); err != nil || len(out.Conflicts) > 0 {
+		return out, err
+	}
+	uid, err := r.bootstrap(ctx)
+	if errors.Is(err, errNamespaceTerminating) {
+		out.Waiting = err.Error()
+		return out, nil
+	}
+	if err != nil {
+		return out, err
+	}
+	return r.installInto(ctx, in, images, uid, out)
+}
+
+// installInto is install once there is a namespace to install into.
+func (r *Reconciler) installInto(ctx context.Context, in *v1alpha1.Installation, images Images, uid types.UID, out Outcome) (Outcome, error) {
+	roots, err := r.roots(ctx)
+	if err != nil {
+		return out, err
+	}
+	if out.Plan, err = r.plan(in, images, Facts{NamespaceUID: uid, Roots: roots}); err != nil {
+		return out, err
+	}
+	out.Roots = roots
+	if out.Conflicts, err = r.preflight(ctx, out.Plan.Objects()); err != nil || len(out.Conflicts) > 0 {
+		return out, err
+	}
+	err = r.applyPlan(ctx, &out)
+	out.Deployments, out.Problems = r.Watch.Deployments(), podProblems(r.Watch.Pods())
+	return out, err
+}
+
+// clusterConflicts is the part of the preflight that needs no access to the mesh's namespace, and so comes before it is made.
+func (r *Reconciler) clusterConflicts(ctx context.Context, plan Plan) ([]string, error) {
+	others, err := r.otherMeshes(ctx)
+	if err != nil || len(others) > 0 {
+		return others, err
+	}
+	var objects []*unstructured.Unstructured
+	for _, object := range plan.Objects() {
+		if object.GetNamespace() == "" {
+			objects = append(objects, object)
+		}
+	}
+	return r.preflight(ctx, objects)
+}
+
+// plan computes the desired objects, once for each spec and set of facts.
+func (r *Reconciler) plan(in *v1alpha1.Installation, images Images, facts Facts) (Plan, error) {
+	key := fmt.Sprintf("%s/%d/%s/%x", in.UID, in.Generation, facts.NamespaceUID, facts.Roots)
+	if r.planKey == key {
+		return r.lastPlan, nil
+	}
+	plan, err := Desired(Input{Spec: &in.Spec, Images: images, Facts: facts})
+	if err != nil {
+		return Plan{}, err
+	}
+	r.planKey, r.lastPlan = key, plan
+	return plan, nil
+}
+
+// applyPlan applies stage after stage, as far as they are ready, and deletes what is no longer wanted when all of them are.
+func (r *Reconciler) applyPlan(ctx context.Context, out *Outcome) error {
+	crds, err := r.istioDefinitions(ctx)
+	if err != nil {
+		return err
+	}
+	if err := r.inventory.Announce(ctx, out.Plan.Objects()); err != nil {
+		return err
+	}
+	defer func() { out.Changes = append(out.Changes, r.takeChanges()...) }()
+	if out.Waiting = crds; crds != "" {
+		return nil
+	}
+	if err := r.Watch.OpenIstio(ctx); err != nil {
+		return err
+	}
+	for _, stage := range out.Plan.Stages {
+		if out.Waiting, err = r.applyStage(ctx, stage, len(out.Roots) > 0); err != nil || out.Waiting != "" {
+			return errors.Join(err, r.inventory.Save(ctx))
+		}
+	}
+	if out.Pruned, err = r.prune(ctx, out.Plan); err != nil {
+		return err
+	}
+	return r.inventory.Save(ctx)
+}
+
+// applyStage returns what the next stage has to wait for. One object that is refused does not keep the others of its stage.
+func (r *Reconciler) applyStage(ctx context.Context, stage Stage, rootsKnown bool) (string, error) {
+	if stage.AfterRoots && !rootsKnown {
+		return "citadel has not published the roots of trust yet", nil
+	}
+	var errs []error
+	var pending []string
+	for _, object := range stage.Objects {
+		change, err := r.applier.Apply(ctx, object)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		r.inventory.Record(change.Ref, change.UID)
+		if change.Action != apply.Unchanged {
+			r.changes = append(r.changes, change)
+		}
+		if stage.Holds && !r.ready(change) {
+			pending = append(pending, change.Ref.Name)
+		}
+	}
+	if len(pending) > 0 {
+		return strings.Join(pending, " and ") + " to become ready", errors.Join(errs...)
+	}
+	return "", errors.Join(errs...)
+}
+
+// ready asks kstatus about Deployments; the other kinds of a stage that holds are ready when they exist.
+func (r *Reconciler) ready(change apply.Change) bool {
+	if change.Ref.Kind != "Deployment" {
+		return true
+	}
+	live := change.Live
+	if live == nil {
+		deployment, ok := r.Watch.Deployments()[change.Ref.Name]
+		if !ok {
+			return false
+		}
+		content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(deployment)
+		if err != nil {
+			return false
+		}
+		live = &unstructured.Unstructured{Object: content}
+		live.SetAPIVersion("apps/v1")
+		live.SetKind("Deployment")
+	}
+	ready, _, err := apply.Ready(live)
+	return err == nil && ready
+}
+
+// prune deletes what an earlier spec wanted. It runs after everything wanted is there, so that a replacement exists before
+// what it replaces goes.
+func (r *Reconciler) prune(ctx context.Context, plan Plan) ([]apply.Ref, error) {
+	wanted := plan.Refs()
+	for _, object := range []*unstructured.Unstructured{meshNamespaceObject(), accessObject()} {
+		wanted[apply.RefOf(object)] = true
+	}
+	var pruned []apply.Ref
+	for _, entry := range r.inventory.Obsolete(wanted) {
+		if entry.Kind == "CustomResourceDefinition" {
+			continue // a definition holds the users' objects; only a removal decides about it
+		}
+		deleted, err := apply.Prune(ctx, r.Client, entry, owner.Owned)
+		if err != nil {
+			return pruned, err
+		}
+		if deleted {
+			pruned = append(pruned, entry.Ref())
+		}
+		delete(r.checked, entry.Ref())
+		r.inventory.Drop(entry.Ref())
+	}
+	return pruned, nil
+}
+
+func (r *Reconciler) takeChanges() []apply.Change {
+	changes := r.changes
+	r.changes = nil
+	return changes
+}

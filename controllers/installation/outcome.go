@@ -1,0 +1,25 @@
+package installation
+
+import (
+	appsv1 "k8s.io/api/apps/v1"
+
+	"github.com/mesh-operator/mesh-operator/api/v1alpha1"
+	"github.com/mesh-operator/mesh-operator/internal/apply"
+)
+
+// Outcome is what one reconcile did and saw; Status is computed from it.
+type Outcome struct {
+	Generation  int64
+	Invalid     string   // why spec cannot be carried out
+	Conflicts   []string // what stands in the way
+	Waiting     string   // what the next stage waits for; empty when all stages are applied
+	Plan        Plan
+	Unsupported []unsupported
+	Warnings    []v1alpha1.Warning
+	Deployments map[string]*appsv1.Deployment
+	Problems    map[string]podProblem // by component
+	Roots       []byte
+	Changes     []apply.Change // what was written
+	Pruned      []apply.Ref    // what was deleted
+	Removal     *v1alpha1.RemovalStatus
+}

@@ -1,0 +1,84 @@
+package installation
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/mesh-operator/mesh-operator/internal/owner"
+)
+
+// podProblem says what keeps a pod from running.
+type podProblem struct {
+	Reason  string
+	Message string
+}
+
+// podProblems returns one problem per component. Of several pods the one whose message sorts first speaks, so that the same
+// trouble is always told in the same words.
+func podProblems(pods []*corev1.Pod) map[string]podProblem {
+	out := map[string]podProblem{}
+	for _, pod := range slices.SortedFunc(slices.Values(pods), func(a, b *corev1.Pod) int { return cmp.Compare(a.Name, b.Name) }) {
+		if pod.DeletionTimestamp != nil {
+			continue
+		}
+		problem, ok := problemOf(pod)
+		component := pod.Labels[owner.LabelComponent]
+		if before, seen := out[component]; ok && (!seen || problem.Message < before.Message) {
+			out[component] = problem
+		}
+	}
+	return out
+}
+
+func problemOf(pod *corev1.Pod) (podProblem, bool) {
+	for _, status := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
+		if problem, ok := containerProblem(status); ok {
+			return problem, true
+		}
+	}
+	for _, condition := range pod.Status.Conditions {
+		if condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionFalse {
+			return podProblem{Reason: "Unschedulable", Message: "no node takes the pod: " + condition.Message}, true
+		}
+	}
+	return podProblem{}, false
+}
+
+func containerProblem(status corev1.ContainerStatus) (podProblem, bool) {
+	waiting := status.State.Waiting
+	if waiting == nil {
+		return podProblem{}, false
+	}
+	switch waiting.Reason {
+	case "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable", "ImageInspectError":
+		return podProblem{Reason: "ImagePull", Message: fmt.Sprintf("image %s cannot be pulled: %s", status.Image, pullMessage(waiting.Message))}, true
+	case "CrashLoopBackOff":
+		return podProblem{Reason: "CrashLoop", Message: fmt.Sprintf("container %s keeps ending%s; look at kubectl logs --previous",
+			status.Name, exitOf(status))}, true
+	case "CreateContainerConfigError", "CreateContainerError", "RunContainerError":
+		return podProblem{Reason: waiting.Reason, Message: fmt.Sprintf("container %s cannot start: %s", status.Name, waiting.Message)}, true
+	}
+	return podProblem{}, false
+}
+
+// pullMessage removes the words that the kubelet puts before the reason only while it waits between two attempts; with them
+// the message would change every few seconds.
+func pullMessage(message string) string {
+	if rest, ok := strings.CutPrefix(message, `Back-off pulling image "`); ok {
+		if _, reason, found := strings.Cut(rest, `": `); found {
+			message = reason
+		}
+	}
+	return strings.TrimPrefix(message, "ErrImagePull: ")
+}
+
+func exitOf(status corev1.ContainerStatus) string {
+	if last := status.LastTerminationState.Terminated; last != nil {
+		return fmt.Sprintf(" with code %d (%s)", last.ExitCode, last.Reason)
+	}
+	return ""
+}

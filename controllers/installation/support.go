@@ -1,0 +1,140 @@
+package installation
+
+import (
+	"strings"
+
+	"github.com/mesh-operator/mesh-operator/api/v1alpha1"
+)
+
+// unsupported is something that an Installation asks for and this version cannot do.
+type unsupported struct {
+	component string
+	field     string
+	message   string
+	protects  bool // its absence leaves something open, so the mesh must not call itself Ready
+}
+
+// unsupportedParts lists what spec asks for in vain, sorted by component.
+func unsupportedParts(spec *v1alpha1.InstallationSpec) []unsupported {
+	var parts []unsupported
+	if spec.Jaeger != nil {
+		parts = append(parts, unsupported{component: "jaeger", field: "spec.jaeger",
+			message: "this version does not install Jaeger; requests are not traced"})
+	}
+	if kialiWanted(spec.Kiali) {
+		parts = append(parts, unsupported{component: "kiali", field: "spec.kiali",
+			message: "this version does not install Kiali"})
+	}
+	if spec.Launcher != nil {
+		parts = append(parts, unsupported{component: "launcher", field: "spec.launcher",
+			message: "this version does not install the Fabric8 launcher"})
+	}
+	if spec.ThreeScale != nil && isTrue(spec.ThreeScale.Enabled) {
+		parts = append(parts, unsupported{component: "threeScale", field: "spec.threeScale.enabled", protects: true,
+			message: "this version does not install the 3scale adapter, so no request is checked with 3scale; set it to false to go on without"})
+	}
+	return parts
+}
+
+// kialiWanted keeps the historic rule: the console is asked for by its credentials.
+func kialiWanted(kiali *v1alpha1.KialiSpec) bool {
+	return kiali != nil && kiali.Username != "" && kiali.Password != ""
+}
+
+// specWarnings lists fields that work, but not as one may think. The admission policies print the same when the Installation
+// is written; here they stay visible.
+func specWarnings(spec *v1alpha1.InstallationSpec) []v1alpha1.Warning {
+	var warnings []v1alpha1.Warning
+	for _, field := range plaintextSecrets(spec) {
+		warnings = append(warnings, v1alpha1.Warning{Field: field, Reason: "PlaintextSecret",
+			Message: "it is in the clear: whoever can read Installations can read it"})
+	}
+	for _, version := range unquotedVersions(spec) {
+		warnings = append(warnings, v1alpha1.Warning{Field: version.field, Reason: "UnquotedNumber",
+			Message: version.text + " is a number; quote it, because YAML turns 1.10 into 1.1"})
+	}
+	return warnings
+}
+
+func plaintextSecrets(spec *v1alpha1.InstallationSpec) []string {
+	var fields []string
+	if spec.Kiali != nil && spec.Kiali.Password != "" {
+		fields = append(fields, "spec.kiali.password")
+	}
+	if l := spec.Launcher; l != nil {
+		if l.OpenShift != nil && l.OpenShift.Password != "" {
+			fields = append(fields, "spec.launcher.openshift.password")
+		}
+		if l.GitHub != nil && l.GitHub.Token != "" {
+			fields = append(fields, "spec.launcher.github.token")
+		}
+	}
+	return fields
+}
+
+type unquoted struct{ field, text string }
+
+func unquotedVersions(spec *v1alpha1.InstallationSpec) []unquoted {
+	var out []unquoted
+	add := func(field string, s *v1alpha1.Scalar) {
+		if s != nil && s.Unquoted {
+			out = append(out, unquoted{field, s.Text})
+		}
+	}
+	if spec.Istio != nil {
+		add("spec.istio.version", spec.Istio.Version)
+	}
+	if spec.Jaeger != nil {
+		add("spec.jaeger.version", spec.Jaeger.Version)
+	}
+	if spec.Kiali != nil {
+		add("spec.kiali.version", spec.Kiali.Version)
+	}
+	if spec.ThreeScale != nil {
+		add("spec.threeScale.version", spec.ThreeScale.Version)
+	}
+	return out
+}
+
+// mtlsMode merges the historic and the new spelling; invalid says that they contradict each other.
+func mtlsMode(spec *v1alpha1.InstallationSpec) (mode string, invalid string) {
+	mode = "PERMISSIVE"
+	historic := ""
+	if spec.Istio != nil && spec.Istio.Authentication != nil {
+		historic = "PERMISSIVE"
+		if *spec.Istio.Authentication {
+			historic = "STRICT"
+		}
+		mode = historic
+	}
+	if spec.Security == nil || spec.Security.MTLS == nil || spec.Security.MTLS.Mode == "" {
+		return mode, ""
+	}
+	mode = spec.Security.MTLS.Mode
+	if historic != "" && (historic == "STRICT") != (mode == "STRICT") {
+		return mode, "spec.istio.authentication means " + historic + " and spec.security.mtls.mode is " + mode +
+			"; remove one of the two"
+	}
+	return mode, ""
+}
+
+// invalidSpec repeats what the admission policies refuse, for an Installation that was written before they existed.
+func invalidSpec(spec *v1alpha1.InstallationSpec) string {
+	var problems []string
+	if _, problem := mtlsMode(spec); problem != "" {
+		problems = append(problems, problem)
+	}
+	for _, gateway := range spec.Gateways {
+		if reservedNames[gateway.Name] {
+			problems = append(problems, "spec.gateways: "+gateway.Name+" is the name of a component; choose another")
+		}
+	}
+	return strings.Join(problems, "; ")
+}
+
+var reservedNames = map[string]bool{
+	"istio": true, "istio-citadel": true, "istio-pilot": true, "istio-galley": true, "istio-sidecar-injector": true,
+	"base": true, "citadel": true, "pilot": true, "galley": true, "sidecar-injector": true,
+}
+
+func isTrue(b *bool) bool { return b != nil && *b }

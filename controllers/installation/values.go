@@ -1,0 +1,114 @@
+package installation
+
+import (
+	"encoding/base64"
+	"encoding/json"
+
+	"github.com/mesh-operator/mesh-operator/api/v1alpha1"
+	"github.com/mesh-operator/mesh-operator/internal/injecttemplate"
+	"github.com/mesh-operator/mesh-operator/internal/owner"
+)
+
+const trustDomain = "cluster.local"
+
+// commonValues are the values that every chart gets. A key must be there even when it is empty: the charts are rendered
+// strictly, so that a misspelled value is an error.
+func commonValues(in Input, component string, spec *v1alpha1.ComponentSpec, image string) map[string]any {
+	if spec == nil {
+		spec = &v1alpha1.ComponentSpec{}
+	}
+	if spec.Image != "" {
+		image = spec.Image
+	}
+	values := map[string]any{
+		"component": component, "namespace": owner.MeshNamespace, "operatorNamespace": owner.OperatorNamespace,
+		"revision": owner.DefaultRevision, "trustDomain": trustDomain, "image": image,
+		"pullPolicy": pullPolicy(in.Spec), "pullSecrets": pullSecrets(in.Spec),
+		"caBundle": base64.StdEncoding.EncodeToString(in.Facts.Roots),
+	}
+	for key, value := range map[string]any{
+		"replicas": spec.Replicas, "autoscaling": spec.Autoscaling, "podDisruptionBudget": spec.PodDisruptionBudget,
+		"nodeSelector": spec.NodeSelector, "tolerations": spec.Tolerations, "affinity": spec.Affinity,
+		"topologySpreadConstraints": spec.TopologySpreadConstraints, "priorityClassName": spec.PriorityClassName,
+		"podLabels": spec.PodLabels, "podAnnotations": spec.PodAnnotations, "env": spec.Env,
+		"resources": resources(spec.Resources, "10m", "64Mi"),
+	} {
+		values[key] = plain(value)
+	}
+	return values
+}
+
+func pullPolicy(spec *v1alpha1.InstallationSpec) string {
+	if spec.Images != nil && spec.Images.PullPolicy != "" {
+		return spec.Images.PullPolicy
+	}
+	return "IfNotPresent"
+}
+
+func pullSecrets(spec *v1alpha1.InstallationSpec) any {
+	if spec.Images == nil {
+		return nil
+	}
+	return plain(spec.Images.PullSecrets)
+}
+
+// resources are what the user said, or small requests and no limit: a control plane that is killed at a limit takes the mesh
+// with it.
+func resources(spec *v1alpha1.ResourcesSpec, cpu, memory string) any {
+	if spec != nil {
+		return spec
+	}
+	return map[string]any{"requests": map[string]any{"cpu": cpu, "memory": memory}}
+}
+
+// injectionValues are what the injector's template is rendered with, as JSON in the ConfigMap istio-sidecar-injector.
+func injectionValues(in Input) map[string]any {
+	injection := in.Spec.Injection
+	if injection == nil {
+		injection = &v1alpha1.InjectionSpec{}
+	}
+	proxy := injection.Proxy
+	if proxy == nil {
+		proxy = &v1alpha1.ProxySpec{}
+	}
+	return map[string]any{
+		"template":        injecttemplate.Config(),
+		"annotationOptIn": injection.AnnotationOptIn == nil || *injection.AnnotationOptIn,
+		"values": map[string]any{
+			"proxyImage": in.Images.Proxy, "initImage": in.Images.Proxy, "pullPolicy": pullPolicy(in.Spec),
+			"resources":   plain(resources(proxy.Resources, "10m", "64Mi")),
+			"concurrency": orInt(proxy.Concurrency, 2), "logLevel": or(proxy.LogLevel, "warning"),
+			"caAddress":    "istio-citadel." + owner.MeshNamespace + ".svc:8060",
+			"pilotAddress": "istio-pilot." + owner.MeshNamespace + ".svc:15011",
+			"trustDomain":  trustDomain, "revision": owner.DefaultRevision,
+			"terminationDrainDuration": "5s", "meshNamespace": owner.MeshNamespace,
+		},
+	}
+}
+
+// plain turns a typed value into what templates see: maps, lists and scalars under their JSON names, nil when it is unset.
+func plain(value any) any {
+	data, err := json.Marshal(value)
+	if err != nil {
+		return nil // only a Raw can fail, and the API server has parsed it before
+	}
+	var out any
+	if err := json.Unmarshal(data, &out); err != nil {
+		return nil
+	}
+	return out
+}
+
+func or(value, fallback string) string {
+	if value == "" {
+		return fallback
+	}
+	return value
+}
+
+func orInt(value, fallback int32) int32 {
+	if value == 0 {
+		return fallback
+	}
+	return value
+}
