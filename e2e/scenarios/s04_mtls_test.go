@@ -15,12 +15,18 @@ const outside = "outside" // namespace without sidecars
 
 var peerIdentity = regexp.MustCompile(`spiffe://cluster\.local/ns/` + bookinfo + `/sa/[a-z-]+`)
 
+// outsiders makes sure that there is a client without a sidecar.
+func outsiders(t *testing.T) {
+	t.Helper()
+	must(t, mesh.EnsureNamespace(within(t, 30*time.Second), outside, nil))
+	must(t, mesh.ApplyFile(within(t, time.Minute), outside, "samples/sleep/sleep.yaml"))
+	must(t, mesh.Available(within(t, 2*time.Minute), outside))
+}
+
 // TestStrict shows that the mesh of the article (authentication: true) lets nobody in without a certificate, and whom it
 // saw when it did.
 func TestStrict(t *testing.T) {
-	namespace(t, outside, nil)
-	must(t, mesh.ApplyFile(within(t, time.Minute), outside, "samples/sleep/sleep.yaml"))
-	must(t, mesh.Available(within(t, 2*time.Minute), outside))
+	outsiders(t)
 	const url = "http://details.bookinfo:9080/details/0"
 
 	t.Run("a sidecar works", func(t *testing.T) {

@@ -90,11 +90,15 @@ func TestListeners(t *testing.T) {
 
 // TestDebugIsLoopback opens a debug page from another pod, and through port-forward.
 func TestDebugIsLoopback(t *testing.T) {
+	outsiders(t)
 	pod, err := mesh.RunningPod(within(t, 30*time.Second), "istio-system", "istio=pilot")
 	must(t, err)
-	seen, err := statuses(within(t, time.Minute), bookinfo, "app=sleep", "sleep", 1, "http://"+pod.Status.PodIP+":15014/debug/syncz")
-	if err == nil && seen[200] > 0 {
-		t.Error("/debug/syncz is open to other pods")
+	for path, want := range map[string]int{"/ready": 200, "/debug/syncz": 404} {
+		seen, err := statuses(within(t, time.Minute), outside, "app=sleep", "sleep", 1, "http://"+pod.Status.PodIP+":15014"+path)
+		must(t, err)
+		if seen[want] != 1 {
+			t.Errorf("%s from another pod: %v, want %d", path, seen, want)
+		}
 	}
 	text, err := getThroughPod(within(t, 30*time.Second), pod, 15014, "/debug/syncz")
 	must(t, err)
