@@ -1,0 +1,124 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// admin is Envoy's administration interface on loopback. Nothing that a stranger sends ever becomes part of a request here.
+type admin struct {
+	base   string
+	client *http.Client
+}
+
+func newAdmin(port uint32) *admin {
+	return &admin{base: fmt.Sprintf("http://127.0.0.1:%d", port), client: &http.Client{Timeout: 20 * time.Second}}
+}
+
+func (a *admin) do(ctx context.Context, method, path string) (io.ReadCloser, error) {
+	request, err := http.NewRequestWithContext(ctx, method, a.base+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := a.client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode != http.StatusOK {
+		response.Body.Close()
+		return nil, fmt.Errorf("envoy answers %s to %s", response.Status, path)
+	}
+	return response.Body, nil
+}
+
+// stats returns the counters and gauges whose names match the expression.
+func (a *admin) stats(ctx context.Context, filter *regexp.Regexp) (map[string]uint64, error) {
+	body, err := a.do(ctx, http.MethodGet, "/stats?format=json&type=CountersGauges&filter="+url.QueryEscape(filter.String()))
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	var answer struct {
+		Stats []struct {
+			Name  string
+			Value uint64
+		}
+	}
+	if err := json.NewDecoder(body).Decode(&answer); err != nil {
+		return nil, fmt.Errorf("decode envoy's stats: %w", err)
+	}
+	out := map[string]uint64{}
+	for _, stat := range answer.Stats {
+		out[stat.Name] = stat.Value
+	}
+	return out, nil
+}
+
+var readiness = regexp.MustCompile(`^(server\.state|(cluster_manager\.cds|listener_manager\.lds)\.update_(success|rejected))$`)
+
+// checkReady returns nil when Envoy is live with its first clusters and listeners.
+func (a *admin) checkReady(ctx context.Context) error {
+	stats, err := a.stats(ctx, readiness)
+	if err != nil {
+		return fmt.Errorf("envoy does not answer yet: %w", err)
+	}
+	return judge(stats)
+}
+
+// judge is checkReady's verdict. A proxy whose first configuration was rejected never becomes ready: it would refuse, or
+// worse, pass on, everything.
+func judge(stats map[string]uint64) error {
+	for _, x := range []struct{ name, manager string }{{"clusters", "cluster_manager.cds"}, {"listeners", "listener_manager.lds"}} {
+		switch {
+		case stats[x.manager+".update_success"] > 0:
+		case stats[x.manager+".update_rejected"] > 0:
+			return fmt.Errorf("envoy rejected its first %s: see its log for the reason", x.name)
+		default:
+			return fmt.Errorf("no %s from pilot yet", x.name)
+		}
+	}
+	if state, ok := stats["server.state"]; !ok || state != 0 {
+		return errors.New("envoy is not live yet: its clusters and listeners are warming")
+	}
+	return nil
+}
+
+// drainListeners makes the proxy tell its clients to go elsewhere while it still serves them.
+func (a *admin) drainListeners(ctx context.Context, role Role) error {
+	query := "graceful&skip_exit"
+	if role == Sidecar {
+		query = "inboundonly&" + query // the application may still have calls to make
+	}
+	body, err := a.do(ctx, http.MethodPost, "/drain_listeners?"+query)
+	if err != nil {
+		return fmt.Errorf("drain listeners: %w", err)
+	}
+	return body.Close()
+}
+
+var activeRequests = regexp.MustCompile(`^http\..*\.downstream_rq_active$`)
+
+// busy returns how many requests the proxy is serving, its own ports not counted.
+func (a *admin) busy(ctx context.Context) (uint64, error) {
+	stats, err := a.stats(ctx, activeRequests)
+	if err != nil {
+		return 0, fmt.Errorf("count requests: %w", err)
+	}
+	var total uint64
+	for name, n := range stats {
+		if prefix, _, _ := strings.Cut(strings.TrimPrefix(name, "http."), ".downstream_rq_active"); !ownPrefixes[prefix] {
+			total += n
+		}
+	}
+	return total, nil
+}
+
+var ownPrefixes = map[string]bool{"admin": true, "prometheus": true, "health": true}

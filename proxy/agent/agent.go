@@ -1,0 +1,137 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/mesh-operator/mesh-operator/internal/certclient"
+	"github.com/mesh-operator/mesh-operator/internal/monitoring"
+)
+
+// Options is what Run needs beside the pod's configuration.
+type Options struct {
+	Config       Config
+	Certificates certclient.Options
+	Output       io.Writer // of Envoy; nil: standard error
+	Logger       *slog.Logger
+}
+
+// Run is the life of a proxy: it blocks until ctx ends and the proxy has drained, or until Envoy ends, which is an error.
+func Run(ctx context.Context, o Options) error {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Output == nil {
+		o.Output = os.Stderr
+	}
+	a := newAgent(o)
+	stop, cancelStop := context.WithCancel(ctx) // SIGTERM or /quitquitquit
+	defer cancelStop()
+	// What Envoy depends on runs until after it has ended: a proxy that drains still needs its certificate.
+	serving, cancelServing := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancelServing()
+	group, serving := errgroup.WithContext(serving)
+	a.serve(serving, group, cancelStop)
+	group.Go(func() error {
+		defer cancelServing()
+		return a.proxy(serving, stop, group)
+	})
+	return group.Wait()
+}
+
+type agent struct {
+	o       Options
+	log     *slog.Logger
+	client  *certclient.Client
+	admin   *admin
+	health  *health
+	drainer *drainer
+}
+
+func newAgent(o Options) *agent {
+	a := &agent{o: o, log: o.Logger, client: certclient.New(o.Certificates), admin: newAdmin(o.Config.Ports.Admin)}
+	a.health = newHealth(o.Config, a.admin, o.Logger)
+	a.drainer = newDrainer(o.Config, a.admin, a.health, o.Logger)
+	return a
+}
+
+// serve starts what answers from the first moment on: certificates, probes, commands.
+func (a *agent) serve(ctx context.Context, group *errgroup.Group, stop context.CancelFunc) {
+	group.Go(func() error { return a.client.Run(ctx) })
+	ports := a.o.Config.Ports
+	group.Go(func() error { return monitoring.Serve(ctx, address("", ports.Agent), a.health.open()) })
+	group.Go(func() error {
+		return monitoring.Serve(ctx, address("127.0.0.1", ports.Drain), a.drainer.commands(stop))
+	})
+}
+
+// proxy starts Envoy when there is a certificate for it, and stays with it to its end. When serving ends early something
+// that Envoy depends on has failed, and the group knows what.
+func (a *agent) proxy(serving, stop context.Context, group *errgroup.Group) error {
+	if err := a.waitCertificate(serving, stop); err != nil {
+		return nil //nolint:nilerr // asked to stop before there was anything to stop
+	}
+	if err := a.serveSockets(serving, group); err != nil {
+		return err
+	}
+	envoy, err := startEnvoy(a.o.Config, a.o.Output, a.log)
+	if err != nil {
+		return err
+	}
+	a.health.envoy.Store(true)
+	running, cancel := until(serving, stop)
+	defer cancel()
+	if err := envoy.wait(running); err != nil {
+		return err
+	}
+	if serving.Err() == nil {
+		a.drainer.drain(serving)
+	}
+	envoy.stop()
+	return nil
+}
+
+func (a *agent) waitCertificate(serving, stop context.Context) error {
+	ctx, cancel := until(serving, stop)
+	defer cancel()
+	a.log.Info("waiting for the first certificate", "ca", a.o.Certificates.Address)
+	return a.client.WaitReady(ctx)
+}
+
+// serveSockets opens both sockets before it returns, so that Envoy finds them.
+func (a *agent) serveSockets(ctx context.Context, group *errgroup.Group) error {
+	c := a.o.Config
+	sds, err := listenSocket(ctx, c.SDSSocket())
+	if err != nil {
+		return fmt.Errorf("open SDS socket: %w", err)
+	}
+	xds, err := listenSocket(ctx, c.XDSSocket())
+	if err != nil {
+		return errors.Join(fmt.Errorf("open XDS socket: %w", err), sds.Close())
+	}
+	group.Go(func() error { return serveSocket(ctx, newSDSServer(a.client, a.log), sds) })
+	group.Go(func() error {
+		proxy := &xdsProxy{address: c.PilotAddress, name: c.PilotServerName, client: a.client, log: a.log}
+		return serveSocket(ctx, newXDSServer(proxy), xds)
+	})
+	return nil
+}
+
+// until returns a context that ends with either of the two.
+func until(a, b context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(a)
+	unlink := context.AfterFunc(b, cancel)
+	return ctx, func() { unlink(); cancel() }
+}
+
+func address(host string, port uint32) string {
+	return net.JoinHostPort(host, strconv.FormatUint(uint64(port), 10))
+}

@@ -1,0 +1,230 @@
+package agent
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mesh-operator/mesh-operator/internal/certclient"
+)
+
+// Role is what the proxy is for.
+type Role string
+
+// The two roles, as they stand in node ids.
+const (
+	Sidecar Role = "sidecar"
+	Router  Role = "router" // a gateway
+)
+
+// Ports are where the agent and its Envoy listen. Admin and Drain are on loopback.
+type Ports struct {
+	Admin, Drain, Agent, Health, Metrics uint32
+}
+
+// DefaultPorts are the ones that pods, probes and scrape configurations name.
+var DefaultPorts = Ports{Admin: 15000, Drain: 15004, Agent: 15020, Health: 15021, Metrics: 15090}
+
+// Where a pod holds what the agent reads and writes.
+const (
+	DefaultDir       = "/etc/istio/proxy"
+	DefaultLabels    = "/etc/istio/pod/labels"
+	DefaultEnvoyPath = "/usr/local/bin/envoy"
+	DefaultPilot     = "istio-pilot.istio-system.svc:15011"
+)
+
+// Config is everything the agent knows about its pod when it starts.
+type Config struct {
+	Role           Role
+	PodName        string
+	Namespace      string
+	ServiceAccount string
+	NodeName       string
+	IPs            []netip.Addr // the pod's addresses, the primary one first
+	Workload       string
+	Owner          string
+	TrustDomain    string
+	Revision       string
+	Labels         map[string]string
+
+	CAAddress       string
+	PilotAddress    string
+	PilotServerName string
+
+	Probes  map[string]Probe // by path of the agent
+	Metrics *AppMetrics      // nil: the application has none
+
+	Concurrency   int // worker threads; 0: one per core
+	LogLevel      string
+	DrainDuration time.Duration
+	MemoryLimit   uint64 // bytes that the container may use; 0: unknown
+
+	Dir       string
+	EnvoyPath string
+	Ports     Ports
+}
+
+// Environment reads the configuration from environment variables, given as a lookup function. Its error names the variable.
+func Environment(role Role, getenv func(string) string) (Config, error) {
+	e := &environment{getenv: getenv}
+	c := Config{
+		Role:           role,
+		PodName:        e.required("POD_NAME"),
+		Namespace:      e.required("POD_NAMESPACE"),
+		ServiceAccount: e.required("SERVICE_ACCOUNT"),
+		NodeName:       getenv("NODE_NAME"),
+		IPs:            e.addresses("INSTANCE_IP", "INSTANCE_IPS"),
+		Owner:          getenv("ISTIO_META_OWNER"),
+		TrustDomain:    e.optional("TRUST_DOMAIN", "cluster.local"),
+		Revision:       e.optional("MESH_REVISION", "default"),
+		CAAddress:      e.hostPort("CA_ADDRESS", certclient.DefaultAddress),
+		PilotAddress:   e.hostPort("PILOT_ADDRESS", DefaultPilot),
+		Probes:         decode[map[string]Probe](e, "ISTIO_KUBE_APP_PROBERS"),
+		Metrics:        e.appMetrics("ISTIO_PROMETHEUS_ANNOTATIONS"),
+		Concurrency:    e.number("PROXY_CONCURRENCY", 2, 0, 1024),
+		LogLevel:       e.oneOf("PROXY_LOG_LEVEL", "warning", logLevels),
+		DrainDuration:  e.duration("TERMINATION_DRAIN_DURATION", 5*time.Second),
+		Dir:            DefaultDir,
+		EnvoyPath:      e.optional("ENVOY_PATH", DefaultEnvoyPath),
+		Ports:          DefaultPorts,
+	}
+	c.Workload = e.optional("ISTIO_META_WORKLOAD_NAME", c.PodName)
+	c.PilotServerName, _, _ = net.SplitHostPort(c.PilotAddress)
+	e.checkProbes(c.Probes)
+	return c, e.err
+}
+
+var logLevels = []string{"trace", "debug", "info", "warning", "warn", "error", "critical", "off"}
+
+// environment remembers the first thing that is wrong, so that reading is a list.
+type environment struct {
+	getenv func(string) string
+	err    error
+}
+
+func (e *environment) fail(name, format string, args ...any) {
+	if e.err == nil {
+		e.err = fmt.Errorf("read environment: %s %s", name, fmt.Sprintf(format, args...))
+	}
+}
+
+func (e *environment) required(name string) string {
+	value := e.getenv(name)
+	if value == "" {
+		e.fail(name, "is not set")
+	}
+	return value
+}
+
+func (e *environment) optional(name, fallback string) string {
+	if value := e.getenv(name); value != "" {
+		return value
+	}
+	return fallback
+}
+
+func (e *environment) hostPort(name, fallback string) string {
+	value := e.optional(name, fallback)
+	if host, port, err := net.SplitHostPort(value); err != nil || host == "" || port == "" {
+		e.fail(name, "is %q, want host:port", value)
+	}
+	return value
+}
+
+func (e *environment) number(name string, fallback, least, most int) int {
+	text := e.getenv(name)
+	if text == "" {
+		return fallback
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < least || n > most {
+		e.fail(name, "is %q, want a number from %d to %d", text, least, most)
+	}
+	return n
+}
+
+func (e *environment) duration(name string, fallback time.Duration) time.Duration {
+	text := e.getenv(name)
+	if text == "" {
+		return fallback
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
+		e.fail(name, "is %q, want a duration such as 5s", text)
+	}
+	return d
+}
+
+func (e *environment) oneOf(name, fallback string, choices []string) string {
+	value := e.optional(name, fallback)
+	if !slices.Contains(choices, value) {
+		e.fail(name, "is %q, want one of %s", value, strings.Join(choices, ", "))
+	}
+	return value
+}
+
+// addresses returns the primary address followed by the others of the list.
+func (e *environment) addresses(primary, list string) []netip.Addr {
+	out := []netip.Addr{e.address(primary, e.required(primary))}
+	for text := range strings.SplitSeq(e.getenv(list), ",") {
+		if text = strings.TrimSpace(text); text == "" {
+			continue
+		}
+		if ip := e.address(list, text); !slices.Contains(out, ip) {
+			out = append(out, ip)
+		}
+	}
+	return out
+}
+
+func (e *environment) address(name, text string) netip.Addr {
+	ip, err := netip.ParseAddr(text)
+	if err != nil {
+		e.fail(name, "is %q, want an IP address", text)
+	}
+	return ip
+}
+
+// decode reads a JSON value; an unset variable is the zero value.
+func decode[T any](e *environment, name string) T {
+	var value T
+	if text := e.getenv(name); text != "" {
+		if err := json.Unmarshal([]byte(text), &value); err != nil {
+			e.fail(name, "is not the JSON that is expected here: %v", err)
+		}
+	}
+	return value
+}
+
+func (e *environment) checkProbes(probes map[string]Probe) {
+	for path, probe := range probes {
+		if err := probe.validate(path); err != nil {
+			e.fail("ISTIO_KUBE_APP_PROBERS", "entry %q: %v", path, err)
+		}
+	}
+}
+
+// appMetrics reads what the pod's prometheus.io annotations said before the injector pointed them at the agent.
+func (e *environment) appMetrics(name string) *AppMetrics {
+	annotations := decode[struct{ Scrape, Port, Path string }](e, name)
+	if annotations.Scrape != "true" {
+		return nil
+	}
+	m := AppMetrics{Port: 80, Path: "/metrics"}
+	if annotations.Port != "" {
+		port, err := strconv.ParseUint(annotations.Port, 10, 16)
+		if err != nil || port == 0 {
+			e.fail(name, "has port %q, want a port number", annotations.Port)
+		}
+		m.Port = uint32(port)
+	}
+	if annotations.Path != "" {
+		m.Path = "/" + strings.TrimPrefix(annotations.Path, "/")
+	}
+	return &m
+}

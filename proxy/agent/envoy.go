@@ -1,0 +1,109 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// connectionDrain is how long connections of a listener that was replaced or removed may go on.
+const connectionDrain = 45 * time.Second
+
+// envoyArgs returns Envoy's command line.
+func envoyArgs(c Config) []string {
+	args := []string{
+		"-c", c.BootstrapFile(),
+		"-l", c.LogLevel,
+		"--disable-hot-restart", // the kubelet replaces pods; nobody replaces the process in one
+		"--drain-time-s", strconv.Itoa(int(connectionDrain.Seconds())),
+		"--drain-strategy", "immediate",
+		"--file-flush-interval-msec", "1000",
+		"--local-address-ip-version", ipVersion(c),
+	}
+	if c.Concurrency > 0 {
+		args = append(args, "--concurrency", strconv.Itoa(c.Concurrency))
+	}
+	return args
+}
+
+func ipVersion(c Config) string {
+	if c.IPs[0].Is6() {
+		return "v6"
+	}
+	return "v4"
+}
+
+// process is a running Envoy.
+type process struct {
+	cmd    *exec.Cmd
+	exited chan struct{} // closed when it has ended and was reaped
+	log    *slog.Logger
+}
+
+func startEnvoy(c Config, output io.Writer, log *slog.Logger) (*process, error) {
+	if err := writeBootstrap(c); err != nil {
+		return nil, err
+	}
+	p := &process{cmd: exec.Command(c.EnvoyPath, envoyArgs(c)...), exited: make(chan struct{}), log: log}
+	p.cmd.Stdout, p.cmd.Stderr = output, output
+	p.cmd.Dir = c.Dir // where a core would go: memory, and small
+	// A group of its own: a Ctrl-C on a terminal is for the agent, which drains first. And no Envoy outlives its agent.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := p.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start envoy: %w", err)
+	}
+	log.Info("envoy started", "pid", p.cmd.Process.Pid)
+	go func() {
+		_ = p.cmd.Wait() // what matters is in ProcessState
+		close(p.exited)
+	}()
+	return p, nil
+}
+
+// writeBootstrap replaces the file in one step: it is never half written.
+func writeBootstrap(c Config) error {
+	text, err := MarshalBootstrap(Bootstrap(c))
+	if err != nil {
+		return fmt.Errorf("encode bootstrap: %w", err)
+	}
+	temporary := filepath.Join(c.Dir, ".envoy.json")
+	if err := os.WriteFile(temporary, text, 0o600); err != nil {
+		return fmt.Errorf("write bootstrap: %w", err)
+	}
+	if err := os.Rename(temporary, c.BootstrapFile()); err != nil {
+		return fmt.Errorf("write bootstrap: %w", err)
+	}
+	return nil
+}
+
+// wait returns how Envoy ended.
+func (p *process) wait(ctx context.Context) error {
+	select {
+	case <-p.exited:
+		return fmt.Errorf("envoy ended: %s", p.cmd.ProcessState)
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// stop ends Envoy, politely first.
+func (p *process) stop() {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	polite := time.NewTimer(5 * time.Second)
+	defer polite.Stop()
+	select {
+	case <-p.exited:
+	case <-polite.C:
+		p.log.Warn("envoy does not end, killing it")
+		_ = p.cmd.Process.Kill()
+		<-p.exited
+	}
+	p.log.Info("envoy stopped", "state", p.cmd.ProcessState.String())
+}

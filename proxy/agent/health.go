@@ -1,0 +1,78 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+)
+
+// health answers on the agent's open port: an exact list of paths, each of which only reads.
+type health struct {
+	admin  *admin
+	probes map[string]Probe
+	prober *prober
+	merge  *merger
+	log    *slog.Logger
+
+	envoy    atomic.Bool // Envoy has been started
+	ready    atomic.Bool // it was ready once
+	draining atomic.Bool
+}
+
+func newHealth(c Config, a *admin, log *slog.Logger) *health {
+	p := newProber(c.IPs[0])
+	return &health{admin: a, probes: c.Probes, prober: p, merge: newMerger(a, p, c.Metrics, log), log: log}
+}
+
+// open is the handler of the port that everybody reaches.
+func (h *health) open() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz/ready", h.serveReady)
+	mux.Handle("GET /stats/prometheus", h.merge)
+	for path, probe := range h.probes {
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) { h.serveProbe(w, r, probe) })
+	}
+	return mux
+}
+
+func (h *health) serveReady(w http.ResponseWriter, r *http.Request) {
+	if err := h.check(r.Context()); err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "ok")
+}
+
+// check asks Envoy until it was ready once. After that only draining makes the pod unready: a proxy that keeps its last
+// good configuration while pilot is away serves well.
+func (h *health) check(ctx context.Context) error {
+	switch {
+	case h.draining.Load():
+		return errors.New("draining")
+	case h.ready.Load():
+		return nil
+	case !h.envoy.Load():
+		return errors.New("waiting for the first certificate")
+	}
+	if err := h.admin.checkReady(ctx); err != nil {
+		return err
+	}
+	if h.ready.CompareAndSwap(false, true) {
+		h.log.Info("proxy is ready")
+	}
+	return nil
+}
+
+// serveProbe tells the kubelet pass or fail and the reason, but nothing of what the application answered: this port is
+// open, the application's may not be.
+func (h *health) serveProbe(w http.ResponseWriter, r *http.Request, probe Probe) {
+	if err := h.prober.ask(r, probe); err != nil {
+		h.log.Debug("application's probe fails", "path", r.URL.Path, "error", err)
+		http.Error(w, "the application's probe fails: "+err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "ok")
+}

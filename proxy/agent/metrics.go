@@ -1,0 +1,146 @@
+package agent
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+)
+
+const (
+	appMetricsLimit = 16 << 20
+	scrapeTimeout   = 5 * time.Second
+)
+
+// AppMetrics is where the application's own metrics are.
+type AppMetrics struct {
+	Port uint32
+	Path string
+}
+
+// merger serves Envoy's metrics and the application's as one page, because Prometheus scrapes a pod once.
+type merger struct {
+	admin *admin
+	app   *AppMetrics
+	url   string
+	http  *http.Client
+	log   *slog.Logger
+}
+
+func newMerger(a *admin, p *prober, app *AppMetrics, log *slog.Logger) *merger {
+	m := &merger{admin: a, app: app, log: log}
+	if app != nil {
+		m.url = "http://" + p.address("", int(app.Port)) + app.Path
+		m.http = &http.Client{Timeout: scrapeTimeout, Transport: &http.Transport{DialContext: p.dialer.DialContext, MaxIdleConns: 1}}
+	}
+	return m
+}
+
+// ServeHTTP writes what it can get. Half a page beats none: when the application is down, its proxy's metrics say so.
+func (m *merger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := m.admin.do(r.Context(), http.MethodGet, "/stats/prometheus")
+	if err != nil {
+		http.Error(w, "envoy's metrics: "+err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	defer body.Close()
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	if err := renameIstio(w, body); err != nil {
+		m.log.Warn("envoy's metrics are incomplete", "error", err)
+		return
+	}
+	if m.app == nil {
+		return
+	}
+	if err := m.copyApp(r.Context(), w); err != nil {
+		m.log.Warn("application's metrics not merged", "url", m.url, "error", err)
+	}
+}
+
+func (m *merger) copyApp(ctx context.Context, w io.Writer) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, m.url, nil)
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Accept", "text/plain;version=0.0.4")
+	response, err := m.http.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("status %d", response.StatusCode)
+	}
+	page, err := io.ReadAll(io.LimitReader(response.Body, appMetricsLimit+1))
+	if err != nil {
+		return err
+	}
+	if len(page) > appMetricsLimit {
+		return fmt.Errorf("page is larger than %d bytes", appMetricsLimit)
+	}
+	clean, err := cleanApp(page)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(clean)
+	return err
+}
+
+// cleanApp returns an application's page without the names that speak for the proxy: an application does not testify
+// about its own traffic. The page is parsed and written again, so that no trick of spelling gets past.
+func cleanApp(page []byte) ([]byte, error) {
+	parser := expfmt.NewTextParser(model.LegacyValidation)
+	families, err := parser.TextToMetricFamilies(bytes.NewReader(page))
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	for _, name := range slices.Sorted(maps.Keys(families)) {
+		if reserved(name) {
+			continue
+		}
+		if _, err := expfmt.MetricFamilyToText(&out, families[name]); err != nil {
+			return nil, err
+		}
+	}
+	return out.Bytes(), nil
+}
+
+func reserved(name string) bool {
+	return strings.HasPrefix(name, "istio_") || strings.HasPrefix(name, "envoy_")
+}
+
+// renameIstio copies Envoy's page and gives the mesh's own metrics their well-known names: Envoy puts "envoy_" before all.
+func renameIstio(w io.Writer, page io.Reader) error {
+	const theirs, ours = "envoy_istio_", "istio_"
+	in, out := bufio.NewReaderSize(page, 64<<10), bufio.NewWriterSize(w, 64<<10)
+	for {
+		line, err := in.ReadString('\n')
+		prefix := ""
+		if strings.HasPrefix(line, "# TYPE ") {
+			prefix = "# TYPE "
+		}
+		if rest, ok := strings.CutPrefix(line[len(prefix):], theirs); ok {
+			line = prefix + ours + rest
+		}
+		if _, writeErr := out.WriteString(line); writeErr != nil {
+			return writeErr
+		}
+		if err == io.EOF {
+			return out.Flush()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,207 @@
+package agent
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// Probe is what the kubelet would have asked the application, had the injector not pointed it at the agent: under strict
+// mutual TLS the kubelet, which has no certificate, could not.
+type Probe struct {
+	HTTPGet        *corev1.HTTPGetAction   `json:"httpGet,omitempty"`
+	TCPSocket      *corev1.TCPSocketAction `json:"tcpSocket,omitempty"`
+	GRPC           *corev1.GRPCAction      `json:"grpc,omitempty"`
+	TimeoutSeconds int32                   `json:"timeoutSeconds,omitempty"`
+}
+
+var probePath = regexp.MustCompile(`^/app-health/[a-z0-9]([a-z0-9-]*[a-z0-9])?/(livez|readyz|startupz)$`)
+
+// validate refuses what could not be asked later. Named ports are the injector's to resolve.
+func (p Probe) validate(path string) error {
+	if !probePath.MatchString(path) {
+		return errors.New("path is not /app-health/<container>/{livez,readyz,startupz}")
+	}
+	kinds := 0
+	for _, set := range []bool{p.HTTPGet != nil, p.TCPSocket != nil, p.GRPC != nil} {
+		if set {
+			kinds++
+		}
+	}
+	if kinds != 1 {
+		return errors.New("needs exactly one of httpGet, tcpSocket, grpc")
+	}
+	if port := p.port(); port < 1 || port > 65535 {
+		return errors.New("port is not a number from 1 to 65535")
+	}
+	return nil
+}
+
+func (p Probe) port() int {
+	number := func(port intstr.IntOrString) int {
+		if port.Type == intstr.Int {
+			return int(port.IntVal)
+		}
+		n, _ := strconv.Atoi(port.StrVal)
+		return n
+	}
+	switch {
+	case p.HTTPGet != nil:
+		return number(p.HTTPGet.Port)
+	case p.TCPSocket != nil:
+		return number(p.TCPSocket.Port)
+	default:
+		return int(p.GRPC.Port)
+	}
+}
+
+func (p Probe) timeout() time.Duration {
+	return time.Duration(max(1, p.TimeoutSeconds)) * time.Second
+}
+
+// prober asks the application as the kubelet would: at the pod's address.
+type prober struct {
+	pod    netip.Addr
+	dialer net.Dialer
+}
+
+// The source addresses that the redirect leaves alone: what the proxy's user sends to the pod's own address from any
+// other one goes to Envoy's inbound port, and ends there without a certificate.
+var (
+	direct4 = netip.MustParseAddr("127.0.0.6")
+	direct6 = netip.MustParseAddr("::6")
+)
+
+func newProber(pod netip.Addr) *prober {
+	source := direct4
+	if pod.Is6() {
+		source = direct6
+	}
+	return &prober{pod: pod, dialer: net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(source, 0))}}
+}
+
+func (p *prober) address(host string, port int) string {
+	if host == "" {
+		host = p.pod.String()
+	}
+	return net.JoinHostPort(host, strconv.Itoa(port))
+}
+
+// ask returns nil when the application passes, else what it did instead. kubelet is the request that the kubelet sent.
+func (p *prober) ask(kubelet *http.Request, probe Probe) error {
+	ctx, cancel := context.WithTimeout(kubelet.Context(), probe.timeout())
+	defer cancel()
+	switch {
+	case probe.HTTPGet != nil:
+		return p.httpGet(ctx, probe, kubelet.UserAgent())
+	case probe.TCPSocket != nil:
+		return p.tcpSocket(ctx, p.address(probe.TCPSocket.Host, probe.port()))
+	default:
+		return p.grpc(ctx, probe)
+	}
+}
+
+func (p *prober) tcpSocket(ctx context.Context, address string) error {
+	conn, err := p.dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+func (p *prober) httpGet(ctx context.Context, probe Probe, userAgent string) error {
+	request, err := p.httpRequest(ctx, probe, userAgent)
+	if err != nil {
+		return err
+	}
+	// One connection a probe, as the kubelet does, and the application's own certificate is not judged.
+	transport := &http.Transport{
+		DialContext:       p.dialer.DialContext,
+		DisableKeepAlives: true,
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // as the kubelet does
+	}
+	client := http.Client{Transport: transport, CheckRedirect: stayOnHost}
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 10<<10))
+	if response.StatusCode < 200 || response.StatusCode >= 400 {
+		return fmt.Errorf("status %d", response.StatusCode)
+	}
+	return nil
+}
+
+func (p *prober) httpRequest(ctx context.Context, probe Probe, userAgent string) (*http.Request, error) {
+	get := probe.HTTPGet
+	scheme := "http"
+	if get.Scheme == corev1.URISchemeHTTPS {
+		scheme = "https"
+	}
+	url := scheme + "://" + p.address(get.Host, probe.port()) + "/" + strings.TrimPrefix(get.Path, "/")
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("User-Agent", userAgent)
+	request.Header.Set("Accept", "*/*")
+	for _, h := range get.HTTPHeaders {
+		if strings.EqualFold(h.Name, "Host") {
+			request.Host = h.Value
+			continue
+		}
+		request.Header.Add(h.Name, h.Value)
+	}
+	return request, nil
+}
+
+// stayOnHost follows redirects within the application; one that leads elsewhere is an answer, and a good one.
+func stayOnHost(request *http.Request, via []*http.Request) error {
+	if request.URL.Hostname() != via[0].URL.Hostname() {
+		return http.ErrUseLastResponse
+	}
+	if len(via) >= 10 {
+		return errors.New("stopped after 10 redirects")
+	}
+	return nil
+}
+
+func (p *prober) grpc(ctx context.Context, probe Probe) error {
+	dial := func(ctx context.Context, address string) (net.Conn, error) {
+		return p.dialer.DialContext(ctx, "tcp", address)
+	}
+	conn, err := grpc.NewClient("passthrough:///"+p.address("", probe.port()),
+		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithContextDialer(dial))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	request := &grpc_health_v1.HealthCheckRequest{}
+	if probe.GRPC.Service != nil {
+		request.Service = *probe.GRPC.Service
+	}
+	response, err := grpc_health_v1.NewHealthClient(conn).Check(ctx, request)
+	if err != nil {
+		return err
+	}
+	if response.Status != grpc_health_v1.HealthCheckResponse_SERVING {
+		return fmt.Errorf("grpc health status %s", response.Status)
+	}
+	return nil
+}

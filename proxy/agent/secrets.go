@@ -1,0 +1,62 @@
+package agent
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/mesh-operator/mesh-operator/internal/certclient"
+)
+
+// The names by which Envoy asks for the workload's own certificate and for the roots it trusts.
+const (
+	workloadSecret = "default"
+	rootSecret     = "ROOTCA"
+)
+
+// secret is one resource of the SDS socket; its version is a hash of what it holds, so that equal content is sent once.
+type secret struct {
+	version string
+	body    *anypb.Any
+}
+
+// currentSecrets returns what there is to serve now.
+func currentSecrets(client *certclient.Client) (map[string]secret, error) {
+	certificate := client.Certificate()
+	if certificate == nil {
+		return nil, nil
+	}
+	chain, key, err := certclient.PEM(certificate)
+	if err != nil {
+		return nil, err
+	}
+	return secretsOf(chain, key, client.Bundle()), nil
+}
+
+func secretsOf(chain, key, roots []byte) map[string]secret {
+	return map[string]secret{
+		workloadSecret: newSecret(&tlsv3.Secret{
+			Name: workloadSecret,
+			Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
+				CertificateChain: inline(chain), PrivateKey: inline(key),
+			}},
+		}, chain),
+		rootSecret: newSecret(&tlsv3.Secret{
+			Name: rootSecret,
+			Type: &tlsv3.Secret_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{TrustedCa: inline(roots)}},
+		}, roots),
+	}
+}
+
+// newSecret takes the version from the public part: versions are logged.
+func newSecret(s *tlsv3.Secret, public []byte) secret {
+	sum := sha256.Sum256(public)
+	return secret{version: hex.EncodeToString(sum[:8]), body: typed(s)}
+}
+
+func inline(data []byte) *corev3.DataSource {
+	return &corev3.DataSource{Specifier: &corev3.DataSource_InlineBytes{InlineBytes: data}}
+}
