@@ -1,0 +1,162 @@
+package source
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/dynamic/dynamicinformer"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
+	"github.com/mesh-operator/mesh-operator/xds/mesh"
+)
+
+// lookAgain is how long a kind that is not installed is left alone.
+const lookAgain = 5 * time.Second
+
+// configFeed watches one of Istio's kinds. It decodes an object when it changes, not when the inputs are listed.
+type configFeed struct {
+	kind     istioconfig.Kind
+	client   dynamic.Interface
+	api      discovery.DiscoveryInterface
+	log      *slog.Logger
+	changed  func()
+	every    time.Duration // between two looks for a kind that is not installed
+	complete atomic.Bool
+
+	mu      sync.Mutex
+	objects map[mesh.Name]istioconfig.Object
+}
+
+func newConfigFeed(o Options, kind istioconfig.Kind, mark func(string)) *configFeed {
+	f := &configFeed{
+		kind: kind, client: o.Dynamic, api: o.Kubernetes.Discovery(), every: lookAgain,
+		log: o.Logger.With("kind", kind), objects: map[mesh.Name]istioconfig.Object{},
+	}
+	f.changed = func() { mark(f.name()) }
+	return f
+}
+
+func (f *configFeed) name() string { return f.kind.Resource().Resource }
+func (f *configFeed) synced() bool { return f.complete.Load() }
+
+// fill adds to what the feeds of the other kinds have added, so it does so whether this one changed or not.
+func (f *configFeed) fill(in *mesh.Inputs, _ bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	in.Config = slices.AppendSeq(in.Config, maps.Values(f.objects))
+}
+
+// run waits until the API server serves the kind, then watches it.
+func (f *configFeed) run(ctx context.Context) {
+	if !f.await(ctx) {
+		return
+	}
+	informer := dynamicinformer.NewFilteredDynamicInformer(f.client, f.kind.Resource(), metav1.NamespaceAll, 0, cache.Indexers{}, nil).Informer()
+	_ = informer.SetTransform(trim)
+	_ = informer.SetWatchErrorHandlerWithContext(logWatchError(f.log, f.name()))
+	handled, _ := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(object any) { f.take(nil, object) },
+		UpdateFunc: f.take,
+		DeleteFunc: f.drop,
+	})
+	runInformer(ctx, informer, handled, f.becomeComplete)
+}
+
+// await returns when the kind is served; false if ctx ended first. Only the API server's word that it does not know the
+// kind makes the feed complete without a list. An error leaves open whether there are rules that have to be obeyed.
+func (f *configFeed) await(ctx context.Context) bool {
+	timer := time.NewTicker(f.every)
+	defer timer.Stop()
+	for first := true; ; first = false {
+		served, err := f.served()
+		switch {
+		case served:
+			return true
+		case err != nil:
+			f.log.Warn("kind cannot be looked up, trying again", "error", err)
+		default:
+			if first {
+				f.log.Info("kind is not installed, waiting for it")
+			}
+			f.becomeComplete()
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-timer.C:
+		}
+	}
+}
+
+func (f *configFeed) served() (bool, error) {
+	gvr := f.kind.Resource()
+	list, err := f.api.ServerResourcesForGroupVersion(gvr.GroupVersion().String())
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(list.APIResources, func(r metav1.APIResource) bool { return r.Name == gvr.Resource }), nil
+}
+
+func (f *configFeed) becomeComplete() {
+	if !f.complete.Swap(true) {
+		f.changed()
+	}
+}
+
+// take decodes an added or changed object. One that can't be decoded is named in the log, and its last good version stays.
+func (f *configFeed) take(before, after any) {
+	raw, ok := after.(*unstructured.Unstructured)
+	if !ok {
+		return
+	}
+	if old, ok := before.(*unstructured.Unstructured); ok && !differs(old, raw) {
+		return
+	}
+	object, err := istioconfig.Decode(raw)
+	if err != nil {
+		f.log.Warn("object cannot be read and has no effect", "object", nameOf(raw), "error", err)
+		return
+	}
+	for _, r := range object.Rewrites {
+		f.log.Debug("old spelling", "object", nameOf(raw), "field", r.Field, "was", r.Was, "now", r.Now)
+	}
+	f.mu.Lock()
+	f.objects[mesh.Name{Namespace: raw.GetNamespace(), Name: raw.GetName()}] = object
+	f.mu.Unlock()
+	f.changed()
+}
+
+// differs ignores changes of status and of metadata that has no effect.
+func differs(a, b *unstructured.Unstructured) bool {
+	return a.GetGeneration() != b.GetGeneration() || b.GetGeneration() == 0 || a.GetUID() != b.GetUID() || !maps.Equal(a.GetLabels(), b.GetLabels())
+}
+
+func (f *configFeed) drop(object any) {
+	if tombstone, ok := object.(cache.DeletedFinalStateUnknown); ok {
+		object = tombstone.Obj
+	}
+	raw, ok := object.(*unstructured.Unstructured)
+	if !ok {
+		return
+	}
+	f.mu.Lock()
+	delete(f.objects, mesh.Name{Namespace: raw.GetNamespace(), Name: raw.GetName()})
+	f.mu.Unlock()
+	f.changed()
+}
+
+func nameOf(o *unstructured.Unstructured) string { return o.GetNamespace() + "/" + o.GetName() }

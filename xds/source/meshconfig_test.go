@@ -1,0 +1,41 @@
+package source
+
+import (
+	"log/slog"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+func TestMeshConfigKeepsTheLastGoodOne(t *testing.T) {
+	r := newMeshConfigReader(slog.New(slog.DiscardHandler))
+	read := func(text string) string {
+		return r.read([]*corev1.ConfigMap{{Data: map[string]string{"mesh": text}}}).GetTrustDomain()
+	}
+	for _, step := range []struct{ text, want string }{
+		{"trustDomain: one.example", "one.example"},
+		{"trustDomain: [", "one.example"},
+		{"trustDomain: 7", "one.example"},
+		{"trustDomain: two.example\nfieldOfTheFuture: 1", "two.example"},
+		{"", ""},
+	} {
+		if got := read(step.text); got != step.want {
+			t.Errorf("after %q the trust domain is %q, want %q", step.text, got, step.want)
+		}
+	}
+	read("trustDomain: three.example")
+	if got := r.read(nil).GetTrustDomain(); got != "three.example" {
+		t.Errorf("after the ConfigMap was deleted the trust domain is %q, want the last good one", got)
+	}
+}
+
+func FuzzParseMeshConfig(f *testing.F) {
+	f.Add("trustDomain: cluster.local\noutboundTrafficPolicy:\n  mode: REGISTRY_ONLY\n")
+	f.Add("null")
+	f.Fuzz(func(t *testing.T, text string) {
+		config, err := parseMeshConfig(text)
+		if (config == nil) != (err != nil) {
+			t.Errorf("parseMeshConfig(%q) = %v, %v", text, config, err)
+		}
+	})
+}
