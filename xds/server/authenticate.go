@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -88,6 +89,10 @@ func authorize(snapshot *mesh.Snapshot, id *spiffe.ID, node *corev3.Node) (mesh.
 	}
 	if id != nil && id.ServiceAccount != proxy.Account {
 		return mesh.Proxy{}, denied("pod %s/%s runs as account %s, certificate is of account %s", n.Namespace, n.Pod, proxy.Account, id.ServiceAccount)
+	}
+	if !slices.Contains(proxy.IPs, n.IP) {
+		// The kubelet reports a new pod's address a moment after the pod has it.
+		return mesh.Proxy{}, status.Errorf(codes.Unavailable, "pod %s/%s is not known to have address %s yet", n.Namespace, n.Pod, n.IP)
 	}
 	if n.Type != proxy.Type {
 		return mesh.Proxy{}, denied("node claims to be a %s, pod %s/%s is a %s", n.Type, n.Namespace, n.Pod, proxy.Type)

@@ -1,0 +1,157 @@
+// Package xds is pilot, the part of the control plane that configures proxies: it turns Kubernetes and Istio objects into
+// Envoy resources and streams them. Its folders are its stages, each with one value that the next one takes:
+//
+//	source ──mesh.Inputs──▶ mesh ──*Snapshot──▶ scope ──Scope──▶ envoy ──*resource.Set──▶ server
+//
+// source is the only one that knows the API server, server the only one that knows streams; the three between them are
+// pure. This package puts them together and gives them their addresses and certificates.
+package xds
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/mesh-operator/mesh-operator/internal/certclient"
+	"github.com/mesh-operator/mesh-operator/internal/monitoring"
+	"github.com/mesh-operator/mesh-operator/xds/mesh"
+	"github.com/mesh-operator/mesh-operator/xds/server"
+	"github.com/mesh-operator/mesh-operator/xds/source"
+)
+
+// Options are what pilot needs to run.
+type Options struct {
+	Kubernetes    kubernetes.Interface
+	Dynamic       dynamic.Interface
+	MeshNamespace string
+
+	GRPCAddress     string // of proxies with certificates; empty: none
+	InsecureAddress string // of proxies without, on loopback; empty: none
+
+	Certificates certclient.Options // where the serving certificate comes from
+	Monitoring   monitoring.Flags
+	Logger       *slog.Logger
+}
+
+// Run serves proxies until ctx ends.
+func Run(ctx context.Context, o Options) error {
+	p, err := newPilot(ctx, o)
+	if err != nil {
+		return err
+	}
+	return p.run(ctx)
+}
+
+// pilot is the stages put together.
+type pilot struct {
+	o            Options
+	server       *server.Server
+	source       *source.Source
+	certificates *certclient.Client // nil if no address needs one
+	monitoring   *monitoring.Server
+	listeners    []listener
+	snapshot     atomic.Pointer[mesh.Snapshot]
+}
+
+type listener struct {
+	net.Listener
+	grpc *grpc.Server
+}
+
+// newPilot opens the addresses before anything starts, so that a mistake in one is told at once.
+func newPilot(ctx context.Context, o Options) (*pilot, error) {
+	if o.GRPCAddress == "" && o.InsecureAddress == "" {
+		return nil, errors.New("no address to serve proxies on: set --grpc-address or --insecure-grpc-addr")
+	}
+	p := &pilot{o: o, monitoring: monitoring.New("istio-pilot", o.Monitoring, o.Logger)}
+	p.server = server.New(o.Logger, p.monitoring.Registry)
+	p.source = source.New(source.Options{
+		Kubernetes: o.Kubernetes, Dynamic: o.Dynamic, MeshNamespace: o.MeshNamespace, Logger: o.Logger, Publish: p.publish,
+	})
+	if err := p.listen(ctx); err != nil {
+		for _, l := range p.listeners {
+			_ = l.Close()
+		}
+		return nil, err
+	}
+	p.monitoring.SetReady(p.checkReady)
+	p.monitoring.HandleDebug("syncz", http.HandlerFunc(p.server.ServeSync))
+	p.monitoring.HandleDebug("config", http.HandlerFunc(p.server.ServeConfig))
+	return p, nil
+}
+
+func (p *pilot) listen(ctx context.Context) error {
+	if p.o.GRPCAddress != "" {
+		p.certificates = certclient.New(p.o.Certificates)
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", p.o.GRPCAddress)
+		if err != nil {
+			return fmt.Errorf("listen on --grpc-address: %w", err)
+		}
+		p.listeners = append(p.listeners, listener{l, p.server.Secure(p.certificates.MutualServerTLS("h2"))})
+	}
+	if p.o.InsecureAddress != "" {
+		l, err := server.ListenLoopback(p.o.InsecureAddress)
+		if err != nil {
+			return err
+		}
+		p.listeners = append(p.listeners, listener{l, p.server.Insecure()})
+	}
+	return nil
+}
+
+func (p *pilot) run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return p.monitoring.Run(ctx) })
+	group.Go(func() error { return p.source.Run(ctx) })
+	if p.certificates != nil {
+		group.Go(func() error { return p.certificates.Run(ctx) })
+	}
+	for _, l := range p.listeners {
+		stop := context.AfterFunc(ctx, l.grpc.Stop) // streams never end by themselves; proxies go to another replica
+		defer stop()
+		group.Go(func() error {
+			p.o.Logger.Info("serving proxies", "address", l.Addr().String())
+			if err := l.grpc.Serve(l); ctx.Err() == nil {
+				return fmt.Errorf("serve proxies on %s: %w", l.Addr(), err)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// publish is called by source, one at a time.
+func (p *pilot) publish(in mesh.Inputs) {
+	previous := p.snapshot.Load()
+	snapshot := mesh.Build(previous, in)
+	p.server.Publish(snapshot)
+	p.snapshot.Store(snapshot)
+	if previous == nil {
+		p.o.Logger.Info("configuration complete", "services", len(snapshot.Services), "pods", len(in.Pods), "config", len(in.Config))
+	}
+}
+
+func (p *pilot) checkReady() error {
+	if err := p.source.CheckReady(); err != nil {
+		return err
+	}
+	if p.snapshot.Load() == nil {
+		return errors.New("waiting for the first configuration")
+	}
+	if p.certificates != nil {
+		return p.certificates.CheckReady()
+	}
+	return nil
+}
