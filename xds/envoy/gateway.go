@@ -169,7 +169,6 @@ func (c *collector) gatewayListener(port uint32) *listenerv3.Listener {
 
 func (c *collector) gatewayChain(routes string) *listenerv3.FilterChain {
 	m := withRoutes(withFilters(edge(c.hcm("outbound_"+routes)), faultFilter()), routes)
-	m.SchemeHeaderTransformation = &corev3.SchemeHeaderTransformation{MatchUpstream: false}
 	return &listenerv3.FilterChain{Filters: []*listenerv3.Filter{hcmNetworkFilter(m)}}
 }
 

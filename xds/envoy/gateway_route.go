@@ -47,7 +47,7 @@ func (g *gatewayHosts) server(s scope.Server) {
 	for _, r := range s.Routes {
 		for _, domain := range r.Hosts {
 			routes := g.translate(r.VirtualService, domain+":"+number(g.port))
-			if routes == nil {
+			if len(routes) == 0 {
 				continue
 			}
 			g.merge(domain, string(r.Object), routes, redirect)

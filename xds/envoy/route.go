@@ -131,7 +131,7 @@ func (b *hosts) service(s *scope.Service, caller string) {
 	}}
 	routes := direct
 	if s.Routes != nil && len(s.Routes.HTTP) > 0 {
-		if translated := b.translate(s.Routes, name); translated != nil {
+		if translated := b.translate(s.Routes, name); len(translated) > 0 {
 			routes = translated
 		}
 	}
@@ -145,7 +145,7 @@ func (b *hosts) foreign(v *scope.VirtualService, unknown func(host string) bool)
 			continue
 		}
 		name := host + ":" + number(b.port)
-		if routes := b.translate(v, name); routes != nil {
+		if routes := b.translate(v, name); len(routes) > 0 {
 			b.add(v.Object, &routev3.VirtualHost{Name: name, Domains: []string{host}, Routes: routes})
 		}
 	}

@@ -24,10 +24,14 @@ type routeTranslator struct {
 	operation string
 }
 
-// routes has one route for each alternative, up to the first that takes everything.
+// routes has one route for each alternative, up to the first that takes everything. A rule that leads nowhere is passed
+// over; admission has warned of it.
 func (t routeTranslator) routes() ([]*routev3.Route, error) {
 	var routes []*routev3.Route
 	for i, r := range t.v.HTTP {
+		if len(r.GetRoute()) == 0 && r.GetRedirect() == nil {
+			continue
+		}
 		matches := r.GetMatch()
 		if len(matches) == 0 {
 			matches = []*networking.HTTPMatchRequest{nil}

@@ -43,12 +43,11 @@ func ResolveGateways(gateways []string, namespace string) []string {
 }
 
 func configKey(o istioconfig.Object) string {
-	h := NewHash().Add(string(o.Kind), o.Namespace, o.Name).Uint(uint64(o.Created.UnixNano())).Message(o.Spec)
-	return h.Map(o.PortNames).Key()
+	return NewHash().Add(string(o.Kind), o.Namespace, o.Name).Uint(uint64(o.Created.UnixNano())).Message(o.Spec).Key()
 }
 
 func newVirtualService(prev *Snapshot, o istioconfig.Object, spec *networking.VirtualService) *VirtualService {
-	v := &VirtualService{Object: objectOf(o), Namespace: o.Namespace, Name: o.Name, Created: o.Created, Spec: spec, PortNames: o.PortNames, Key: configKey(o)}
+	v := &VirtualService{Object: objectOf(o), Namespace: o.Namespace, Name: o.Name, Created: o.Created, Spec: spec, Key: configKey(o)}
 	if before, ok := prev.configOf(v.Object).(*VirtualService); ok && before.Key == v.Key {
 		return before
 	}

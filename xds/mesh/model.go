@@ -98,7 +98,6 @@ type VirtualService struct {
 	Hosts     []string // full names
 	Gateways  []string // "mesh" or namespace/name
 	Spec      *networking.VirtualService
-	PortNames map[string]string // ports that Istio 0.8 let one name, by the path of their selector
 	Key       string
 }
 
