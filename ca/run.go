@@ -1,0 +1,191 @@
+package ca
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
+	securityv1alpha1 "istio.io/api/security/v1alpha1"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/mesh-operator/mesh-operator/internal/monitoring"
+)
+
+// Options are everything citadel needs to know.
+type Options struct {
+	Client         kubernetes.Interface
+	Namespace      string // the mesh's
+	TrustDomain    string
+	ServerName     string // DNS name that clients verify
+	GRPCAddress    string
+	WorkloadTTL    time.Duration
+	MaxWorkloadTTL time.Duration
+	RootTTL        time.Duration
+	Monitoring     monitoring.Flags
+	Logger         *slog.Logger
+}
+
+// Run is istio-citadel until ctx ends.
+func Run(ctx context.Context, o Options) error {
+	c, err := newCitadel(o)
+	if err != nil {
+		return err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.GRPCAddress)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	return c.run(ctx, listener)
+}
+
+// citadel is the parts, wired.
+type citadel struct {
+	o          Options
+	keeper     *keeper
+	publisher  *publisher
+	watches    watches
+	service    *service
+	serving    *serving
+	monitoring *monitoring.Server
+	wake       chan struct{} // the root Secret changed
+}
+
+func newCitadel(o Options) (*citadel, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	own, err := servingNames(o.TrustDomain, o.Namespace, o.ServerName)
+	if err != nil {
+		return nil, err
+	}
+	c := &citadel{o: o, watches: newWatches(o.Client, o.Namespace), monitoring: monitoring.New("citadel", o.Monitoring, o.Logger)}
+	c.wake = make(chan struct{}, 1)
+	metrics := newMetrics(c.monitoring.Registry)
+	c.keeper = &keeper{
+		client: o.Client, namespace: o.Namespace, trustDomain: o.TrustDomain, ttl: o.RootTTL, now: time.Now, log: o.Logger,
+		problem: errStarting,
+		changed: func(a *authority) {
+			metrics.rootExpiry.Set(float64(a.cert.NotAfter.Unix()))
+			c.publisher.enqueueAll()
+		},
+	}
+	c.publisher = &publisher{
+		client: o.Client, meshNamespace: o.Namespace, authority: c.keeper.authority, queue: newQueue(), log: o.Logger,
+		namespaces: c.watches.namespaces.Core().V1().Namespaces().Lister(),
+		configMaps: c.watches.bundles.Core().V1().ConfigMaps().Lister(),
+	}
+	issuer := issuer{ttl: o.WorkloadTTL, maxTTL: o.MaxWorkloadTTL, now: time.Now}
+	c.serving = &serving{authority: c.keeper.authority, issuer: issuer, names: own, now: time.Now}
+	c.service = &service{
+		authenticator: authenticator{client: o.Client, trustDomain: o.TrustDomain, now: time.Now},
+		authorizer:    newAuthorizer(o.Namespace, time.Now),
+		issuer:        issuer,
+		authority:     c.keeper.authority,
+		metrics:       metrics,
+		log:           o.Logger,
+	}
+	return c, nil
+}
+
+func (o Options) check() error {
+	switch {
+	case o.WorkloadTTL < time.Minute:
+		return fmt.Errorf("workload certificate lifetime %s: must be a minute or more", o.WorkloadTTL)
+	case o.MaxWorkloadTTL < o.WorkloadTTL:
+		return fmt.Errorf("longest workload certificate lifetime %s: must not be below the default %s", o.MaxWorkloadTTL, o.WorkloadTTL)
+	case o.RootTTL < o.MaxWorkloadTTL:
+		return fmt.Errorf("root lifetime %s: must not be below the longest workload certificate lifetime %s", o.RootTTL, o.MaxWorkloadTTL)
+	case o.ServerName == "":
+		return errors.New("server name: must not be empty")
+	}
+	return nil
+}
+
+func (c *citadel) run(ctx context.Context, listener net.Listener) error {
+	group, ctx := errgroup.WithContext(ctx)
+	if err := c.watches.connect(c.rootChanged, c.publisher); err != nil {
+		return err
+	}
+	c.monitoring.SetReady(func() error {
+		_, err := c.keeper.authority()
+		return err
+	})
+	group.Go(func() error { return c.monitoring.Run(ctx) })
+	group.Go(func() error { return c.serve(ctx, listener) })
+	group.Go(func() error {
+		defer c.watches.stop()
+		if err := c.watches.start(ctx); err != nil {
+			return ignoreEnd(ctx, err)
+		}
+		inner, ctx := errgroup.WithContext(ctx)
+		inner.Go(func() error { return c.keeper.Run(ctx, c.wake) })
+		inner.Go(func() error { return c.publisher.Run(ctx) })
+		return inner.Wait()
+	})
+	return group.Wait()
+}
+
+func (c *citadel) rootChanged() {
+	select {
+	case c.wake <- struct{}{}:
+	default: // it will look anyway
+	}
+}
+
+func ignoreEnd(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// serve answers calls until ctx ends; handshakes fail until there is a root.
+func (c *citadel) serve(ctx context.Context, listener net.Listener) error {
+	server := grpc.NewServer(serverOptions(c.serving)...)
+	securityv1alpha1.RegisterIstioCertificateServiceServer(server, c.service)
+	stop := context.AfterFunc(ctx, server.GracefulStop)
+	defer stop()
+	c.o.Logger.Info("serving", "address", listener.Addr().String(), "name", c.o.ServerName)
+	if err := server.Serve(listener); err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	return nil
+}
+
+// serverOptions are the limits of a server that strangers can reach: requests are small, calls are rare, and replicas
+// share the load because connections end.
+func serverOptions(s *serving) []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.Creds(credentials.NewTLS(s.tlsConfig())),
+		grpc.ConnectionTimeout(10 * time.Second),
+		grpc.MaxRecvMsgSize(256 << 10),
+		grpc.MaxHeaderListSize(64 << 10),
+		grpc.MaxConcurrentStreams(100),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			MaxConnectionIdle: 5 * time.Minute, MaxConnectionAge: 30 * time.Minute, MaxConnectionAgeGrace: 10 * time.Second,
+			Time: 30 * time.Second, Timeout: 10 * time.Second,
+		}),
+		grpc.UnaryInterceptor(recoverPanic),
+	}
+}
+
+// recoverPanic keeps one strange request from taking the CA away from everybody else.
+func recoverPanic(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (answer any, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			slog.ErrorContext(ctx, "panic while answering", "panic", r)
+			answer, err = nil, status.Error(codes.Internal, "internal error")
+		}
+	}()
+	return handler(ctx, request)
+}

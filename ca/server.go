@@ -1,0 +1,142 @@
+// Package ca is istio-citadel, the certificate authority of the mesh. A workload that proves who it is gets a certificate
+// that says so:
+//
+//	caller ──token or certificate──▶ authenticate ──identity, facts──▶ authorize ──names──▶ issue ──▶ chain
+//	caller ──CSR────────────────────────────────────▶ public key ─────────────────────────────┘
+//
+// The two lines meet only in issue: names come from the authenticator and from fixed tables, the CSR contributes its public
+// key and nothing else, so there is nothing in a CSR that could be copied by mistake. Every certificate is checked after it
+// was signed.
+//
+// Beside that the package keeps the root of the mesh: it creates the Secret once, never changes it, restores it when it is
+// deleted, and refuses to make a second root while a bundle of another one is out (root.go, keeper.go). It publishes the
+// trust bundle to every namespace (bundle.go).
+package ca
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+	securityv1alpha1 "istio.io/api/security/v1alpha1"
+
+	"github.com/mesh-operator/mesh-operator/internal/spiffe"
+	"github.com/mesh-operator/mesh-operator/internal/subject"
+	"github.com/mesh-operator/mesh-operator/internal/trust"
+)
+
+// callTimeout bounds one call with its two questions to the API server.
+const callTimeout = 20 * time.Second
+
+// caller is who asks, as an authenticator has proved it.
+type caller struct {
+	id    spiffe.ID
+	facts subject.Facts // empty unless a pod was seen
+	by    string        // how it was proved: "token" or "certificate"
+}
+
+// service is the gRPC service. Its only method authenticates.
+type service struct {
+	securityv1alpha1.UnimplementedIstioCertificateServiceServer
+
+	authenticator authenticator
+	authorizer    *authorizer
+	issuer        issuer
+	authority     func() (*authority, error)
+	metrics       *metrics
+	log           *slog.Logger
+}
+
+// CreateCertificate answers a CSR with a chain, leaf first and root last.
+func (s *service) CreateCertificate(ctx context.Context, request *securityv1alpha1.IstioCertificateRequest) (*securityv1alpha1.IstioCertificateResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	s.metrics.requests.Inc()
+	who, chain, err := s.create(ctx, request)
+	if err != nil {
+		return nil, s.refuse(ctx, who, err)
+	}
+	s.metrics.issued.Inc()
+	return &securityv1alpha1.IstioCertificateResponse{CertChain: chain}, nil
+}
+
+func (s *service) create(ctx context.Context, request *securityv1alpha1.IstioCertificateRequest) (caller, []string, error) {
+	signer, err := s.authority()
+	if err != nil {
+		return caller{}, nil, refused(codes.Unavailable, "no_root", err)
+	}
+	if err := s.authorizer.admitSource(sourceAddress(ctx)); err != nil {
+		return caller{}, nil, err
+	}
+	who, err := s.authenticator.authenticate(ctx, signer.bundle)
+	if err != nil {
+		return who, nil, err
+	}
+	names, err := s.authorizer.authorize(who)
+	if err != nil {
+		return who, nil, err
+	}
+	key, err := publicKey(request.GetCsr())
+	if err != nil {
+		return who, nil, err
+	}
+	leaf, err := s.issuer.Issue(signer, names, key, lifetime(request.GetValidityDuration()))
+	if err != nil {
+		return who, nil, refused(codes.Internal, "issue", err)
+	}
+	s.log.Info("certificate issued", "identity", who.id.String(), "workload", who.facts.Workload, "proof", who.by,
+		"serial", leaf.SerialNumber.Text(16), "expires", leaf.NotAfter)
+	return who, []string{string(trust.EncodeCertificate(leaf)), string(trust.EncodeCertificate(signer.cert))}, nil
+}
+
+// lifetime turns the request's seconds into a duration that can't overflow; 0 is what the CA thinks best.
+func lifetime(seconds int64) time.Duration {
+	const longest = int64(1<<63-1) / int64(time.Second)
+	return time.Duration(min(max(seconds, 0), longest)) * time.Second
+}
+
+// refusal is an error with what the caller may know of it: a code and a word that can be counted.
+type refusal struct {
+	code   codes.Code
+	reason string
+	cause  error
+}
+
+func refused(code codes.Code, reason string, cause error) error {
+	return &refusal{code: code, reason: reason, cause: cause}
+}
+
+func (r *refusal) Error() string { return r.reason + ": " + r.cause.Error() }
+func (r *refusal) Unwrap() error { return r.cause }
+
+// refuse logs and counts the whole truth and returns the short one.
+func (s *service) refuse(ctx context.Context, who caller, err error) error {
+	var r *refusal
+	if !errors.As(err, &r) {
+		r = &refusal{code: codes.Internal, reason: "internal", cause: err}
+	}
+	s.metrics.refused.WithLabelValues(r.reason).Inc()
+	identity := ""
+	if who.by != "" {
+		identity = who.id.String()
+	}
+	s.log.Warn("certificate refused", "reason", r.reason, "error", r.cause, "identity", identity, "peer", sourceAddress(ctx))
+	return status.Error(r.code, "certificate refused: "+r.reason)
+}
+
+// sourceAddress is the caller's IP, for logs and for limiting strangers; nothing is trusted because of it.
+func sourceAddress(ctx context.Context) string {
+	p, ok := peer.FromContext(ctx)
+	if !ok || p.Addr == nil {
+		return ""
+	}
+	if host, _, err := net.SplitHostPort(p.Addr.String()); err == nil {
+		return host
+	}
+	return p.Addr.String()
+}
