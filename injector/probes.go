@@ -1,0 +1,132 @@
+package injector
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// agentPort is where the agent answers probes in the application's place.
+const agentPort = 15020
+
+// rewrite is one probe that the agent will do: the kubelet has no certificate, so under strict mutual TLS it cannot.
+type rewrite struct {
+	container string // JSON pointer of the container
+	field     string // readinessProbe, ...
+	handler   string // what the probe was: httpGet, tcpSocket or grpc
+	path      string // at the agent
+	prober    prober
+}
+
+// prober is what the agent does when the kubelet asks it.
+type prober struct {
+	HTTPGet        *corev1.HTTPGetAction   `json:"httpGet,omitempty"`
+	TCPSocket      *corev1.TCPSocketAction `json:"tcpSocket,omitempty"`
+	GRPC           *corev1.GRPCAction      `json:"grpc,omitempty"`
+	TimeoutSeconds int32                   `json:"timeoutSeconds,omitempty"`
+}
+
+// rewriteProbes collects the probes of the pod's containers.
+func (s *sidecar) rewriteProbes(pod *corev1.Pod) []string {
+	var warnings []string
+	visit := func(list []corev1.Container, pointer string) {
+		for i, c := range list {
+			if c.Name != proxyName {
+				warnings = append(warnings, s.rewriteContainer(c, fmt.Sprintf("%s/%d", pointer, i))...)
+			}
+		}
+	}
+	visit(pod.Spec.InitContainers, "/spec/initContainers") // sidecars of the user's have probes too
+	visit(pod.Spec.Containers, "/spec/containers")
+	return warnings
+}
+
+func (s *sidecar) rewriteContainer(c corev1.Container, pointer string) []string {
+	var warnings []string
+	for _, p := range []struct {
+		field, name string
+		probe       *corev1.Probe
+	}{
+		{"readinessProbe", "readyz", c.ReadinessProbe},
+		{"livenessProbe", "livez", c.LivenessProbe},
+		{"startupProbe", "startupz", c.StartupProbe},
+	} {
+		handler, prober, err := proberOf(p.probe, c)
+		if err != nil {
+			warnings = append(warnings, fmt.Sprintf("container %s: %s: %v; it is left as it is", c.Name, p.field, err))
+		}
+		if handler != "" {
+			path := "/app-health/" + c.Name + "/" + p.name
+			s.probes = append(s.probes, rewrite{pointer, p.field, handler, path, prober})
+		}
+	}
+	return warnings
+}
+
+// proberOf returns the kind of a probe that the network decides, with its port as a number; "" for every other.
+func proberOf(p *corev1.Probe, c corev1.Container) (handler string, out prober, err error) {
+	if p == nil {
+		return "", out, nil
+	}
+	out.TimeoutSeconds = p.TimeoutSeconds
+	switch {
+	case p.HTTPGet != nil && local(p.HTTPGet.Host):
+		handler, out.HTTPGet = "httpGet", p.HTTPGet.DeepCopy()
+		err = resolve(&out.HTTPGet.Port, c)
+	case p.TCPSocket != nil && local(p.TCPSocket.Host):
+		handler, out.TCPSocket = "tcpSocket", p.TCPSocket.DeepCopy()
+		err = resolve(&out.TCPSocket.Port, c)
+	case p.GRPC != nil:
+		handler, out.GRPC = "grpc", p.GRPC.DeepCopy()
+	}
+	if err != nil {
+		handler = ""
+	}
+	return handler, out, err
+}
+
+// local reports whether a probe is for the pod itself; one for another host is none of the agent's business.
+func local(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "" || host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// resolve turns a port's name into its number: the agent does not know the container.
+func resolve(port *intstr.IntOrString, c corev1.Container) error {
+	if port.Type == intstr.Int {
+		return nil
+	}
+	for _, p := range c.Ports {
+		if p.Name == port.StrVal {
+			*port = intstr.FromInt32(p.ContainerPort)
+			return nil
+		}
+	}
+	return fmt.Errorf("the container has no port named %q", port.StrVal)
+}
+
+// probers is the variable that tells the agent what to do.
+func (s *sidecar) probers() (string, error) {
+	if len(s.probes) == 0 {
+		return "", nil
+	}
+	byPath := map[string]prober{}
+	for _, r := range s.probes {
+		byPath[r.path] = r.prober
+	}
+	text, err := json.Marshal(byPath)
+	return string(text), err
+}
+
+// operations point the kubelet to the agent and leave the probe's timing alone.
+func (r rewrite) operations() []Operation {
+	probe := r.container + "/" + r.field
+	get := corev1.HTTPGetAction{Path: r.path, Port: intstr.FromInt32(agentPort), Scheme: corev1.URISchemeHTTP}
+	if r.handler == "httpGet" {
+		return []Operation{{"replace", probe + "/httpGet", get}}
+	}
+	return []Operation{{"remove", probe + "/" + r.handler, nil}, {"add", probe + "/httpGet", get}}
+}
