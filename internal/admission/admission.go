@@ -1,0 +1,226 @@
+// Package admission is what the product's webhooks share: reading an AdmissionReview within limits, answering it, and
+// serving over TLS with a certificate of the mesh.
+//
+// Who asks cannot be told: the API server presents no client certificate to webhooks unless its own start-up configuration
+// says so, which is not ours to change. Whoever reaches the port may therefore ask. So an answer depends on the question
+// and on public configuration only, holds nothing secret, changes nothing, and costs little: bodies, nesting, time and the
+// number of questions at a time are bounded before anything is decoded.
+package admission
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"time"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+const (
+	// MaxBody is the largest AdmissionReview; the API server's own limit for an object is 1.5 MiB.
+	MaxBody = 6 << 20
+	// maxDepth is the deepest nesting; real objects have about two dozen levels.
+	maxDepth = 64
+	// readTime is how long a body may take to arrive.
+	readTime = 10 * time.Second
+	// smallBody separates the many ordinary questions from the few large ones, which get few places.
+	smallBody  = 256 << 10
+	manyPlaces = 256
+	fewPlaces  = 8
+)
+
+// Reviewer answers one question. The context ends when the caller has gone.
+type Reviewer func(ctx context.Context, request *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse
+
+// Handler answers AdmissionReviews of version v1 and refuses everything else with a 4xx.
+type Handler struct {
+	review Reviewer
+	log    *slog.Logger
+	small  chan struct{}
+	large  chan struct{}
+}
+
+// NewHandler returns a handler that asks review.
+func NewHandler(review Reviewer, log *slog.Logger) *Handler {
+	return &Handler{review: review, log: log, small: make(chan struct{}, manyPlaces), large: make(chan struct{}, fewPlaces)}
+}
+
+// httpError is an error with a status for whoever sent the request.
+type httpError struct {
+	status int
+	reason string
+}
+
+func (e *httpError) Error() string { return e.reason }
+
+func bad(format string, args ...any) error {
+	return &httpError{http.StatusBadRequest, fmt.Sprintf(format, args...)}
+}
+
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	answer, err := h.answer(w, r)
+	if e := new(httpError); errors.As(err, &e) {
+		http.Error(w, e.reason, e.status)
+		return
+	} else if err != nil {
+		h.log.Error("admission review failed", "error", err)
+		http.Error(w, "internal error", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(answer) // the caller may be gone; it asks again
+}
+
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if err := checkRequest(r); err != nil {
+		return nil, err
+	}
+	leave, err := h.enter(r)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	review, err := read(w, r)
+	if err != nil {
+		return nil, err
+	}
+	response := h.safely(r.Context(), review.Request)
+	response.UID = review.Request.UID
+	return json.Marshal(admissionv1.AdmissionReview{TypeMeta: review.TypeMeta, Response: response})
+}
+
+func checkRequest(r *http.Request) error {
+	if r.Method != http.MethodPost {
+		return &httpError{http.StatusMethodNotAllowed, "send an AdmissionReview by POST"}
+	}
+	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
+		return &httpError{http.StatusUnsupportedMediaType, "send an AdmissionReview as application/json"}
+	}
+	if r.Header.Get("Content-Encoding") != "" {
+		return &httpError{http.StatusUnsupportedMediaType, "send the AdmissionReview without an encoding"}
+	}
+	switch {
+	case r.ContentLength < 0:
+		return &httpError{http.StatusLengthRequired, "send the length of the AdmissionReview"}
+	case r.ContentLength > MaxBody:
+		return &httpError{http.StatusRequestEntityTooLarge, fmt.Sprintf("the AdmissionReview is larger than %d bytes", MaxBody)}
+	}
+	return nil
+}
+
+// enter takes a place, so that the memory for bodies is bounded whoever sends them.
+func (h *Handler) enter(r *http.Request) (leave func(), err error) {
+	places := h.small
+	if r.ContentLength > smallBody {
+		places = h.large
+	}
+	select {
+	case places <- struct{}{}:
+		return func() { <-places }, nil
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	case <-time.After(readTime):
+		return nil, &httpError{http.StatusTooManyRequests, "too many requests at a time"}
+	}
+}
+
+func read(w http.ResponseWriter, r *http.Request) (*admissionv1.AdmissionReview, error) {
+	// Without a deadline a body that never ends keeps its place for ever.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTime))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+	if err != nil {
+		return nil, bad("read body: %v", err)
+	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+	if !shallow(body, maxDepth) {
+		return nil, bad("nested deeper than %d levels", maxDepth)
+	}
+	var review admissionv1.AdmissionReview
+	if err := json.Unmarshal(body, &review); err != nil {
+		return nil, bad("decode AdmissionReview: %v", err)
+	}
+	if review.APIVersion != "admission.k8s.io/v1" || review.Kind != "AdmissionReview" {
+		return nil, bad("%q %q is not an AdmissionReview of admission.k8s.io/v1", review.APIVersion, review.Kind)
+	}
+	if review.Request == nil || review.Request.UID == "" {
+		return nil, bad("the AdmissionReview has no request")
+	}
+	return &review, nil
+}
+
+// shallow reports whether no bracket of the text is nested deeper than depth; it looks at brackets outside of strings only
+// and leaves every other mistake to the decoder.
+func shallow(text []byte, depth int) bool {
+	level, inString := 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			if level++; level > depth {
+				return false
+			}
+		case c == '}' || c == ']':
+			level--
+		}
+	}
+	return true
+}
+
+// safely turns a panic into a refusal: one odd object must not stop admission for all others.
+func (h *Handler) safely(ctx context.Context, request *admissionv1.AdmissionRequest) (response *admissionv1.AdmissionResponse) {
+	defer func() {
+		if p := recover(); p != nil {
+			h.log.Error("admission review panicked", "namespace", request.Namespace, "name", request.Name, "panic", p)
+			response = Deny(http.StatusInternalServerError, "internal error")
+		}
+	}()
+	return h.review(ctx, request)
+}
+
+// Allow admits the object, with warnings for the person who wrote it.
+func Allow(warnings ...string) *admissionv1.AdmissionResponse {
+	return &admissionv1.AdmissionResponse{Allowed: true, Warnings: Warnings(warnings)}
+}
+
+// Deny refuses the object with a status code and a reason for a person.
+func Deny(code int32, reason string) *admissionv1.AdmissionResponse {
+	return &admissionv1.AdmissionResponse{Result: &metav1.Status{Status: metav1.StatusFailure, Code: code, Message: reason}}
+}
+
+// Warnings cuts warnings to what the API server passes on: 256 characters each, 4096 together.
+func Warnings(in []string) []string {
+	const one, all = 256, 4096
+	var out []string
+	total := 0
+	for _, w := range in {
+		w = cut(w, one)
+		if total += len(w); total > all {
+			break
+		}
+		out = append(out, w)
+	}
+	return out
+}
+
+// cut shortens text to n bytes without breaking a character.
+func cut(text string, n int) string {
+	if len(text) <= n {
+		return text
+	}
+	const dots = "..."
+	end := n - len(dots)
+	for end > 0 && text[end]&0xC0 == 0x80 {
+		end--
+	}
+	return text[:end] + dots
+}
