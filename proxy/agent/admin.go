@@ -39,9 +39,9 @@ func (a *admin) do(ctx context.Context, method, path string) (io.ReadCloser, err
 	return response.Body, nil
 }
 
-// stats returns the counters and gauges whose names match the expression.
+// stats returns the counters and gauges whose names match the expression, which matches nothing else.
 func (a *admin) stats(ctx context.Context, filter *regexp.Regexp) (map[string]uint64, error) {
-	body, err := a.do(ctx, http.MethodGet, "/stats?format=json&type=CountersGauges&filter="+url.QueryEscape(filter.String()))
+	body, err := a.do(ctx, http.MethodGet, "/stats?format=json&filter="+url.QueryEscape(filter.String()))
 	if err != nil {
 		return nil, err
 	}

@@ -74,12 +74,12 @@ func node(c Config) *corev3.Node {
 		Id:       strings.Join([]string{string(c.Role), c.IPs[0].String(), c.PodName + "." + c.Namespace, domain}, "~"),
 		Cluster:  c.Workload + "." + c.Namespace,
 		Locality: locality(c.Labels["istio-locality"]),
-		Metadata: metadata(c),
+		Metadata: nodeMetadata(c),
 	}
 }
 
-// metadata is for people who read dumps and for tools: pilot believes the certificate and the Pod object instead.
-func metadata(c Config) *structpb.Struct {
+// nodeMetadata is for people who read dumps and for tools: pilot believes the certificate and the Pod object instead.
+func nodeMetadata(c Config) *structpb.Struct {
 	var ips []string
 	for _, ip := range c.IPs {
 		ips = append(ips, ip.String())

@@ -81,7 +81,7 @@ func statsConfig() *metricsv3.StatsConfig {
 			tag("tcp_prefix", `^tcp\.((.+?)\.)(?:downstream_|idle_|max_|early_data|on_demand_|upstream_)`),
 			tag("listener_address", `^listener\.((.+?)\.)(?:`+listenerStats+`)`),
 			tag("response_code", `\.(?:down|up)stream_rq(_([0-9]{3}))$`),
-			tag("response_code_class", `\.(?:down|up)stream_rq(_([0-9]xx))$`),
+			tag("response_code_class", `\.(?:down|up)stream_rq_(([0-9]))xx$`),
 		},
 	}
 }

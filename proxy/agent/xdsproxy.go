@@ -71,7 +71,7 @@ func (x *xdsProxy) handle(envoy grpc.ServerStream) error {
 	go func() { ended <- x.upstream(envoy, pilot) }()
 	go func() { ended <- downstream(pilot, envoy) }()
 	err = <-ended
-	if errors.Is(err, errEnvoyLeft) {
+	if errors.Is(err, errEnvoyLeft) || envoy.Context().Err() != nil {
 		return nil
 	}
 	x.log.Info("stream to pilot ended", "pilot", x.address, "reason", err)
