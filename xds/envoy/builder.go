@@ -7,6 +7,7 @@
 package envoy
 
 import (
+	"maps"
 	"slices"
 
 	"google.golang.org/protobuf/proto"
@@ -18,8 +19,9 @@ import (
 
 // Builder translates scopes and remembers what it translated. It is safe for concurrent use.
 type Builder struct {
-	parts *cache[part]
-	sets  *cache[result]
+	parts    *cache[part]
+	outbound *cache[result] // what the sidecars of a namespace have in common, which is nearly all
+	sets     *cache[result]
 }
 
 // part is the translation of a piece of a scope.
@@ -33,9 +35,15 @@ type result struct {
 	problems []mesh.Problem
 }
 
+// Sizes of the caches: a mesh of a thousand services has a few thousand parts, and a set for each workload.
+const (
+	partCache = 1 << 15
+	setCache  = 1 << 10
+)
+
 // NewBuilder returns a Builder that remembers nothing yet.
 func NewBuilder() *Builder {
-	return &Builder{newCache[part](cacheSize), newCache[result](cacheSize / 32)}
+	return &Builder{newCache[part](partCache), newCache[result](setCache), newCache[result](setCache)}
 }
 
 // Build returns the resources for s, the same *resource.Set for an equal scope, and what could not be expressed.
@@ -45,20 +53,32 @@ func (b *Builder) Build(s scope.Scope) (*resource.Set, []mesh.Problem) {
 }
 
 func (b *Builder) build(s scope.Scope) result {
-	c := &collector{builder: b, scope: s, set: &resource.Set{Resources: map[resource.Type]map[string]*resource.Resource{}}}
-	for _, t := range []resource.Type{resource.Cluster, resource.Endpoint, resource.Listener, resource.Route, resource.Secret} {
-		c.set.Resources[t] = map[string]*resource.Resource{}
-	}
 	if s.Type == mesh.Router {
+		c := newCollector(b, s)
 		c.gateway()
-	} else {
-		c.sidecar()
+		return c.result()
 	}
-	return result{c.set, sortProblems(c.problems)}
+	shared := b.outbound.get(sharedKey(s), func() result {
+		c := newCollector(b, s)
+		c.sends()
+		return c.result()
+	})
+	c := newCollector(b, s)
+	maps.Copy(c.set.Resources, shared.set.Resources)
+	for _, t := range []resource.Type{resource.Cluster, resource.Listener} { // which a workload adds its own to
+		c.set.Resources[t] = maps.Clone(c.set.Resources[t])
+	}
+	c.problems = slices.Clone(shared.problems)
+	c.inbound()
+	return c.result()
 }
 
-// sidecar builds what the workload calls and what it receives.
-func (c *collector) sidecar() {
+func sharedKey(s scope.Scope) string {
+	return mesh.NewHash().Add(s.Outbound.Key, s.Settings.Key).Bool(s.IPv4).Bool(s.IPv6).Key()
+}
+
+// sends builds what the workloads of a namespace call.
+func (c *collector) sends() {
 	for _, service := range c.scope.Outbound.Services {
 		c.clusters(service)
 		c.tcpListeners(service)
@@ -66,7 +86,6 @@ func (c *collector) sidecar() {
 	c.fixedClusters()
 	c.httpListeners()
 	c.virtualOutbound()
-	c.inbound()
 }
 
 // collector gathers the parts of one scope.
@@ -77,11 +96,20 @@ type collector struct {
 	problems []mesh.Problem
 }
 
-// add takes a part that is made from what key is the hash of and from nothing else.
+func newCollector(b *Builder, s scope.Scope) *collector {
+	c := &collector{builder: b, scope: s, set: &resource.Set{Resources: map[resource.Type]map[string]*resource.Resource{}}}
+	for _, t := range []resource.Type{resource.Cluster, resource.Endpoint, resource.Listener, resource.Route, resource.Secret} {
+		c.set.Resources[t] = map[string]*resource.Resource{}
+	}
+	return c
+}
+
+func (c *collector) result() result { return result{c.set, sortProblems(c.problems)} }
+
+// add takes a part that is made from sources and what key is the hash of, and from nothing else but the settings.
 func (c *collector) add(key mesh.Hash, sources []resource.Object, build func(*draft)) {
-	p := c.builder.parts.get(key.Add(c.scope.Settings.Key).Bool(c.scope.IPv4).Bool(c.scope.IPv6).Key(), func() part {
-		return drafted(sources, build)
-	})
+	key.List(objectTexts(sources)).Add(c.scope.Settings.Key).Bool(c.scope.IPv4).Bool(c.scope.IPv6)
+	p := c.builder.parts.get(key.Key(), func() part { return drafted(sources, build) })
 	for _, r := range p.resources {
 		c.set.Resources[r.Type][r.Name] = r
 	}

@@ -2,9 +2,6 @@ package envoy
 
 import "sync"
 
-// cacheSize is how many values one generation holds. The mesh of a thousand services has a few thousand.
-const cacheSize = 1 << 15
-
 // cache remembers results by the hash of their inputs. It keeps two generations: what was not asked for while the young
 // one filled up is forgotten.
 type cache[V any] struct {

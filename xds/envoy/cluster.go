@@ -21,12 +21,28 @@ func (c *collector) clusters(s *scope.Service) {
 		for _, subset := range subsetsOf(s.Rule) {
 			t := target{s, port, subset, router, c.scope.Settings.TrustDomain}
 			key := mesh.NewHash().Add("cluster", s.Key, t.name()).Bool(router)
-			c.add(key, s.Sources(), func(d *draft) { d.emit(resource.Cluster, t.name(), t.cluster()) })
+			c.add(key, s.Sources(), func(d *draft) { d.cluster(t) })
 			if !t.original() {
 				c.endpoints(t)
 			}
 		}
 	}
+}
+
+// cluster emits the target's cluster. If Envoy would refuse it, the numbers of the rule are left out and the rule's author
+// is told; how it is secured is never left out.
+func (d *draft) cluster(t target) {
+	policy := policyFor(t)
+	full := t.cluster(policy)
+	err := validate(full)
+	if err == nil {
+		d.emit(resource.Cluster, full.Name, full)
+		return
+	}
+	for _, o := range t.service.Rule.Objects() {
+		d.problem(o, "spec", "applies only in part, because Envoy would refuse it: "+err.Error())
+	}
+	d.emit(resource.Cluster, full.Name, t.cluster(trafficPolicy{Tls: policy.Tls}))
 }
 
 // subsetsOf lists the subsets of a rule after nil, the whole service.
@@ -54,7 +70,7 @@ func (t target) name() string { return outboundName(t.port.Number, t.subset.GetN
 func (t target) original() bool { return t.service.Headless && !t.router }
 
 // cluster is the target's Envoy cluster.
-func (t target) cluster() *clusterv3.Cluster {
+func (t target) cluster(policy trafficPolicy) *clusterv3.Cluster {
 	c := &clusterv3.Cluster{
 		Name:            t.name(),
 		ConnectTimeout:  seconds(10),
@@ -70,7 +86,6 @@ func (t target) cluster() *clusterv3.Cluster {
 		c.EdsClusterConfig = &clusterv3.Cluster_EdsClusterConfig{EdsConfig: adsSource(seconds(0)), ServiceName: t.name()}
 		c.LbPolicy = clusterv3.Cluster_LEAST_REQUEST
 	}
-	policy := policyFor(t)
 	applyPool(c, policy.ConnectionPool)
 	applyOutlierDetection(c, policy.OutlierDetection)
 	if !t.original() {

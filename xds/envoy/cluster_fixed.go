@@ -26,7 +26,7 @@ func (c *collector) inboundClusters() {
 			continue
 		}
 		name := inboundName(p.Port)
-		c.add(mesh.NewHash().Add("inbound cluster", name, string(p.Protocol)).List(objectTexts(p.Sources)), p.Sources, func(d *draft) {
+		c.add(mesh.NewHash().Add("inbound cluster", name, string(p.Protocol)), p.Sources, func(d *draft) {
 			cluster := originalCluster(name, from)
 			setUpstreamProtocol(cluster, p.Protocol, nil)
 			d.emit(resource.Cluster, name, cluster)

@@ -17,8 +17,8 @@ import (
 
 const httpProtocolOptions = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
-// policy is the traffic policy of one cluster.
-type policy struct {
+// trafficPolicy is the traffic policy of one cluster.
+type trafficPolicy struct {
 	LoadBalancer     *networking.LoadBalancerSettings
 	ConnectionPool   *networking.ConnectionPoolSettings
 	OutlierDetection *networking.OutlierDetection
@@ -27,8 +27,8 @@ type policy struct {
 
 // policyFor lays what the subset says over what the host says, group by group; settings of a port stand in for all groups
 // of the policy that they are in.
-func policyFor(t target) policy {
-	var p policy
+func policyFor(t target) trafficPolicy {
+	var p trafficPolicy
 	if t.service.Rule != nil {
 		p.overlay(t.service.Rule.Policy, t.port.Number)
 	}
@@ -36,14 +36,14 @@ func policyFor(t target) policy {
 	return p
 }
 
-func (p *policy) overlay(from *networking.TrafficPolicy, port uint32) {
+func (p *trafficPolicy) overlay(from *networking.TrafficPolicy, port uint32) {
 	if from == nil {
 		return
 	}
-	next := policy{from.LoadBalancer, from.ConnectionPool, from.OutlierDetection, from.Tls}
+	next := trafficPolicy{from.LoadBalancer, from.ConnectionPool, from.OutlierDetection, from.Tls}
 	for _, s := range from.PortLevelSettings {
 		if s.GetPort().GetNumber() == port {
-			next = policy{s.LoadBalancer, s.ConnectionPool, s.OutlierDetection, s.Tls}
+			next = trafficPolicy{s.LoadBalancer, s.ConnectionPool, s.OutlierDetection, s.Tls}
 		}
 	}
 	p.LoadBalancer = either(next.LoadBalancer, p.LoadBalancer)

@@ -27,6 +27,9 @@ func (c *collector) routes(port uint32, services []*scope.Service) {
 	}
 	for _, v := range c.scope.Outbound.Foreign {
 		key.Add(v.Key)
+		for _, host := range v.Hosts {
+			key.Bool(c.service(host) == nil)
+		}
 		c.destinationsKey(key, v)
 		sources = append(sources, v.Object)
 	}
@@ -154,7 +157,11 @@ func (b *hosts) foreign(v *scope.VirtualService, unknown func(host string) bool)
 // translate returns nil, and leaves a problem, if Envoy would refuse the routes of v.
 func (b *hosts) translate(v *scope.VirtualService, operation string) []*routev3.Route {
 	t := routeTranslator{find: b.find, v: v, port: b.port, operation: operation}
-	routes, err := t.routes()
+	err := checkPatterns(v.HTTP)
+	var routes []*routev3.Route
+	if err == nil {
+		routes, err = t.routes()
+	}
 	if err == nil {
 		err = validate(&routev3.VirtualHost{Name: operation, Domains: []string{"*"}, Routes: routes})
 	}

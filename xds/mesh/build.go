@@ -3,6 +3,7 @@ package mesh
 import (
 	"slices"
 
+	"google.golang.org/protobuf/proto"
 	networking "istio.io/api/networking/v1alpha3"
 	corev1 "k8s.io/api/core/v1"
 
@@ -18,6 +19,13 @@ type index struct {
 	inputs    map[Name]serviceInputs
 	policies  policies
 	config    map[resource.Object]any // the models of configuration objects
+	checked   map[resource.Object]verdict
+}
+
+// verdict is what validation said of a specification, which is immutable and not looked at twice.
+type verdict struct {
+	spec     proto.Message
+	problems []istioconfig.Problem
 }
 
 // Build makes the model of in. It reuses the parts of prev, which may be nil, that did not change.
@@ -26,7 +34,7 @@ func Build(prev *Snapshot, in Inputs) *Snapshot {
 	config := sortByAge(in.Config)
 	s.index = index{
 		pods: buildPods(in), selecting: map[string][]*corev1.Service{}, services: map[string]*Service{},
-		inputs: map[Name]serviceInputs{}, config: map[resource.Object]any{},
+		inputs: map[Name]serviceInputs{}, config: map[resource.Object]any{}, checked: map[resource.Object]verdict{},
 		policies: buildPolicies(s.Settings.RootNamespace, config),
 	}
 	s.buildServices(prev, in)
@@ -43,7 +51,7 @@ func Build(prev *Snapshot, in Inputs) *Snapshot {
 // known, that one stays. A PeerAuthentication has the effect it can have: ignoring one would admit plaintext.
 func (s *Snapshot) buildConfig(prev *Snapshot, o istioconfig.Object) {
 	object := objectOf(o)
-	problems := istioconfig.Validate(o)
+	problems := s.check(prev, object, o)
 	for _, p := range problems {
 		s.Problems = append(s.Problems, Problem{object, p.Field, p.Reason})
 	}
@@ -59,6 +67,18 @@ func (s *Snapshot) buildConfig(prev *Snapshot, o istioconfig.Object) {
 	case *networking.Gateway:
 		s.keep(object, newGateway(prev, o, spec))
 	}
+}
+
+func (s *Snapshot) check(prev *Snapshot, object resource.Object, o istioconfig.Object) []istioconfig.Problem {
+	var v verdict
+	if prev != nil {
+		v = prev.index.checked[object]
+	}
+	if v.spec == nil || v.spec != o.Spec {
+		v = verdict{o.Spec, istioconfig.Validate(o)}
+	}
+	s.index.checked[object] = v
+	return v.problems
 }
 
 func (s *Snapshot) configOf(object resource.Object) any {

@@ -47,8 +47,12 @@ func configKey(o istioconfig.Object) string {
 }
 
 func newVirtualService(prev *Snapshot, o istioconfig.Object, spec *networking.VirtualService) *VirtualService {
+	before, ok := prev.configOf(objectOf(o)).(*VirtualService)
+	if ok && before.Spec == spec && before.Created.Equal(o.Created) {
+		return before
+	}
 	v := &VirtualService{Object: objectOf(o), Namespace: o.Namespace, Name: o.Name, Created: o.Created, Spec: spec, Key: configKey(o)}
-	if before, ok := prev.configOf(v.Object).(*VirtualService); ok && before.Key == v.Key {
+	if ok && before.Key == v.Key {
 		return before
 	}
 	for _, host := range spec.GetHosts() {
@@ -61,11 +65,15 @@ func newVirtualService(prev *Snapshot, o istioconfig.Object, spec *networking.Vi
 }
 
 func newDestinationRule(prev *Snapshot, o istioconfig.Object, spec *networking.DestinationRule) *DestinationRule {
+	before, ok := prev.configOf(objectOf(o)).(*DestinationRule)
+	if ok && before.Spec == spec && before.Created.Equal(o.Created) {
+		return before
+	}
 	r := &DestinationRule{
 		Object: objectOf(o), Namespace: o.Namespace, Name: o.Name, Created: o.Created, Spec: spec,
 		Host: ResolveHost(spec.GetHost(), o.Namespace), Key: configKey(o),
 	}
-	if before, ok := prev.configOf(r.Object).(*DestinationRule); ok && before.Key == r.Key {
+	if ok && before.Key == r.Key {
 		return before
 	}
 	return r

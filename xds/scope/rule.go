@@ -105,8 +105,13 @@ func merge(rules []*mesh.DestinationRule, client string) *Rule {
 // Sources lists the objects that a service and its rule were made from.
 func (s *Service) Sources() []resource.Object {
 	sources := []resource.Object{s.Object}
-	if s.Rule != nil {
-		sources = append(sources, s.Rule.Sources...)
+	return append(sources, s.Rule.Objects()...)
+}
+
+// Objects lists the DestinationRules of a rule; none of a nil one.
+func (r *Rule) Objects() []resource.Object {
+	if r == nil {
+		return nil
 	}
-	return sources
+	return r.Sources
 }
