@@ -69,10 +69,7 @@ func (c *connection) offer(generation uint64, set *resource.Set, compare func(fr
 func (c *connection) next() (r *discovery.DeltaDiscoveryResponse, done time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.waiting {
-		c.session.Update(c.set, c.change)
-		c.waiting, c.change = false, nil
-	}
+	c.refresh()
 	if r = c.session.Next(); r == nil {
 		done, c.offered = c.offered, time.Time{}
 	}
@@ -82,8 +79,17 @@ func (c *connection) next() (r *discovery.DeltaDiscoveryResponse, done time.Time
 func (c *connection) request(r *discovery.DeltaDiscoveryRequest) (*Rejection, int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.refresh()
 	rejection := c.session.Request(r)
 	return rejection, c.session.Size()
+}
+
+// refresh takes the last offer. It comes before a request too: the first one compares what the proxy kept with the set.
+func (c *connection) refresh() {
+	if c.waiting {
+		c.session.Update(c.set, c.change)
+		c.waiting, c.change = false, nil
+	}
 }
 
 // expire ends the stream, because its pod is not the one any more that was authenticated.
