@@ -11,7 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/tools/record"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -35,7 +35,7 @@ type Reconciler struct {
 	// Client talks to the API server directly: a status from a cache may be older than our own last one.
 	Client client.Client
 	Watch  *Watch
-	Events events.EventRecorder
+	Events record.EventRecorder
 	Log    *slog.Logger
 	Images ImageDefaults
 	// CRDs returns the definitions of Istio's kinds.
@@ -137,7 +137,7 @@ func (r *Reconciler) setFinalizer(ctx context.Context, in *v1alpha1.Installation
 func (r *Reconciler) patchStatus(ctx context.Context, in *v1alpha1.Installation, outcome Outcome, failure error) error {
 	status := Status(in.Status, outcome, failure, time.Now())
 	for _, e := range Events(in.Status, status, outcome) {
-		r.Events.Eventf(in, nil, e.Type, e.Reason, e.Action, "%s", e.Message)
+		r.Events.Event(in, e.Type, e.Reason, e.Message)
 	}
 	if equality.Semantic.DeepEqual(in.Status, status) {
 		return nil

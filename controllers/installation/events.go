@@ -13,7 +13,7 @@ import (
 
 // Event is one line of kubectl describe.
 type Event struct {
-	Type, Reason, Action, Message string
+	Type, Reason, Message string
 }
 
 // Events says what changed between two statuses and what was restored. Nothing changed, no event.
@@ -24,14 +24,14 @@ func Events(old, now v1alpha1.InstallationStatus, out Outcome) []Event {
 	events = append(events, warningEvents(old.Warnings, now.Warnings)...)
 	for _, change := range out.Changes {
 		if change.Action == apply.Restored {
-			events = append(events, Event{corev1.EventTypeNormal, "Restored", "Apply", restoredMessage(change)})
+			events = append(events, Event{corev1.EventTypeNormal, "Restored", restoredMessage(change)})
 		}
 	}
 	for _, ref := range out.Pruned {
-		events = append(events, Event{corev1.EventTypeNormal, "Pruned", "Prune", "deleted " + ref.String() + ", which spec no longer asks for"})
+		events = append(events, Event{corev1.EventTypeNormal, "Pruned", "deleted " + ref.String() + ", which spec no longer asks for"})
 	}
 	if stage := removalStage(now); stage != "" && stage != removalStage(old) {
-		events = append(events, Event{corev1.EventTypeNormal, "Removing", "Remove", "removal: " + stage})
+		events = append(events, Event{corev1.EventTypeNormal, "Removing", "removal: " + stage})
 	}
 	return events
 }
@@ -65,7 +65,7 @@ func conditionEvents(old, now []metav1.Condition) []Event {
 		if c.Status == metav1.ConditionFalse && c.Reason != "Progressing" && c.Reason != "NoRoot" && c.Reason != "Removing" {
 			kind = corev1.EventTypeWarning
 		}
-		events = append(events, Event{kind, c.Type + c.Reason, "Reconcile", c.Type + " is " + string(c.Status) + ": " + c.Message})
+		events = append(events, Event{kind, c.Type + c.Reason, c.Type + " is " + string(c.Status) + ": " + c.Message})
 	}
 	return events
 }
@@ -84,7 +84,7 @@ func componentEvents(old, now []v1alpha1.ComponentStatus) []Event {
 		if c.State == v1alpha1.StateDegraded || c.State == v1alpha1.StateUnsupported {
 			kind = corev1.EventTypeWarning
 		}
-		events = append(events, Event{kind, "Component" + string(c.State), "Reconcile", c.Name + " is " + string(c.State) + ": " + c.Message})
+		events = append(events, Event{kind, "Component" + string(c.State), c.Name + " is " + string(c.State) + ": " + c.Message})
 	}
 	return events
 }
@@ -97,7 +97,7 @@ func warningEvents(old, now []v1alpha1.Warning) []Event {
 	var events []Event
 	for _, w := range now {
 		if !before[w] {
-			events = append(events, Event{corev1.EventTypeWarning, w.Reason, "Reconcile", w.Field + ": " + w.Message})
+			events = append(events, Event{corev1.EventTypeWarning, w.Reason, w.Field + ": " + w.Message})
 		}
 	}
 	return events

@@ -2,12 +2,160 @@ package installation
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/mesh-operator/mesh-operator/api/v1alpha1"
+	"github.com/mesh-operator/mesh-operator/internal/owner"
 )
 
+// The stages of a removal, in their order.
+//
+// Webhooks go first, because they fail closed: with their servers gone no pod could be created. Workloads go before what they
+// write at run time, or they would write it again. Permissions go after the workloads that use them, and the namespace last.
+const (
+	removeWebhooks  = "Webhooks"
+	removeWorkloads = "Workloads"
+	removeRuntime   = "RuntimeObjects"
+	removeAccess    = "Access"
+	removeNamespace = "Namespace"
+)
+
+const maxBlockers = 20
+
+// removal is one attempt to remove the mesh, from the beginning: every stage finds its work done or does it, so it does not
+// matter in which state the mesh was or where the last attempt ended.
+type removal struct {
+	r         *Reconciler
+	in        *v1alpha1.Installation
+	namespace *metav1.PartialObjectMetadata // of the mesh; nil: gone
+	kept      []Event                       // what stays on purpose
+}
+
+type removalStep struct {
+	name string
+	run  func(context.Context) ([]v1alpha1.Blocker, error)
+}
+
+// reconcileRemoval removes what it can, says what it waits for, and lets the Installation go when nothing is left.
 func (r *Reconciler) reconcileRemoval(ctx context.Context, in *v1alpha1.Installation) (ctrl.Result, error) {
-	return ctrl.Result{}, nil
+	if len(in.Finalizers) == 0 {
+		return ctrl.Result{}, nil
+	}
+	run := removal{r: r, in: in}
+	status, err := run.remove(ctx)
+	if status != nil || err != nil {
+		if status == nil {
+			status = in.Status.Removal
+		}
+		if status == nil {
+			status = &v1alpha1.RemovalStatus{Stage: removeWebhooks}
+		}
+		outcome := Outcome{Generation: in.Generation, Removal: status}
+		return ctrl.Result{RequeueAfter: time.Second}, errors.Join(err, r.patchStatus(ctx, in, outcome, err))
+	}
+	if err := r.inventory.Delete(ctx); err != nil {
+		return ctrl.Result{}, err
+	}
+	r.reset()
+	for _, e := range append(run.kept, Event{corev1.EventTypeNormal, "Removed", "the mesh is removed"}) {
+		r.Events.Event(in, e.Type, e.Reason, e.Message)
+	}
+	r.Log.Info("Removed istio for Installation " + in.Name)
+	return ctrl.Result{}, r.setFinalizer(ctx, in, false)
+}
+
+// reset forgets everything that was known about the mesh.
+func (r *Reconciler) reset() {
+	r.Watch.CloseMesh()
+	r.applier.Forget()
+	clear(r.checked)
+	clear(r.established)
+	r.changes, r.planKey, r.rootsVersion, r.rootsPEM, r.announced = nil, "", "", nil, ""
+}
+
+// remove returns how far it came, nil when nothing is left.
+func (m *removal) remove(ctx context.Context) (*v1alpha1.RemovalStatus, error) {
+	var err error
+	if m.namespace, err = m.r.namespace(ctx); err != nil {
+		return nil, err
+	}
+	stages := []removalStep{
+		{removeWebhooks, m.webhooks},
+		{removeNamespace, m.terminating},
+		{removeWorkloads, m.workloads},
+		{removeRuntime, m.runtimeObjects},
+		{removeAccess, m.access},
+		{removeNamespace, m.lastNamespace},
+	}
+	for _, stage := range stages {
+		blockers, err := stage.run(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("remove %s: %w", stage.name, err)
+		}
+		if len(blockers) > 0 {
+			status := &v1alpha1.RemovalStatus{Stage: stage.name, Remaining: int32(len(blockers))} //nolint:gosec // a count of objects
+			status.Blockers = blockers[:min(len(blockers), maxBlockers)]
+			return status, nil
+		}
+	}
+	return nil, nil
+}
+
+// inside reports whether the operator has business in the mesh's namespace: one that it neither made nor put anything into
+// is left alone.
+func (m *removal) inside() bool {
+	return m.namespace != nil && (owner.Owned(m.namespace.Labels) || len(m.r.inventory.Entries()) > 0)
+}
+
+func (m *removal) webhooks(ctx context.Context) ([]v1alpha1.Blocker, error) {
+	return nil, m.deleteOwned(ctx, "", webhookKinds)
+}
+
+// terminating waits for a namespace that is being deleted already, by us or by somebody else: citadel may run in it until
+// the end, and nothing new can be made in it, not even our own access.
+func (m *removal) terminating(ctx context.Context) ([]v1alpha1.Blocker, error) {
+	if m.namespace == nil || m.namespace.DeletionTimestamp == nil {
+		if !m.inside() {
+			return nil, nil
+		}
+		_, err := m.r.applyRecorded(ctx, accessObject())
+		return nil, err
+	}
+	return []v1alpha1.Blocker{{Kind: "Namespace", Name: owner.MeshNamespace,
+		Reason: "it is being deleted; kubectl get namespace " + owner.MeshNamespace + " -o yaml tells what it waits for"}}, nil
+}
+
+// workloads deletes what runs and waits until it has stopped.
+func (m *removal) workloads(ctx context.Context) ([]v1alpha1.Blocker, error) {
+	if !m.inside() {
+		return nil, nil
+	}
+	if err := m.deleteOwned(ctx, owner.MeshNamespace, workloadKinds); err != nil {
+		return nil, err
+	}
+	pods, err := m.list(ctx, owner.MeshNamespace, kindPod, ownedLabels)
+	if err != nil {
+		return nil, err
+	}
+	var blockers []v1alpha1.Blocker
+	for _, pod := range pods {
+		blockers = append(blockers, v1alpha1.Blocker{Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name, Reason: "it is stopping"})
+	}
+	return blockers, nil
+}
+
+// access takes back what components were allowed to do.
+func (m *removal) access(ctx context.Context) ([]v1alpha1.Blocker, error) {
+	if m.inside() {
+		if err := m.deleteOwned(ctx, owner.MeshNamespace, accessKinds); err != nil {
+			return nil, err
+		}
+	}
+	return nil, m.deleteOwned(ctx, "", clusterAccessKinds)
 }

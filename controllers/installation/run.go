@@ -8,13 +8,16 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/record"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -40,6 +43,8 @@ type Options struct {
 // Run runs the operator until ctx ends.
 func Run(ctx context.Context, o Options) error {
 	ctrl.SetLogger(logr.FromSlogHandler(o.Logger.Handler()))
+	o.Config = rest.CopyConfig(o.Config)
+	o.Config.WarningHandler = rest.NoWarnings{} // they are for whoever wrote the Installation, and stay in its status
 	mgr, err := newManager(o)
 	if err != nil {
 		return err
@@ -58,7 +63,7 @@ func Run(ctx context.Context, o Options) error {
 		return fmt.Errorf("make API client: %w", err)
 	}
 	reconciler := &Reconciler{
-		Client: direct, Watch: NewWatch(metadataClient, kube, o.Logger), Events: mgr.GetEventRecorder("istio-operator"),
+		Client: direct, Watch: NewWatch(metadataClient, kube, o.Logger), Events: newRecorder(ctx, kube, mgr.GetScheme()),
 		Log: o.Logger, Images: o.Images, CRDs: istiocrd.CRDs,
 	}
 	if err := reconciler.Register(mgr); err != nil {
@@ -72,6 +77,13 @@ func Run(ctx context.Context, o Options) error {
 	}
 	o.Logger.Info("Watching resource istio.openshift.com/v1alpha1, kind Installation, namespace " + owner.OperatorNamespace + ", resyncPeriod 0")
 	return mgr.Start(ctx)
+}
+
+// newRecorder records Events of the older API, which keeps different messages of one reason apart.
+func newRecorder(ctx context.Context, kube kubernetes.Interface, scheme *runtime.Scheme) record.EventRecorder {
+	broadcaster := record.NewBroadcaster(record.WithContext(ctx))
+	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: kube.CoreV1().Events("")})
+	return broadcaster.NewRecorder(scheme, corev1.EventSource{Component: "istio-operator"})
 }
 
 func newManager(o Options) (ctrl.Manager, error) {

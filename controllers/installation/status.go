@@ -223,14 +223,27 @@ func versionStatus(old *v1alpha1.VersionStatus, ready bool) *v1alpha1.VersionSta
 
 // setRemovalConditions says how far the removal is; the other conditions keep what they said last.
 func setRemovalConditions(status *v1alpha1.InstallationStatus, out Outcome, failure error) {
-	message := "removing: " + out.Removal.Stage
-	if out.Waiting != "" {
-		message = out.Waiting
-	}
+	message := removalMessage(out.Removal)
 	if failure != nil {
 		message = failure.Error()
 	}
 	for _, kind := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionReconciled} {
 		set(status, condition(kind, false, "Removing", message), out.Generation)
 	}
+}
+
+func removalMessage(r *v1alpha1.RemovalStatus) string {
+	if len(r.Blockers) == 0 {
+		return "removing " + r.Stage
+	}
+	first := r.Blockers[0]
+	name := first.Name
+	if first.Namespace != "" {
+		name = first.Namespace + "/" + name
+	}
+	message := fmt.Sprintf("removing %s: waiting for %s %s: %s", r.Stage, first.Kind, name, first.Reason)
+	if r.Remaining > 1 {
+		message = fmt.Sprintf("removing %s: waiting for %d objects, such as %s %s: %s", r.Stage, r.Remaining, first.Kind, name, first.Reason)
+	}
+	return message
 }

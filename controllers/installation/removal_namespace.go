@@ -1,0 +1,133 @@
+package installation
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mesh-operator/mesh-operator/api/v1alpha1"
+	"github.com/mesh-operator/mesh-operator/internal/apply"
+	"github.com/mesh-operator/mesh-operator/internal/owner"
+)
+
+// foreignKinds are what a namespace is kept for. Pods and the like come and go with the workloads listed here.
+var foreignKinds = []schema.GroupVersionKind{
+	{Version: "v1", Kind: "ConfigMap"}, {Version: "v1", Kind: "Secret"}, {Version: "v1", Kind: "Service"},
+	{Version: "v1", Kind: "ServiceAccount"}, {Version: "v1", Kind: "PersistentVolumeClaim"}, {Version: "v1", Kind: "Pod"},
+	{Group: "apps", Version: "v1", Kind: "Deployment"}, {Group: "apps", Version: "v1", Kind: "StatefulSet"},
+	{Group: "apps", Version: "v1", Kind: "DaemonSet"},
+	{Group: "batch", Version: "v1", Kind: "Job"}, {Group: "batch", Version: "v1", Kind: "CronJob"},
+	{Group: "networking.k8s.io", Version: "v1", Kind: "Ingress"}, {Group: "networking.k8s.io", Version: "v1", Kind: "NetworkPolicy"},
+	{Group: rbacGroup, Version: "v1", Kind: "Role"}, {Group: rbacGroup, Version: "v1", Kind: "RoleBinding"},
+	{Group: "networking.istio.io", Version: "v1", Kind: "VirtualService"}, {Group: "networking.istio.io", Version: "v1", Kind: "DestinationRule"},
+	{Group: "networking.istio.io", Version: "v1", Kind: "Gateway"}, {Group: "security.istio.io", Version: "v1", Kind: "PeerAuthentication"},
+}
+
+// lastNamespace deletes the mesh's namespace if we made it and nothing of anybody else is in it. Otherwise it stays, and
+// nothing in it or on it is ours any more.
+func (m *removal) lastNamespace(ctx context.Context) ([]v1alpha1.Blocker, error) {
+	if !m.inside() {
+		return nil, nil
+	}
+	if !owner.Owned(m.namespace.Labels) {
+		return nil, m.leave(ctx)
+	}
+	foreign, err := m.foreign(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(foreign) == 0 {
+		m.r.Watch.CloseMesh()
+		if err := m.delete(ctx, schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}, m.namespace); err != nil {
+			return nil, err
+		}
+		return []v1alpha1.Blocker{{Kind: "Namespace", Name: owner.MeshNamespace, Reason: "it is being deleted"}}, nil
+	}
+	m.kept = append(m.kept, Event{corev1.EventTypeNormal, "Kept",
+		"namespace " + owner.MeshNamespace + " stays, because it holds " + summary(foreign)})
+	if err := m.unlabel(ctx); err != nil {
+		return nil, err
+	}
+	return nil, m.leave(ctx)
+}
+
+// leave gives up the operator's own access.
+func (m *removal) leave(ctx context.Context) error {
+	m.r.Watch.CloseMesh()
+	ref := apply.RefOf(accessObject())
+	kind := accessObject().GroupVersionKind()
+	live, err := apply.Metadata(ctx, m.r.Client, kind, types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name})
+	if err != nil || live == nil {
+		return err
+	}
+	return m.delete(ctx, kind, live)
+}
+
+func (m *removal) unlabel(ctx context.Context) error {
+	patch := `{"metadata":{"labels":{`
+	for i, label := range []string{owner.LabelManagedBy, owner.LabelInstallation, owner.LabelComponent, owner.LabelRevision} {
+		if i > 0 {
+			patch += ","
+		}
+		patch += fmt.Sprintf("%q:null", label)
+	}
+	object := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: owner.MeshNamespace}}
+	if err := m.r.Client.Patch(ctx, object, client.RawPatch(types.MergePatchType, []byte(patch+"}}}"))); err != nil {
+		return fmt.Errorf("take the labels off namespace %s: %w", owner.MeshNamespace, err)
+	}
+	return nil
+}
+
+// foreign returns what others have in the mesh's namespace.
+func (m *removal) foreign(ctx context.Context) ([]apply.Ref, error) {
+	var refs []apply.Ref
+	for _, kind := range foreignKinds {
+		items, err := m.list(ctx, owner.MeshNamespace, kind)
+		if err != nil {
+			return nil, err
+		}
+		for i := range items {
+			if !belongsToCluster(kind.Kind, &items[i]) && !owner.Owned(items[i].Labels) {
+				refs = append(refs, apply.Ref{Group: kind.Group, Kind: kind.Kind, Namespace: owner.MeshNamespace, Name: items[i].Name})
+			}
+		}
+	}
+	return refs, nil
+}
+
+// belongsToCluster reports objects that a cluster puts into every namespace, and those that another object stands for.
+func belongsToCluster(kind string, object *metav1.PartialObjectMetadata) bool {
+	if metav1.GetControllerOf(object) != nil {
+		return true
+	}
+	switch kind {
+	case "ConfigMap":
+		return object.Name == "kube-root-ca.crt" || object.Name == "openshift-service-ca.crt"
+	case "ServiceAccount":
+		return object.Name == "default" || object.Name == "builder" || object.Name == "deployer" || object.Name == "pipeline"
+	case "Secret":
+		return object.Annotations["kubernetes.io/service-account.name"] != ""
+	case "RoleBinding":
+		return strings.HasPrefix(object.Name, "system:")
+	}
+	return false
+}
+
+// summary names the first three and counts the rest.
+func summary(refs []apply.Ref) string {
+	var names []string
+	for i, ref := range refs {
+		if i == 3 {
+			names = append(names, fmt.Sprintf("%d more", len(refs)-3))
+			break
+		}
+		names = append(names, ref.Kind+" "+ref.Name)
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,130 @@
+package installation
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mesh-operator/mesh-operator/api/v1alpha1"
+	"github.com/mesh-operator/mesh-operator/internal/apply"
+	"github.com/mesh-operator/mesh-operator/internal/owner"
+)
+
+// sidecarAnnotation is on every pod that got a sidecar.
+const sidecarAnnotation = "sidecar.istio.io/status"
+
+// runtimeObjects deletes what citadel wrote while it ran, and Istio's definitions. The root of trust stays while pods use it:
+// a mesh that is installed again has to be able to go on with them.
+func (m *removal) runtimeObjects(ctx context.Context) ([]v1alpha1.Blocker, error) {
+	keep := m.in.Spec.Uninstall == nil || m.in.Spec.Uninstall.RootCA != "Delete"
+	if keep && m.inside() {
+		blockers, err := m.sidecars(ctx)
+		if err != nil || len(blockers) > 0 {
+			return blockers, err
+		}
+	}
+	if err := m.bundles(ctx); err != nil {
+		return nil, err
+	}
+	if m.inside() {
+		if err := m.root(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return nil, m.definitions(ctx)
+}
+
+// sidecars names the pods that hold a certificate of the root, if there is a root to be kept for them.
+func (m *removal) sidecars(ctx context.Context) ([]v1alpha1.Blocker, error) {
+	root, err := apply.Metadata(ctx, m.r.Client, kindSecret, types.NamespacedName{Namespace: owner.MeshNamespace, Name: rootSecret})
+	if err != nil || root == nil || !owner.Owned(root.Labels) {
+		return nil, err
+	}
+	running := client.MatchingFieldsSelector{Selector: fields.ParseSelectorOrDie("status.phase!=Succeeded,status.phase!=Failed")}
+	pods, err := m.list(ctx, "", kindPod, running)
+	if err != nil {
+		return nil, err
+	}
+	var blockers []v1alpha1.Blocker
+	for _, pod := range pods {
+		if pod.Annotations[sidecarAnnotation] != "" {
+			blockers = append(blockers, v1alpha1.Blocker{Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name,
+				Reason: "it runs a sidecar; restart its workload (kubectl rollout restart), or set spec.uninstall.rootCA to Delete"})
+		}
+	}
+	return blockers, nil
+}
+
+// bundles deletes the roots of trust from all namespaces.
+func (m *removal) bundles(ctx context.Context) error {
+	items, err := m.list(ctx, "", kindConfigMap, client.MatchingFields{"metadata.name": rootsConfigMap})
+	if err != nil {
+		return err
+	}
+	for i := range items {
+		if !owner.Owned(items[i].Labels) {
+			continue
+		}
+		if err := m.delete(ctx, kindConfigMap, &items[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// root deletes the root's key.
+func (m *removal) root(ctx context.Context) error {
+	live, err := apply.Metadata(ctx, m.r.Client, kindSecret, types.NamespacedName{Namespace: owner.MeshNamespace, Name: rootSecret})
+	if err != nil {
+		return fmt.Errorf("look up Secret %s: %w", rootSecret, err)
+	}
+	if live == nil || !owner.Owned(live.Labels) {
+		return nil
+	}
+	return m.delete(ctx, kindSecret, live)
+}
+
+// definitions deletes the definitions that we made and nobody uses.
+func (m *removal) definitions(ctx context.Context) error {
+	definitions, err := m.r.CRDs()
+	if err != nil {
+		return fmt.Errorf("load Istio's definitions: %w", err)
+	}
+	force := m.in.Spec.Uninstall != nil && m.in.Spec.Uninstall.IstioCRDs == "Delete"
+	for _, definition := range definitions {
+		live, err := apply.Metadata(ctx, m.r.Client, definition.GroupVersionKind(), types.NamespacedName{Name: definition.GetName()})
+		if err != nil {
+			return fmt.Errorf("look up definition %s: %w", definition.GetName(), err)
+		}
+		if live == nil || !owner.Owned(live.Labels) {
+			continue
+		}
+		used, err := m.used(ctx, definition)
+		if err != nil {
+			return err
+		}
+		if used && !force {
+			m.kept = append(m.kept, Event{corev1.EventTypeNormal, "Kept",
+				"CustomResourceDefinition " + live.Name + " stays, because there are objects of it"})
+			continue
+		}
+		if err := m.delete(ctx, definition.GroupVersionKind(), live); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// used reports whether there is an object of the kind that definition defines.
+func (m *removal) used(ctx context.Context, definition *unstructured.Unstructured) (bool, error) {
+	group, _, _ := unstructured.NestedString(definition.Object, "spec", "group")
+	kind, _, _ := unstructured.NestedString(definition.Object, "spec", "names", "kind")
+	items, err := m.list(ctx, "", schema.GroupVersionKind{Group: group, Version: "v1", Kind: kind}, client.Limit(1))
+	return len(items) > 0, err
+}
