@@ -1,0 +1,118 @@
+package agent
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+)
+
+func page(text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, text) }
+}
+
+// merged is what Prometheus reads from an agent between this Envoy and this application.
+func merged(t *testing.T, envoy, app http.HandlerFunc) (int, string) {
+	t.Helper()
+	envoyServer, appServer := httptest.NewServer(envoy), httptest.NewServer(app)
+	defer envoyServer.Close()
+	defer appServer.Close()
+	port := appServer.Listener.Addr().(*net.TCPAddr).Port
+	m := newMerger(newAdmin(portOf(t, envoyServer.URL)), newProber(netip.MustParseAddr("127.0.0.1")),
+		&AppMetrics{Port: uint32(port), Path: "/metrics"}, slog.New(slog.DiscardHandler))
+	recorder := httptest.NewRecorder()
+	m.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/stats/prometheus", nil))
+	return recorder.Code, recorder.Body.String()
+}
+
+func portOf(t *testing.T, address string) uint32 {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return uint32(port)
+}
+
+func TestMerge(t *testing.T) {
+	_, got := merged(t,
+		page("# TYPE envoy_istio_requests_total counter\nenvoy_istio_requests_total{a=\"envoy_istio_x\"} 3\n# TYPE envoy_server_live gauge\nenvoy_server_live{} 1\n"),
+		page("# HELP http_total Requests.\n# TYPE http_total counter\nhttp_total{code=\"200\"} 7\n# TYPE istio_requests_total counter\nistio_requests_total 9\n  envoy_server_live 0\n"))
+	want := "# TYPE istio_requests_total counter\nistio_requests_total{a=\"envoy_istio_x\"} 3\n# TYPE envoy_server_live gauge\nenvoy_server_live{} 1\n" +
+		"# HELP http_total Requests.\n# TYPE http_total counter\nhttp_total{code=\"200\"} 7\n"
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestMergeServesEnvoyAloneWhenTheApplicationFails(t *testing.T) {
+	const envoy = "# TYPE envoy_server_live gauge\nenvoy_server_live{} 1\n"
+	for name, app := range map[string]http.HandlerFunc{
+		"Status":   func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "down", http.StatusInternalServerError) },
+		"NotAPage": page("<html>"),
+		"TooLarge": func(w http.ResponseWriter, _ *http.Request) {
+			chunk := bytes.Repeat([]byte("#\n"), 1<<19)
+			for range 17 {
+				_, _ = w.Write(chunk)
+			}
+		},
+		"SpeaksForTheProxy": page("http_total{__name__=\"istio_requests_total\"} 7\n"),
+		"QuotedName":        page("{\"istio_requests_total\"} 7\n"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, got := merged(t, page(envoy), app)
+			if code != http.StatusOK || got != envoy {
+				t.Errorf("status %d, page:\n%.300s", code, got)
+			}
+		})
+	}
+}
+
+func TestMergeWithoutEnvoy(t *testing.T) {
+	code, _ := merged(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "", http.StatusServiceUnavailable) }, page("x 1\n"))
+	if code != http.StatusServiceUnavailable {
+		t.Errorf("status %d", code)
+	}
+}
+
+// FuzzCleanApp: whatever an application serves, nothing of it bears a name of the proxy's, and what comes out is a page.
+func FuzzCleanApp(f *testing.F) {
+	f.Add("http_total 1\nistio_requests_total 2\n")
+	f.Add("{\"envoy_x\",a=\"b\"} 1\n")
+	f.Add("a{__name__=\"istio_x\"} 1\n")
+	f.Add("# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_sum 1\nh_count 1\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		clean, err := cleanApp([]byte(text))
+		if err != nil {
+			return
+		}
+		parser := expfmt.NewTextParser(model.LegacyValidation)
+		families, err := parser.TextToMetricFamilies(bytes.NewReader(clean))
+		if err != nil {
+			t.Fatalf("what comes out is not a page: %v\n%s", err, clean)
+		}
+		for name := range families {
+			if reserved(name) {
+				t.Errorf("%s gets through", name)
+			}
+		}
+		if strings.Contains(string(clean), "__name__") {
+			t.Errorf("a second name gets through:\n%s", clean)
+		}
+	})
+}
