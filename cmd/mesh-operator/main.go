@@ -37,7 +37,7 @@ func newRootCommand() *cobra.Command {
 		},
 	}
 	root.PersistentFlags().StringVar(&level, "log-level", "info", "debug, info, warn or error")
-	root.AddCommand(newCitadelCommand(), newPilotCommand(), newProxyCommand(), newRedirectCommand(), newOperatorCommand(), newVersionCommand())
+	root.AddCommand(newCitadelCommand(), newGalleyCommand(), newInjectorCommand(), newPilotCommand(), newProxyCommand(), newRedirectCommand(), newOperatorCommand(), newVersionCommand())
 	return root
 }
 

@@ -1,0 +1,125 @@
+package injector
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+	admissionv1 "k8s.io/api/admission/v1"
+	"k8s.io/client-go/metadata"
+
+	"github.com/mesh-operator/mesh-operator/internal/admission"
+	"github.com/mesh-operator/mesh-operator/internal/certclient"
+	"github.com/mesh-operator/mesh-operator/internal/monitoring"
+)
+
+// Options are what the webhook needs to run.
+type Options struct {
+	Address    string // of the webhook, host:port
+	ConfigFile string
+	ValuesFile string
+	Monitoring monitoring.Flags
+	Identity   certclient.Options // of the serving certificate
+	Client     metadata.Interface // for the labels of namespaces
+	Logger     *slog.Logger
+}
+
+// Run serves the webhook at /inject until ctx ends. It is ready with a configuration, the namespaces and a certificate.
+func Run(ctx context.Context, o Options) error {
+	files := &source{configFile: o.ConfigFile, valuesFile: o.ValuesFile, log: o.Logger}
+	if err := files.load(); err != nil {
+		return err
+	}
+	o.Identity.Logger = o.Logger
+	identity := certclient.New(o.Identity)
+	known := newNamespaces(o.Client)
+	monitor := monitoring.New("istio-sidecar-injector", o.Monitoring, o.Logger)
+	hook := newWebhook(files.settings, known.labels, o.Logger, monitor.Registry)
+	monitor.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "injector_configuration_rejected", Help: "1 while the newest configuration cannot be used.",
+	}, func() float64 {
+		if files.failing.Load() {
+			return 1
+		}
+		return 0
+	}))
+	monitor.SetReady(func() error {
+		if !known.synced() {
+			return errors.New("waiting for the list of namespaces")
+		}
+		return identity.CheckReady()
+	})
+	mux := http.NewServeMux()
+	mux.Handle("/inject", admission.NewHandler(hook.review, o.Logger))
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return identity.Run(ctx) })
+	group.Go(func() error { return known.run(ctx) })
+	group.Go(func() error { return files.follow(ctx) })
+	group.Go(func() error { return monitor.Run(ctx) })
+	group.Go(func() error { return admission.Serve(ctx, o.Address, identity.ServerTLS("http/1.1"), mux) })
+	return group.Wait()
+}
+
+// webhook answers admission reviews of pods.
+type webhook struct {
+	settings func() *Settings
+	labels   func(ctx context.Context, namespace string) (map[string]string, error)
+	log      *slog.Logger
+	answers  *prometheus.CounterVec
+}
+
+func newWebhook(settings func() *Settings, labels func(context.Context, string) (map[string]string, error), log *slog.Logger, registry prometheus.Registerer) *webhook {
+	w := &webhook{settings: settings, labels: labels, log: log, answers: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "injector_admissions_total", Help: "Pods asked about, by what became of them and the rule that said so.",
+	}, []string{"result", "rule"})}
+	registry.MustRegister(w.answers)
+	return w
+}
+
+func (w *webhook) review(ctx context.Context, request *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
+	if request.Kind.Group != "" || request.Kind.Kind != "Pod" || request.Operation != admissionv1.Create {
+		return admission.Allow()
+	}
+	labels, err := w.labels(ctx, request.Namespace)
+	if err != nil {
+		return w.fail(request, err)
+	}
+	result, err := w.settings().Inject(Request{Pod: request.Object.Raw, Namespace: request.Namespace, NamespaceLabels: labels})
+	if err != nil {
+		return w.fail(request, err)
+	}
+	return w.answer(request, result)
+}
+
+func (w *webhook) fail(request *admissionv1.AdmissionRequest, err error) *admissionv1.AdmissionResponse {
+	if refusal := new(Refusal); errors.As(err, &refusal) {
+		w.answers.WithLabelValues("refused", "").Inc()
+		return admission.Deny(http.StatusBadRequest, refusal.Reason)
+	}
+	w.answers.WithLabelValues("error", "").Inc()
+	w.log.Error("injection failed", "namespace", request.Namespace, "error", err)
+	return admission.Deny(http.StatusInternalServerError, fmt.Sprintf("inject sidecar: %v", err))
+}
+
+func (w *webhook) answer(request *admissionv1.AdmissionRequest, result Result) *admissionv1.AdmissionResponse {
+	response := admission.Allow(result.Warnings...)
+	response.AuditAnnotations = map[string]string{"decision": result.Decision.Rule + ": " + result.Decision.Reason}
+	if !result.Decision.Inject {
+		w.answers.WithLabelValues("skipped", result.Decision.Rule).Inc()
+		w.log.Debug("not injected", "namespace", request.Namespace, "pod", request.Name, "rule", result.Decision.Rule, "reason", result.Decision.Reason)
+		return response
+	}
+	patch, err := json.Marshal(result.Patch)
+	if err != nil {
+		return w.fail(request, err)
+	}
+	w.answers.WithLabelValues("injected", result.Decision.Rule).Inc()
+	w.log.Debug("injected", "namespace", request.Namespace, "pod", request.Name, "rule", result.Decision.Rule, "reason", result.Decision.Reason)
+	response.Patch, response.PatchType = patch, new(admissionv1.PatchTypeJSONPatch)
+	return response
+}
