@@ -1,0 +1,146 @@
+package xds
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	fakedynamic "k8s.io/client-go/dynamic/fake"
+	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/mesh-operator/mesh-operator/internal/monitoring"
+	"github.com/mesh-operator/mesh-operator/xds/resource"
+)
+
+func options() Options {
+	return Options{
+		Kubernetes: fake.NewClientset(&corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "bookinfo", Name: "reviews-1"},
+			Status:     corev1.PodStatus{PodIPs: []corev1.PodIP{{IP: "10.244.0.1"}}},
+		}),
+		Dynamic:         fakedynamic.NewSimpleDynamicClient(runtime.NewScheme()),
+		MeshNamespace:   "istio-system",
+		InsecureAddress: "127.0.0.1:0",
+		Logger:          slog.New(slog.DiscardHandler),
+	}
+}
+
+// TestRun starts all of pilot against an API server in memory that has no Istio kinds, and is one proxy of it.
+func TestRun(t *testing.T) {
+	o := options()
+	o.Monitoring.Debug = freeAddress(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	p, err := newPilot(ctx, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- p.run(ctx) }()
+
+	conn, err := grpc.NewClient(p.listeners[0].Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	r := firstClusters(t, conn)
+	if len(r.GetResources()) == 0 {
+		t.Error("no clusters, want at least those that every proxy has")
+	}
+	if err := p.checkReady(); err != nil {
+		t.Errorf("a pilot that serves is not ready: %v", err)
+	}
+	for path, want := range map[string]string{
+		"/ready": "ok", "/version": "istio-pilot", "/metrics": "pilot_xds 1", "/debug/syncz": "reviews-1.bookinfo",
+		"/debug/config?proxy=reviews-1.bookinfo": "PassthroughCluster",
+	} {
+		if body := get(t, "http://"+o.Monitoring.Debug+path); !strings.Contains(body, want) {
+			t.Errorf("%s does not say %q:\n%s", path, want, body)
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("run ends with %v", err)
+	}
+}
+
+// firstClusters asks like a proxy: again and again until pilot has its configuration.
+func firstClusters(t *testing.T, conn *grpc.ClientConn) *discovery.DeltaDiscoveryResponse {
+	t.Helper()
+	for ctx, end := context.WithTimeout(t.Context(), 20*time.Second); ; {
+		stream, err := discovery.NewAggregatedDiscoveryServiceClient(conn).DeltaAggregatedResources(ctx, grpc.WaitForReady(true))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = stream.Send(&discovery.DeltaDiscoveryRequest{
+			Node: &corev3.Node{Id: "sidecar~10.244.0.1~reviews-1.bookinfo~bookinfo.svc.cluster.local"}, TypeUrl: string(resource.Cluster),
+		})
+		r, err := stream.Recv()
+		if status.Code(err) == codes.Unavailable {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(end)
+		return r
+	}
+}
+
+func get(t *testing.T, url string) string {
+	t.Helper()
+	r, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func TestAMistakeInAnAddressIsToldAtOnce(t *testing.T) {
+	cases := map[string]struct {
+		change func(*Options)
+		says   string
+	}{
+		"NoAddress":     {func(o *Options) { o.InsecureAddress = "" }, "--insecure-grpc-addr"},
+		"PlaintextOpen": {func(o *Options) { o.InsecureAddress = "0.0.0.0:15010" }, "loopback"},
+		"DebugOpen":     {func(o *Options) { o.Monitoring = monitoring.Flags{Debug: "0.0.0.0:0"} }, "loopback"},
+		"Nonsense":      {func(o *Options) { o.GRPCAddress = "nonsense" }, "--grpc-address"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			o := options()
+			c.change(&o)
+			if err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("Run ends with %v, want an error that says %q", err, c.says)
+			}
+		})
+	}
+}
