@@ -101,7 +101,11 @@ func (c *Cluster) Down(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
-	return c.clear(ctx)
+	if err := c.clear(ctx); err != nil {
+		return fmt.Errorf("remove cluster %s: %w", c.Name, err)
+	}
+	c.say("cluster %s is down", c.Name)
+	return nil
 }
 
 // clearPatience bounds each wait for the kernel: processes to end, control groups to empty.

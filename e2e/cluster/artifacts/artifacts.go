@@ -33,7 +33,8 @@ type Store struct {
 
 // step is one artifact: where it lies once it is there, and how to make it.
 type step struct {
-	what string // told to the user before anything is fetched
+	name string
+	how  string // told to the user before anything is fetched
 	path string
 	make func(ctx context.Context, dir string) error // fills dir, which becomes path's folder
 }
@@ -68,11 +69,11 @@ func (s *Store) Ensure(ctx context.Context) (state.Artifacts, error) {
 }
 
 func (s *Store) plan() ([]step, state.Artifacts, error) {
-	kube, err := s.goProgram("kube", "Kubernetes "+kubernetesVersion, "-X k8s.io/component-base/version.gitVersion="+kubernetesVersion)
+	kube, err := s.goProgram("kube", "Kubernetes "+kubernetesVersion, "about 10 minutes on two cores", "-X k8s.io/component-base/version.gitVersion="+kubernetesVersion)
 	if err != nil {
 		return nil, state.Artifacts{}, err
 	}
-	dns, err := s.goProgram("coredns", "CoreDNS", "")
+	dns, err := s.goProgram("coredns", "CoreDNS", "about 2 minutes", "")
 	if err != nil {
 		return nil, state.Artifacts{}, err
 	}
@@ -92,30 +93,30 @@ func (s *Store) make(ctx context.Context, missing []step) error {
 	}
 	fmt.Fprintf(s.Out, "to fetch once, into %s:\n", s.Cache)
 	for _, step := range missing {
-		fmt.Fprintf(s.Out, "  - %s\n", step.what)
+		fmt.Fprintf(s.Out, "  - %s: %s\n", step.name, step.how)
 	}
 	for _, step := range missing {
 		start := time.Now()
-		stop := s.heartbeat(step.what, start)
+		stop := s.heartbeat(step.name, start)
 		err := s.makeOne(ctx, step)
 		stop()
 		if err != nil {
-			return fmt.Errorf("fetch %s: %w", step.what, err)
+			return fmt.Errorf("fetch %s: %w", step.name, err)
 		}
-		fmt.Fprintf(s.Out, "fetched %s (%s)\n", step.what, time.Since(start).Round(time.Second))
+		fmt.Fprintf(s.Out, "fetched %s (%s)\n", step.name, time.Since(start).Round(time.Second))
 	}
 	return nil
 }
 
 // heartbeat says every now and then that a long step is still going on.
-func (s *Store) heartbeat(what string, start time.Time) (stop func()) {
+func (s *Store) heartbeat(name string, start time.Time) (stop func()) {
 	ticker, done, ended := time.NewTicker(20*time.Second), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
 		for {
 			select {
 			case <-ticker.C:
-				fmt.Fprintf(s.Out, "  ... %s (%s)\n", what, time.Since(start).Round(time.Second))
+				fmt.Fprintf(s.Out, "  ... %s (%s)\n", name, time.Since(start).Round(time.Second))
 			case <-done:
 				return
 			}

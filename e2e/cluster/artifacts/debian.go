@@ -31,7 +31,8 @@ const versionsFile = "versions"
 
 func (s *Store) debian() step {
 	return step{
-		what: "Debian packages, unpacked and not installed (45 MB): " + strings.Join(names(packages), " "),
+		name: "Debian packages",
+		how:  "about 45 MB from Debian's archive, unpacked and not installed: " + strings.Join(names(packages), " "),
 		path: filepath.Join(s.Cache, "debian", key(packages...), "root"),
 		make: s.unpackPackages,
 	}

@@ -27,7 +27,7 @@ const PauseImage = "localhost/pause:1"
 var buildEnvironment = []string{"CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-mod=readonly -buildvcs=false"}
 
 // goProgram builds one of the sub-modules.
-func (s *Store) goProgram(folder, what, ldflags string) (step, error) {
+func (s *Store) goProgram(folder, name, patience, ldflags string) (step, error) {
 	source := filepath.Join(s.Source, folder)
 	inputs := []string{runtime.Version(), ldflags}
 	for _, file := range []string{"go.mod", "go.sum", "main.go"} {
@@ -38,7 +38,8 @@ func (s *Store) goProgram(folder, what, ldflags string) (step, error) {
 		inputs = append(inputs, string(content))
 	}
 	return step{
-		what: what + ": modules from the Go proxy, compiled here (minutes)",
+		name: name,
+		how:  "modules from the Go proxy, compiled here (" + patience + ")",
 		path: filepath.Join(s.Cache, folder, key(inputs...), folder),
 		make: func(ctx context.Context, dir string) error {
 			return build(ctx, source, ldflags, filepath.Join(dir, folder))
@@ -58,7 +59,8 @@ func (s *Store) pauseImage() (step, error) {
 		return step{}, fmt.Errorf("read source of pause: %w", err)
 	}
 	return step{
-		what: "pause image: compiled here",
+		name: "pause image",
+		how:  "compiled here",
 		path: filepath.Join(s.Cache, "pause", key(runtime.Version(), PauseImage, string(content)), "pause.tar"),
 		make: func(ctx context.Context, dir string) error {
 			binary := filepath.Join(dir, "pause")
@@ -66,38 +68,47 @@ func (s *Store) pauseImage() (step, error) {
 				return err
 			}
 			defer os.Remove(binary)
-			return pack(binary, filepath.Join(dir, "pause.tar"))
+			return PackImage(binary, PauseImage, filepath.Join(dir, "pause.tar"))
 		},
 	}, nil
 }
 
-// pack writes an image archive whose only content and entry point is one static binary.
-func pack(binary, archive string) error {
-	content, err := os.ReadFile(binary)
-	if err != nil {
-		return err
-	}
-	var layer bytes.Buffer
-	writer := tar.NewWriter(&layer)
+// PackImage writes an image archive whose only content and entry point is one static binary.
+func PackImage(binary, reference, archive string) error {
 	entry := "/" + filepath.Base(binary)
-	if err := writer.WriteHeader(&tar.Header{Name: entry[1:], Mode: 0o755, Size: int64(len(content))}); err != nil {
-		return err
+	layer, err := layerOf(binary, entry)
+	if err != nil {
+		return fmt.Errorf("pack %s: %w", binary, err)
 	}
-	if _, err := writer.Write(content); err != nil {
-		return err
-	}
-	if err := writer.Close(); err != nil {
-		return err
-	}
-	image, err := imageOf(layer.Bytes(), entry)
+	image, err := imageOf(layer, entry)
 	if err != nil {
 		return fmt.Errorf("assemble image: %w", err)
 	}
-	tag, err := name.NewTag(PauseImage)
+	tag, err := name.NewTag(reference)
 	if err != nil {
 		return err
 	}
 	return tarball.WriteToFile(archive, tag, image)
+}
+
+// layerOf is a file system with one file.
+func layerOf(binary, entry string) ([]byte, error) {
+	content, err := os.ReadFile(binary)
+	if err != nil {
+		return nil, err
+	}
+	var layer bytes.Buffer
+	writer := tar.NewWriter(&layer)
+	if err := writer.WriteHeader(&tar.Header{Name: entry[1:], Mode: 0o755, Size: int64(len(content))}); err != nil {
+		return nil, err
+	}
+	if _, err := writer.Write(content); err != nil {
+		return nil, err
+	}
+	if err := writer.Close(); err != nil {
+		return nil, err
+	}
+	return layer.Bytes(), nil
 }
 
 func imageOf(layer []byte, entrypoint string) (v1.Image, error) {

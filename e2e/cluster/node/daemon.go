@@ -59,7 +59,7 @@ func Run(ctx context.Context, layout state.Layout, groupName string, log *slog.L
 		Name: d.spec.Name, Phase: state.Starting, Daemon: self, Network: netns.Path(groupName),
 	}, log)
 	if err := d.serve(ctx, group.Root()); err != nil {
-		d.fail(err)
+		d.supervisor.giveUp(culprit(err), err)
 		return err
 	}
 	<-ctx.Done()
@@ -81,18 +81,6 @@ func (d *daemon) openNetwork() error {
 // keepOpen saves the descriptor from the finalizer.
 var keepOpen *os.File
 
-func (d *daemon) fail(err error) {
-	name := culprit(err)
-	log := d.layout.Log(name)
-	if name == "" {
-		name, log = "cluster", d.layout.Log("cluster")
-	}
-	d.log.Error("cluster failed", "component", name, "error", err)
-	d.supervisor.update(func(s *state.State) {
-		s.Phase, s.Failure = state.Failed, &state.Failure{Component: name, Reason: err.Error(), Log: log}
-	})
-}
-
 func (d *daemon) serve(ctx context.Context, cgroupRoot string) error {
 	if err := isolateView(d.layout, d.spec.Artifacts.Cache); err != nil {
 		return err
@@ -105,6 +93,9 @@ func (d *daemon) serve(ctx context.Context, cgroupRoot string) error {
 	if err := d.forwardAPI(); err != nil {
 		return err
 	}
+	if err := d.serveRegistry(); err != nil {
+		return err
+	}
 	if err := d.startAll(ctx); err != nil {
 		return err
 	}
@@ -113,8 +104,12 @@ func (d *daemon) serve(ctx context.Context, cgroupRoot string) error {
 	}); err != nil {
 		return fmt.Errorf("start forwarder: %w", err)
 	}
-	d.supervisor.update(func(s *state.State) { s.Phase = state.Ready })
-	d.log.Info("cluster ready")
+	d.supervisor.update(func(s *state.State) {
+		if s.Phase == state.Starting {
+			s.Phase = state.Ready
+		}
+	})
+	d.log.Info("cluster started")
 	return nil
 }
 

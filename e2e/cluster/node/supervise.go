@@ -105,6 +105,7 @@ func (s *supervisor) watch(ctx context.Context, c component, cmd *exec.Cmd) {
 		s.updateComponent(c.name, func(sc *state.Component) { sc.PID, sc.Ready, sc.Restarts = 0, false, restarts })
 		s.report(exit{c.name, err})
 		if restarts > maxRestarts {
+			s.giveUp(c.name, fmt.Errorf("ended %d times, at last: %s", restarts, cmd.ProcessState))
 			return
 		}
 		select {
@@ -113,11 +114,25 @@ func (s *supervisor) watch(ctx context.Context, c component, cmd *exec.Cmd) {
 		case <-time.After(time.Duration(restarts) * 300 * time.Millisecond):
 		}
 		if cmd, err = s.spawn(c); err != nil {
-			s.log.Error("component not restarted", "component", c.name, "error", err)
+			s.giveUp(c.name, fmt.Errorf("not started again: %w", err))
 			return
 		}
 		s.updateComponent(c.name, func(sc *state.Component) { sc.Ready = true })
 	}
+}
+
+// giveUp makes the whole cluster a failed one: it would only half work.
+func (s *supervisor) giveUp(component string, reason error) {
+	log := s.layout.Log("cluster")
+	if component != "" {
+		log = s.layout.Log(component)
+	} else {
+		component = "cluster"
+	}
+	s.log.Error("cluster failed", "component", component, "error", reason)
+	s.update(func(st *state.State) {
+		st.Phase, st.Failure = state.Failed, &state.Failure{Component: component, Reason: reason.Error(), Log: log}
+	})
 }
 
 func (s *supervisor) report(e exit) {

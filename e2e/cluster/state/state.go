@@ -80,6 +80,7 @@ type State struct {
 	Failure    *Failure `json:",omitempty"`
 	Daemon     Process
 	APIServer  string // URL on 127.0.0.1
+	Registry   string // address on 127.0.0.1; the node knows it as localhost:5000
 	Network    string // network namespace
 	Components []Component
 	URLs       []URL

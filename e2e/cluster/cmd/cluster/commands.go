@@ -154,7 +154,7 @@ func printStatus(cmd *cobra.Command, c *cluster.Cluster, s state.State) error {
 	}
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	for _, line := range [][2]string{
-		{"name", c.Name}, {"phase", string(s.Phase)}, {"api server", s.APIServer}, {"kubeconfig", c.Layout.Kubeconfig()},
+		{"name", c.Name}, {"phase", string(s.Phase)}, {"api server", s.APIServer}, {"registry", s.Registry + " (localhost:5000 on the node)"}, {"kubeconfig", c.Layout.Kubeconfig()},
 		{"audit log", c.Layout.Audit()}, {"logs", c.Layout.Logs()}, {"dns hosts", c.Layout.Hosts()},
 		{"network", s.Network}, {"control group", c.GroupName()},
 	} {
@@ -172,26 +172,30 @@ func printStatus(cmd *cobra.Command, c *cluster.Cluster, s state.State) error {
 }
 
 func newKubectlCommand(f *flags) *cobra.Command {
-	return &cobra.Command{
-		Use:   "kubectl [--name NAME] -- ARGUMENTS...",
+	c := &cobra.Command{
+		Use:   "kubectl [--name NAME] ARGUMENTS...",
 		Short: "Run the cluster's own kubectl",
-		RunE: func(cmd *cobra.Command, arguments []string) error {
-			c, err := f.cluster(cmd)
-			if err != nil {
-				return err
-			}
-			kubectl, err := c.Kubectl(arguments...)
-			if err != nil {
-				return err
-			}
-			kubectl.Stdin, kubectl.Stdout, kubectl.Stderr = os.Stdin, os.Stdout, os.Stderr
-			err = kubectl.Run()
-			if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-				os.Exit(exit.ExitCode()) // kubectl has said why
-			}
-			return err
-		},
+		RunE:  func(cmd *cobra.Command, arguments []string) error { return runKubectl(f, cmd, arguments) },
 	}
+	c.Flags().SetInterspersed(false) // what follows kubectl's verb is kubectl's
+	return c
+}
+
+func runKubectl(f *flags, cmd *cobra.Command, arguments []string) error {
+	c, err := f.cluster(cmd)
+	if err != nil {
+		return err
+	}
+	kubectl, err := c.Kubectl(arguments...)
+	if err != nil {
+		return err
+	}
+	kubectl.Stdin, kubectl.Stdout, kubectl.Stderr = os.Stdin, os.Stdout, os.Stderr
+	err = kubectl.Run()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		os.Exit(exit.ExitCode()) // kubectl has said why
+	}
+	return err
 }
 
 func newDaemonCommand(f *flags) *cobra.Command {
