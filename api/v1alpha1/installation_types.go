@@ -134,6 +134,8 @@ type ComponentsSpec struct {
 }
 
 // ComponentSpec is what can be said about every component.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.replicas) || !has(self.autoscaling)",message="replicas and autoscaling both decide the number of pods; remove one of the two"
 type ComponentSpec struct {
 	// enabled false leaves the component out. Unset: true.
 	// +optional
