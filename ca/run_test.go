@@ -1,6 +1,9 @@
 package ca
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -85,4 +88,159 @@ func TestWorkloadObtainsAndRenews(t *testing.T) {
 			t.Error("renewal not announced")
 		}
 	})
+}
+
+// A pod may start before the bundle and the token are there; nobody is asked without them.
+func TestClientWaitsForBundleAndToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAPI(namespace("istio-system"), namespace("bookinfo"))
+		token := a.workload(t, "bookinfo", "reviews", "p")
+		r := start(t, options(a))
+		defer r.stop()
+		client, o := workloadClient(t, r, a, "bookinfo", token)
+		for _, file := range []string{o.RootFile, o.TokenFile} {
+			if err := os.Remove(file); err != nil {
+				t.Fatal(err)
+			}
+		}
+		go client.Run(t.Context())
+		time.Sleep(time.Minute)
+		mountBundle(t, a, "bookinfo", o.RootFile)
+		time.Sleep(time.Minute)
+		if err := client.CheckReady(); err == nil || counted(t, r, "citadel_server_csr_count") != 0 {
+			t.Fatalf("ready (%v) without a token", err)
+		}
+		write(t, o.TokenFile, token)
+		if err := client.WaitReady(t.Context()); err != nil || client.CheckReady() != nil {
+			t.Errorf("not ready: %v, %v", err, client.CheckReady())
+		}
+	})
+}
+
+// A server that is not of the bundle gets neither the token nor belief.
+func TestClientRefusesAnotherRoot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAPI(namespace("istio-system"), namespace("bookinfo"))
+		token := a.workload(t, "bookinfo", "reviews", "p")
+		r := start(t, options(a))
+		defer r.stop()
+		client, o := workloadClient(t, r, a, "bookinfo", token)
+		write(t, o.RootFile, string(newAuthority(t).bundle.PEM()))
+		go client.Run(t.Context())
+		time.Sleep(10 * time.Minute)
+		if client.Certificate() != nil || counted(t, r, "citadel_server_csr_count") != 0 {
+			t.Error("believed")
+		}
+		mountBundle(t, a, "bookinfo", o.RootFile)
+		time.Sleep(20 * time.Second)
+		if err := client.CheckReady(); err != nil {
+			t.Errorf("the right bundle does not help at once: %v", err)
+		}
+	})
+}
+
+// When the root rotates, a certificate that peers no longer believe is replaced at once; a bundle that only grows changes
+// nothing.
+func TestClientFollowsTheBundle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAPI(namespace("istio-system"), namespace("bookinfo"))
+		token := a.workload(t, "bookinfo", "reviews", "p")
+		r := start(t, options(a))
+		defer r.stop()
+		client, o := workloadClient(t, r, a, "bookinfo", token)
+		go client.Run(t.Context())
+		synctest.Wait()
+		first := client.Certificate()
+
+		old, next := current(t, r), newAuthority(t)
+		secret := getRoot(t, a)
+		secret.ResourceVersion = "rotated"
+		secret.Data = map[string][]byte{
+			rootCertKey: next.data[rootCertKey], rootKeyKey: next.data[rootKeyKey], moreRootsKey: old.data[rootCertKey],
+		}
+		if _, err := a.CoreV1().Secrets("istio-system").Update(t.Context(), secret, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		mountBundle(t, a, "bookinfo", o.RootFile)
+		time.Sleep(time.Minute)
+		if client.Certificate() != first || len(client.Roots().Roots()) != 2 {
+			t.Errorf("renewed for a bundle that still has the root, %d roots", len(client.Roots().Roots()))
+		}
+
+		write(t, o.RootFile, string(next.data[rootCertKey]))
+		time.Sleep(time.Minute)
+		if client.Certificate() == first {
+			t.Error("kept a certificate that nobody believes")
+		}
+	})
+}
+
+// Two workloads talk mutual TLS with what the client hands out; a stranger, and a peer of a bundle that is gone, do not.
+func TestMutualTLSBetweenClients(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAPI(namespace("istio-system"), namespace("bookinfo"))
+		pilotToken := a.workload(t, "istio-system", "istio-pilot-service-account", "pilot")
+		agentToken := a.workload(t, "bookinfo", "reviews", "p")
+		r := start(t, options(a))
+		defer r.stop()
+		pilot, pilotOptions := workloadClient(t, r, a, "istio-system", pilotToken)
+		agent, _ := workloadClient(t, r, a, "bookinfo", agentToken)
+		go pilot.Run(t.Context())
+		go agent.Run(t.Context())
+		synctest.Wait()
+
+		const name = "istio-pilot.istio-system.svc"
+		server := pilot.MutualServerTLS()
+		peer, err := handshake(server, agent.ClientTLS(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if id, err := spiffe.FromCertificate(peer); err != nil || id.ServiceAccount != "reviews" {
+			t.Errorf("peer %s, %v", id, err)
+		}
+		if _, err := handshake(server, agent.ClientTLS("istio-galley.istio-system.svc")); err == nil {
+			t.Error("the agent accepts another name")
+		}
+		if _, err := handshake(server, &tls.Config{RootCAs: pilot.Roots().Pool(), ServerName: name}); err == nil {
+			t.Error("a client without a certificate is accepted")
+		}
+		if _, err := handshake(pilot.ServerTLS("http/1.1"), &tls.Config{RootCAs: pilot.Roots().Pool(), ServerName: name}); err != nil {
+			t.Errorf("a webhook's caller is refused: %v", err)
+		}
+		write(t, pilotOptions.RootFile, string(newAuthority(t).bundle.PEM()))
+		time.Sleep(time.Minute)
+		if _, err := handshake(server, agent.ClientTLS(name)); err == nil {
+			t.Error("a client of a root that left the bundle is accepted")
+		}
+	})
+}
+
+// handshake connects the two in memory and returns the client's certificate as the server has verified it.
+func handshake(server, client *tls.Config) (*x509.Certificate, error) {
+	near, far := net.Pipe()
+	defer near.Close()
+	defer far.Close()
+	done := make(chan error, 1)
+	go func() {
+		conn := tls.Client(near, client)
+		_, err := conn.Read(make([]byte, 1)) // TLS 1.3 learns here that the server refuses
+		done <- err
+	}()
+	conn := tls.Server(far, server)
+	if err := conn.Handshake(); err != nil {
+		near.Close()
+		<-done
+		return nil, err
+	}
+	if _, err := conn.Write([]byte{1}); err != nil {
+		return nil, err
+	}
+	if err := <-done; err != nil {
+		return nil, err
+	}
+	if certs := conn.ConnectionState().PeerCertificates; len(certs) > 0 {
+		return certs[0], nil
+	}
+	return nil, nil
 }
