@@ -3,10 +3,20 @@
 // uses it when there is no cluster to ask.
 package injecttemplate
 
-import _ "embed"
+import (
+	_ "embed"
+
+	"github.com/mesh-operator/mesh-operator/internal/version"
+)
 
 //go:embed config.yaml
 var config string
 
 // Config returns the text of the ConfigMap's key config.
 func Config() string { return config }
+
+// Values returns what the template is rendered with when no Installation says otherwise.
+func Values() string {
+	return `{"proxyImage": "quay.io/mesh-operator/proxyv2:` + version.Version + `", ` +
+		`"resources": {"requests": {"cpu": "10m", "memory": "64Mi"}}}`
+}
