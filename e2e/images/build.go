@@ -119,7 +119,7 @@ func (b *builder) archive(i Image, path string) error {
 // key changes with everything that goes into the image, and with nothing else.
 func (b *builder) key(i Image) (string, error) {
 	h := sha256.New()
-	fmt.Fprintf(h, "2 %q %q %q %q\n", i.Reference(), i.Title, i.Entrypoint, i.User)
+	fmt.Fprintf(h, "3 %q %q %q %q\n", i.Reference(), i.Title, i.Entrypoint, i.User)
 	for n, layer := range i.Layers {
 		for _, e := range layer {
 			fmt.Fprintf(h, "%d %q %q ", n, e.To, e.Link)
