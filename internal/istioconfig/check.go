@@ -132,11 +132,11 @@ func (c *checker) regex(field, expression string) {
 	}
 }
 
-// exportTo accepts what the default means. Anything narrower would be a promise that nothing keeps yet.
+// exportTo accepts "*", "." for the object's namespace, "~" for none, and names of namespaces.
 func (c *checker) exportTo(values []string) {
 	for i, v := range values {
-		if v != "*" {
-			c.add(fmt.Sprintf("spec.exportTo[%d]", i), fmt.Sprintf("%q is not supported yet", v), `use "*" or leave exportTo out`)
+		if v != "*" && v != "." && v != "~" && len(validation.IsDNS1123Label(v)) > 0 {
+			c.add(fmt.Sprintf("spec.exportTo[%d]", i), fmt.Sprintf("%q is not a namespace", v), `use names, "." or "*"`)
 		}
 	}
 }

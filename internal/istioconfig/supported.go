@@ -33,7 +33,7 @@ var supported = map[protoreflect.FullName]string{
 	"istio.networking.v1alpha3.ServerTLSSettings":                   "httpsRedirect mode credentialName",
 	"istio.networking.v1alpha3.ConnectionPoolSettings":              "tcp http",
 	"istio.networking.v1alpha3.TrafficPolicy.PortTrafficPolicy":     "port loadBalancer connectionPool outlierDetection tls",
-	"istio.networking.v1alpha3.ConnectionPoolSettings.TCPSettings":  "maxConnections connectTimeout tcpKeepalive idleTimeout",
+	"istio.networking.v1alpha3.ConnectionPoolSettings.TCPSettings":  "maxConnections connectTimeout tcpKeepalive",
 	"istio.networking.v1alpha3.ConnectionPoolSettings.HTTPSettings": "http1MaxPendingRequests http2MaxRequests maxRequestsPerConnection maxRetries idleTimeout",
 }
 

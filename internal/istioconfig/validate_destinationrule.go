@@ -56,7 +56,6 @@ func (c *checker) policy(path string, p policy) {
 func (c *checker) tcpPool(path string, p *networking.ConnectionPoolSettings_TCPSettings) {
 	c.notNegative(path+".maxConnections", p.GetMaxConnections())
 	c.duration(path+".connectTimeout", p.GetConnectTimeout(), time.Millisecond)
-	c.duration(path+".idleTimeout", p.GetIdleTimeout(), 0)
 	keepalive := p.GetTcpKeepalive()
 	c.duration(path+".tcpKeepalive.time", keepalive.GetTime(), time.Second)
 	c.duration(path+".tcpKeepalive.interval", keepalive.GetInterval(), time.Second)
@@ -77,11 +76,23 @@ func (c *checker) outlierDetection(path string, o *networking.OutlierDetection) 
 	c.wholePercent(path+".minHealthPercent", o.GetMinHealthPercent())
 }
 
+// clientTLS refuses settings that the mode has no use for: who names a certificate's owner wants it checked.
 func (c *checker) clientTLS(path string, t *networking.ClientTLSSettings) {
 	if t.GetSni() != "" {
 		c.host(path+".sni", t.GetSni(), false)
 	}
-	if t.GetMode() == networking.ClientTLSSettings_ISTIO_MUTUAL && t.GetInsecureSkipVerify().GetValue() {
-		c.addf(path+".insecureSkipVerify", "has no meaning with ISTIO_MUTUAL")
+	if t.GetMode() == networking.ClientTLSSettings_SIMPLE {
+		if t.GetInsecureSkipVerify().GetValue() && len(t.GetSubjectAltNames()) > 0 {
+			c.add(path+".subjectAltNames", "is not checked with insecureSkipVerify", "remove one of them")
+		}
+		return
+	}
+	for _, f := range []struct {
+		name string
+		set  bool
+	}{{"sni", t.GetSni() != ""}, {"subjectAltNames", len(t.GetSubjectAltNames()) > 0}, {"insecureSkipVerify", t.GetInsecureSkipVerify().GetValue()}} {
+		if f.set {
+			c.add(path+"."+f.name, "has no meaning with "+t.GetMode().String(), "remove it, or use mode SIMPLE")
+		}
 	}
 }

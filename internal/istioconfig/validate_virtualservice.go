@@ -54,15 +54,16 @@ func (c *checker) virtualService(vs *networking.VirtualService) {
 	c.exportTo(vs.GetExportTo())
 }
 
-// gatewayName accepts mesh, name and namespace/name.
+// gatewayName accepts mesh, name and namespace/name, where "." is the object's own namespace.
 func (c *checker) gatewayName(field, name string) {
 	parts := strings.Split(name, "/")
 	if len(parts) > 2 {
 		c.addf(field, "%q is neither a name nor namespace/name", name)
 		return
 	}
-	for _, part := range parts {
-		if len(validation.IsDNS1123Subdomain(part)) > 0 {
+	for i, part := range parts {
+		own := i == 0 && len(parts) == 2 && part == "."
+		if !own && len(validation.IsDNS1123Subdomain(part)) > 0 {
 			c.addf(field, "%q is not the name of a gateway", part)
 		}
 	}

@@ -21,7 +21,7 @@ func init() {
 		"http":      "Rules for HTTP, asked in order: the first that matches decides.",
 		"tls":       "Rules for TLS connections that are passed on unread.",
 		"tcp":       "Rules for TCP connections.",
-		"export_to": "Namespaces that see the rules; \"*\" for all.",
+		"export_to": "Namespaces that see the rules; \".\" is the object's own, \"*\" all. Default: all.",
 	})
 	describe(network+"HTTPRoute", "What happens to the requests that match.", map[string]string{
 		"name":              "A name for logs.",
@@ -120,7 +120,7 @@ func describeRules() {
 		"host":              "The service: a short name is of the object's namespace; *.domain for several.",
 		"traffic_policy":    "For all connections to the service.",
 		"subsets":           "Parts of the service by labels of its pods, such as versions; a VirtualService routes to them by name.",
-		"export_to":         "Namespaces that see the rule; \"*\" for all.",
+		"export_to":         "Namespaces that see the rule; \".\" is the object's own, \"*\" all. Default: all.",
 		"workload_selector": "The calling pods that the rule is for.",
 	})
 	policy := map[string]string{
