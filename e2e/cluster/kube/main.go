@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 	_ "k8s.io/component-base/logs/json/register"
@@ -31,17 +30,14 @@ var commands = map[string]func() *cobra.Command{
 }
 
 func main() {
-	// A link named kubectl is kubectl.
-	if name := filepath.Base(os.Args[0]); commands[name] != nil {
-		os.Args = append([]string{"kube", name}, os.Args[1:]...)
-	}
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
 		fmt.Fprintln(os.Stderr, "usage: kube kube-apiserver|kube-controller-manager|kube-proxy|kube-scheduler|kubelet|kubectl [flags]")
 		os.Exit(2)
 	}
-	c := commands[os.Args[1]]()
-	// kubectl looks for plugins in os.Args before cobra parses anything.
+	construct := commands[os.Args[1]]
+	// Constructing kubectl already looks for a plugin in os.Args.
 	os.Args = os.Args[1:]
+	c := construct()
 	c.SetArgs(os.Args[1:])
 	if err := c.Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, err)

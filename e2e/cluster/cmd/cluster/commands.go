@@ -165,8 +165,11 @@ func printStatus(cmd *cobra.Command, c *cluster.Cluster, s state.State) error {
 		fmt.Fprintf(w, "%s\t%d\t%t\t%d\n", p.Name, p.PID, p.Ready, p.Restarts)
 	}
 	w.Flush()
-	if s.Failure != nil {
+	switch {
+	case s.Failure != nil:
 		return fmt.Errorf("%s failed: %s (log: %s)", s.Failure.Component, s.Failure.Reason, s.Failure.Log)
+	case s.Phase != state.Ready:
+		return fmt.Errorf("cluster %s is %s", c.Name, s.Phase)
 	}
 	return nil
 }
