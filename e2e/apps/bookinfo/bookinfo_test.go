@@ -289,7 +289,9 @@ func TestStopFinishesWhatIsUnderWay(t *testing.T) {
 	env := map[string]string{"SERVICE_VERSION": "v2", "RATINGS_HOSTNAME": host, "RATINGS_SERVICE_PORT": port, "PORT": own}
 	ctx, cancel := context.WithCancel(t.Context())
 	stopped := make(chan error, 1)
-	go func() { stopped <- run(ctx, slog.New(slog.DiscardHandler), []string{"reviews"}, func(n string) string { return env[n] }) }()
+	go func() {
+		stopped <- run(ctx, slog.New(slog.DiscardHandler), []string{"reviews"}, func(n string) string { return env[n] })
+	}()
 	answer := make(chan string, 1)
 	go func() { answer <- eventually(t, "http://127.0.0.1:"+own+"/reviews/0") }()
 	<-entered
