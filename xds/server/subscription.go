@@ -33,8 +33,9 @@ type subscription struct {
 
 // pending is the one response in flight.
 type pending struct {
-	nonce string
-	sent  []*resource.Resource // sorted by name
+	nonce   string
+	sent    []*resource.Resource // sorted by name
+	removed []string
 }
 
 type lastSeen struct{ sent, acked, message string }
@@ -170,7 +171,7 @@ func (s *subscription) compose(st step, set map[string]*resource.Resource, names
 
 func (s *subscription) send(r *discovery.DeltaDiscoveryResponse, sent []*resource.Resource) *discovery.DeltaDiscoveryResponse {
 	r.TypeUrl = string(s.typ)
-	s.unanswered, s.pending = false, &pending{sent: sent}
+	s.unanswered, s.pending = false, &pending{sent: sent, removed: r.GetRemovedResources()}
 	return r
 }
 
@@ -215,6 +216,12 @@ func (s *subscription) acknowledge(r *discovery.DeltaDiscoveryRequest) *Rejectio
 		return nil
 	}
 	s.last.message = r.GetErrorDetail().GetMessage()
+	if len(p.sent) > 0 { // removals alone are not rejected for good reason, and saying them again would not end
+		for _, name := range p.removed {
+			s.has[name] = doubtful
+			s.dirty[name] = true
+		}
+	}
 	return &Rejection{Type: s.typ, Message: s.last.message, Blamed: s.reject(p.sent, s.last.message)}
 }
 
