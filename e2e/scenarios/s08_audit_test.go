@@ -23,9 +23,15 @@ var granted = map[string][]lab.Permission{}
 // auditLog is the path of the API server's audit log.
 func auditLog(t *testing.T) string {
 	t.Helper()
-	path, err := mesh.Cluster(within(t, 30*time.Second), "status", "--name", mesh.Name, "--audit-log")
+	text, err := mesh.Cluster(within(t, 30*time.Second), "status", "--name", mesh.Name)
 	must(t, err)
-	return strings.TrimSpace(path)
+	for line := range strings.Lines(text) {
+		if path, ok := strings.CutPrefix(line, "audit log"); ok {
+			return strings.TrimSpace(path)
+		}
+	}
+	t.Fatalf("the cluster's status names no audit log:\n%s", text)
+	return ""
 }
 
 // TestIdle watches the operator while nothing happens: over five renewals of its Lease it writes nothing else.
