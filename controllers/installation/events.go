@@ -77,7 +77,8 @@ func componentEvents(old, now []v1alpha1.ComponentStatus) []Event {
 	}
 	var events []Event
 	for _, c := range now {
-		if was := before[c.Name]; was.State == c.State && was.Reason == c.Reason {
+		was := before[c.Name]
+		if was.State == c.State && (was.Reason == c.Reason || c.State == v1alpha1.StateProgressing) {
 			continue
 		}
 		kind := corev1.EventTypeNormal

@@ -81,7 +81,9 @@ func Run(ctx context.Context, o Options) error {
 
 // newRecorder records Events of the older API, which keeps different messages of one reason apart.
 func newRecorder(ctx context.Context, kube kubernetes.Interface, scheme *runtime.Scheme) record.EventRecorder {
-	broadcaster := record.NewBroadcaster(record.WithContext(ctx))
+	// The defaults drop everything after 25 Events about one object, which an installation alone needs.
+	options := record.CorrelatorOptions{BurstSize: 200, QPS: 1, MaxEvents: 50}
+	broadcaster := record.NewBroadcaster(record.WithContext(ctx), record.WithCorrelatorOptions(options))
 	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: kube.CoreV1().Events("")})
 	return broadcaster.NewRecorder(scheme, corev1.EventSource{Component: "istio-operator"})
 }
