@@ -171,6 +171,10 @@ func (d *draft) emit(t resource.Type, name string, m validated, sources ...resou
 		}
 		return
 	}
+	d.emitValid(t, name, m, sources)
+}
+
+func (d *draft) emitValid(t resource.Type, name string, m validated, sources []resource.Object) {
 	r, err := resource.New(t, name, m, sources...)
 	if err != nil {
 		panic(failure{err.Error()})

@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"math"
+	"slices"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -36,7 +37,7 @@ func (d *draft) cluster(t target) {
 	full := t.cluster(policy)
 	err := validate(full)
 	if err == nil {
-		d.emit(resource.Cluster, full.Name, full)
+		d.emitValid(resource.Cluster, full.Name, full, sortedObjects(slices.Clone(d.sources)))
 		return
 	}
 	for _, o := range t.service.Rule.Objects() {

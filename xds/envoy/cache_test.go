@@ -1,0 +1,65 @@
+package envoy
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mesh-operator/mesh-operator/xds/resource"
+	"github.com/mesh-operator/mesh-operator/xds/scope"
+)
+
+// TestRememberedPartsAreTheRightOnes builds every case with one Builder, in two orders, and compares with a Builder that
+// remembers nothing: a part whose key forgets an input would show up as another case's part.
+func TestRememberedPartsAreTheRightOnes(t *testing.T) {
+	paths, err := filepath.Glob(cases)
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no cases (%v)", err)
+	}
+	scopes := map[string]scope.Scope{}
+	for _, path := range paths {
+		_, scopes[path] = view(t, readCase(t, path))
+	}
+	for range 2 {
+		shared := NewBuilder()
+		for _, path := range paths {
+			fresh, _ := NewBuilder().Build(scopes[path])
+			warm, _ := shared.Build(scopes[path])
+			if diff := cmp.Diff(contents(fresh), contents(warm)); diff != "" {
+				t.Errorf("%s differs (-fresh +remembered):\n%s", path, diff)
+			}
+			if again, _ := shared.Build(scopes[path]); again != warm {
+				t.Errorf("%s: an equal scope has another set", path)
+			}
+		}
+		slices.Reverse(paths)
+	}
+}
+
+func contents(set *resource.Set) map[string]string {
+	out := map[string]string{}
+	for typ, resources := range set.Resources {
+		for name, r := range resources {
+			out[typ.Short()+" "+name] = fmt.Sprint(r.Version, r.Sources)
+		}
+	}
+	return out
+}
+
+func TestCacheForgetsWhatIsNotAskedFor(t *testing.T) {
+	c := newCache[int](2)
+	computed := 0
+	get := func(key string) { c.get(key, func() int { computed++; return computed }) }
+	for _, key := range []string{"a", "b", "a", "c", "a", "d", "a", "a"} {
+		get(key)
+	}
+	if computed != 4 {
+		t.Errorf("computed %d values, want 4: a is asked for all the time", computed)
+	}
+	if get("b"); computed != 5 {
+		t.Errorf("computed %d values, want 5: b was forgotten", computed)
+	}
+}

@@ -1,0 +1,69 @@
+package envoy
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	networking "istio.io/api/networking/v1alpha3"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
+	"github.com/mesh-operator/mesh-operator/xds/mesh"
+	"github.com/mesh-operator/mesh-operator/xds/resource"
+	"github.com/mesh-operator/mesh-operator/xds/scope"
+)
+
+// TestSecretsStayInTheirNamespace lets the router of each of many namespaces ask for every Secret of every namespace, by
+// every way to write its name, with one Builder that has seen all the others. Each gets its own and nothing else.
+func TestSecretsStayInTheirNamespace(t *testing.T) {
+	const namespaces, secrets = 8, 5
+	certificates := map[string]string{}
+	in := mesh.Inputs{MeshNamespace: "istio-system"}
+	servers := []*networking.Server{}
+	for n := range namespaces {
+		namespace := fmt.Sprintf("tenant-%d", n)
+		in.Pods = append(in.Pods, &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "router", Labels: map[string]string{"istio": "gateway"}},
+			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "istio-proxy", Args: []string{"proxy", "router"}}}},
+		})
+		for i := range secrets {
+			certificate, key := keyPair(t)
+			name := fmt.Sprintf("secret-%d", i)
+			certificates[namespace+"/"+name] = certificate
+			in.Secrets = append(in.Secrets, &corev1.Secret{
+				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+				Data:       map[string][]byte{"tls.crt": []byte(certificate), "tls.key": []byte(key)},
+			})
+			for _, form := range []string{name, "kubernetes://" + name, namespace + "/" + name, "kubernetes://" + namespace + "/" + name, "../" + namespace + "/" + name} {
+				servers = append(servers, &networking.Server{
+					Port:  &networking.Port{Number: 8443, Protocol: "HTTPS", Name: fmt.Sprintf("p%d", len(servers))},
+					Hosts: []string{fmt.Sprintf("h%d.example.com", len(servers))},
+					Tls:   &networking.ServerTLSSettings{Mode: networking.ServerTLSSettings_SIMPLE, CredentialName: form},
+				})
+			}
+		}
+	}
+	in.Config = []istioconfig.Object{{Kind: istioconfig.Gateway, Namespace: "tenant-0", Name: "all", Spec: &networking.Gateway{
+		Selector: map[string]string{"istio": "gateway"}, Servers: servers,
+	}}}
+	snapshot := mesh.Build(nil, in)
+	builder := NewBuilder()
+	for range 2 { // the second time everything is remembered
+		for n := range namespaces {
+			namespace := fmt.Sprintf("tenant-%d", n)
+			proxy, _ := snapshot.Proxy(namespace, "router")
+			set, _ := builder.Build(scope.For(snapshot, proxy))
+			for name, r := range set.Of(resource.Secret) {
+				own := certificates[namespace+"/"+strings.TrimPrefix(name, secretScheme)]
+				if own == "" || !strings.Contains(string(r.Body.Value), own) {
+					t.Errorf("the router of %s has %s, which is not its own", namespace, name)
+				}
+			}
+			if got := len(set.Of(resource.Secret)); got > secrets {
+				t.Errorf("the router of %s has %d secrets, its namespace %d", namespace, got, secrets)
+			}
+		}
+	}
+}
