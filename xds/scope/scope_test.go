@@ -1,0 +1,105 @@
+package scope
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	networking "istio.io/api/networking/v1alpha3"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
+	"github.com/mesh-operator/mesh-operator/xds/mesh"
+)
+
+func snapshot(config ...istioconfig.Object) *mesh.Snapshot {
+	return mesh.Build(nil, mesh.Inputs{MeshNamespace: "root", Config: config, Services: []*corev1.Service{
+		{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "pay"}, Spec: corev1.ServiceSpec{ClusterIP: "10.0.0.1", Ports: []corev1.ServicePort{{Name: "http", Port: 80}}}},
+	}})
+}
+
+func rule(namespace, host string, labels map[string]string) istioconfig.Object {
+	r := &networking.HTTPRoute{Route: []*networking.HTTPRouteDestination{{Destination: &networking.Destination{Host: host}}}}
+	if labels != nil {
+		r.Match = []*networking.HTTPMatchRequest{{SourceLabels: labels}}
+	}
+	return istioconfig.Object{Kind: istioconfig.VirtualService, Namespace: namespace, Name: "v", Spec: &networking.VirtualService{
+		Hosts: []string{"pay.shop.svc.cluster.local"}, Http: []*networking.HTTPRoute{r},
+	}}
+}
+
+func sidecar(namespace string, labels map[string]string) mesh.Proxy {
+	return mesh.Proxy{Type: mesh.Sidecar, Namespace: namespace, Labels: labels, IPs: []string{"10.1.0.1"}, Unclaimed: mesh.Strict}
+}
+
+func TestScopesAreSharedByThoseNoRuleTellsApart(t *testing.T) {
+	s := snapshot(rule("shop", "pay", map[string]string{"version": "v2"}))
+	v1, v2 := map[string]string{"version": "v1"}, map[string]string{"version": "v2"}
+	for reason, c := range map[string]struct {
+		a, b mesh.Proxy
+		same bool
+	}{
+		"other labels do not matter":           {sidecar("web", v1), sidecar("web", map[string]string{"pod": "7"}), true},
+		"labels that a rule asks for do":       {sidecar("web", v1), sidecar("web", v2), false},
+		"callers of other namespaces differ":   {sidecar("web", v1), sidecar("shop", v1), false},
+		"an address of another family differs": {sidecar("web", v1), mesh.Proxy{Type: mesh.Sidecar, Namespace: "web", Labels: v1, IPs: []string{"fd00::1"}, Unclaimed: mesh.Strict}, false},
+		"what is received differs":             {sidecar("web", v1), mesh.Proxy{Type: mesh.Sidecar, Namespace: "web", Labels: v1, IPs: []string{"10.1.0.1"}, Unclaimed: mesh.Permissive}, false},
+	} {
+		if same := For(s, c.a).Key() == For(s, c.b).Key(); same != c.same {
+			t.Errorf("%s: equal keys %v, want %v", reason, same, c.same)
+		}
+	}
+	if For(s, sidecar("web", v1)).Outbound != For(s, sidecar("web", nil)).Outbound {
+		t.Error("proxies of one partition have two views")
+	}
+}
+
+// TestAThirdNamespaceDecidesNothing is about ISTIO-SECURITY-2026-002: a rule of namespace evil for a service of namespace
+// shop is for evil's own calls.
+func TestAThirdNamespaceDecidesNothing(t *testing.T) {
+	for namespace, owner := range map[string]string{"web": "", "evil": "evil"} {
+		s := snapshot(rule("evil", "stolen", nil))
+		got := ""
+		if v := For(s, sidecar(namespace, nil)).Outbound.Services[0].Routes; v != nil {
+			got = v.Namespace
+		}
+		if got != owner {
+			t.Errorf("calls from %s follow a rule of namespace %q, want %q", namespace, got, owner)
+		}
+	}
+	for _, namespace := range []string{"shop", "root"} {
+		s := snapshot(rule(namespace, "pay", nil))
+		if For(s, sidecar("web", nil)).Outbound.Services[0].Routes == nil {
+			t.Errorf("a rule of namespace %s is not followed", namespace)
+		}
+	}
+}
+
+func TestPatterns(t *testing.T) {
+	if diff := cmp.Diff([]string{"a.b.c", "*.b.c", "*.c", "*"}, patterns("a.b.c")); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestNarrower(t *testing.T) {
+	for _, c := range []struct {
+		a, b, want string
+		ok         bool
+	}{
+		{"*", "a.com", "a.com", true},
+		{"*.a.com", "x.a.com", "x.a.com", true},
+		{"*.a.com", "*", "*.a.com", true},
+		{"*.a.com", "*.x.a.com", "*.x.a.com", true},
+		{"*.a.com", "a.com", "", false},
+		{"*.a.com", "b.com", "", false},
+		{"a.com", "a.com", "a.com", true},
+		{"*.a.com", "xa.com", "", false},
+	} {
+		if got, ok := narrower(c.a, c.b); got != c.want || ok != c.ok {
+			t.Errorf("narrower(%s, %s) = %q, %v, want %q, %v", c.a, c.b, got, ok, c.want, c.ok)
+		}
+		if got, _ := narrower(c.b, c.a); got != c.want {
+			t.Errorf("narrower(%s, %s) = %q, want %q", c.b, c.a, got, c.want)
+		}
+	}
+}
