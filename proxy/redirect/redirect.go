@@ -1,10 +1,10 @@
 // Package redirect makes a pod's TCP traffic pass through its Envoy. It runs once, in the init container of an injected pod,
 // as root with NET_ADMIN inside the pod's own network namespace, and leaves two listeners in charge:
 //
-//	          arrives at the pod                        leaves the pod
-//	 eth0 ──► prerouting ──► 15006 ──► application ──► output ──► 15001 ──► eth0
-//	                          ▲   (from 127.0.0.6)        │  the proxy itself (uid 1337) passes
-//	                          └──── over lo, by the proxy ┘  = the application calls its own Service
+//	         arrives at the pod                        leaves the pod
+//	eth0 ──► prerouting ──► 15006 ──► application ──► output ──► 15001 ──► eth0
+//	                         ▲   (from 127.0.0.6)        │  the proxy itself (uid 1337) passes
+//	                         └──── over lo, by the proxy ┘  = the application calls its own Service
 //
 // [Rules] is pure: a [Config] becomes a [Table], a value that prints itself in the words of nft. [Apply] writes that value
 // to the kernel as one batch: the old table goes and the new one comes in the same transaction, for IPv4 and IPv6, so that a
