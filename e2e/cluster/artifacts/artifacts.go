@@ -50,7 +50,7 @@ func (s *Store) Ensure(ctx context.Context) (state.Artifacts, error) {
 	if err != nil {
 		return state.Artifacts{}, err
 	}
-	unlock, err := lock(filepath.Join(s.Cache, "fetch.lock"))
+	unlock, err := s.lock(filepath.Join(s.Cache, "fetch.lock"))
 	if err != nil {
 		return state.Artifacts{}, fmt.Errorf("lock cache: %w", err)
 	}
@@ -170,7 +170,7 @@ func key(inputs ...string) string {
 }
 
 // lock waits until no other process works on the cache.
-func lock(path string) (unlock func(), err error) {
+func (s *Store) lock(path string) (unlock func(), err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
 	}
@@ -178,7 +178,12 @@ func lock(path string) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX); err != nil {
+	err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		fmt.Fprintf(s.Out, "waiting for another process that fills %s\n", s.Cache)
+		err = unix.Flock(int(file.Fd()), unix.LOCK_EX)
+	}
+	if err != nil {
 		file.Close()
 		return nil, err
 	}

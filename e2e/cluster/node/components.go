@@ -40,7 +40,7 @@ func components(layout state.Layout, spec state.Spec, s settings) map[string]com
 		"--kubeconfig="+filepath.Join(s.PKI, "kube-scheduler.kubeconfig"), "--leader-elect=false", "--bind-address=127.0.0.1")
 	kube("kubelet",
 		"--kubeconfig="+filepath.Join(s.PKI, "kubelet.kubeconfig"), "--config="+filepath.Join(s.Config, "kubelet.yaml"),
-		"--hostname-override="+s.NodeName, "--node-ip="+s.Network.Node, "--register-node=true")
+		"--hostname-override="+s.NodeName, "--node-ip="+s.Network.Node)
 	kube("kube-proxy", "--config="+filepath.Join(s.Config, "kube-proxy.yaml"))
 	return all
 }
@@ -70,6 +70,8 @@ func controllerManagerFlags(s settings) []string {
 	return []string{
 		"--kubeconfig=" + pki("kube-controller-manager.kubeconfig"), "--leader-elect=false", "--bind-address=127.0.0.1",
 		"--use-service-account-credentials=true",
+		// Each controller asks for its own token; at the default rate that alone takes four seconds.
+		"--kube-api-qps=500", "--kube-api-burst=1000",
 		"--service-account-private-key-file=" + pki("sa.key"), "--root-ca-file=" + pki("ca.crt"),
 		"--cluster-signing-cert-file=" + pki("ca.crt"), "--cluster-signing-key-file=" + pki("ca.key"),
 		"--flex-volume-plugin-dir=/var/lib/kubelet/volume-plugins",
