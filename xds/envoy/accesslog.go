@@ -34,3 +34,13 @@ func (c *collector) accessLog() []*accesslogv3.AccessLog {
 		)}}}
 	}
 }
+
+// refusals keeps, of what a listener logs, the connections that no filter chain takes: plaintext to a strict port is one.
+func refusals(logs []*accesslogv3.AccessLog) []*accesslogv3.AccessLog {
+	for _, l := range logs {
+		l.Filter = &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ResponseFlagFilter{
+			ResponseFlagFilter: &accesslogv3.ResponseFlagFilter{Flags: []string{"NR"}},
+		}}
+	}
+	return logs
+}

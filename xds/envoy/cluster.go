@@ -20,7 +20,7 @@ func (c *collector) clusters(s *scope.Service) {
 	router := c.scope.Type == mesh.Router
 	for _, port := range s.Ports {
 		for _, subset := range subsetsOf(s.Rule) {
-			t := target{s, port, subset, router, c.scope.Settings.TrustDomain}
+			t := target{s, port, subset, router, c.scope.Settings.TrustDomain, c.reachable}
 			key := mesh.NewHash().Add("cluster", s.Key, t.name()).Bool(router)
 			c.add(key, s.Sources(), func(d *draft) { d.cluster(t) })
 			if !t.original() {
@@ -62,6 +62,7 @@ type target struct {
 	subset      *networking.Subset // nil: all
 	router      bool
 	trustDomain string
+	reachable   func(ip string) bool
 }
 
 func (t target) name() string { return outboundName(t.port.Number, t.subset.GetName(), t.service.Host) }

@@ -19,7 +19,7 @@ func (c *collector) endpoints(t target) {
 func assignment(t target) *endpointv3.ClusterLoadAssignment {
 	locality := &endpointv3.LocalityLbEndpoints{}
 	for _, e := range t.port.Endpoints {
-		if mesh.Selects(t.subset.GetLabels(), e.Labels) {
+		if t.reachable(e.Address) && mesh.Selects(t.subset.GetLabels(), e.Labels) {
 			locality.LbEndpoints = append(locality.LbEndpoints, lbEndpoint(e))
 		}
 	}

@@ -97,8 +97,12 @@ func (c *collector) securedPort(port uint32, servers []scope.Server) {
 		}
 		key.Add(s.Gateway.Key).Uint(uint64(s.Index)).List(names)
 		sources = append(sources, s.Gateway.Object)
-		chains = append(chains, tlsChain{s, tlsRouteName(port, s), names})
-		c.gatewayRoutes(tlsRouteName(port, s), []scope.Server{s})
+		routes := tlsRouteName(port, s)
+		if _, taken := c.set.Resources[resource.Route][routes]; taken { // two ports of one name lead to this one
+			routes += "." + number(uint32(s.Index))
+		}
+		chains = append(chains, tlsChain{s, routes, names})
+		c.gatewayRoutes(routes, []scope.Server{s})
 	}
 	if len(chains) == 0 {
 		return

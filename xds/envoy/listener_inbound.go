@@ -61,6 +61,7 @@ func (c *collector) virtualInbound() *listenerv3.Listener {
 	inspector := tlsInspector()
 	inspector.FilterDisabled = skipOn(plain) // there the server may speak first
 	l.ListenerFilters = []*listenerv3.ListenerFilter{originalDst(), inspector}
+	l.AccessLog = refusals(c.accessLog())
 	return l
 }
 

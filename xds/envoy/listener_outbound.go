@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"maps"
+	"net/netip"
 	"slices"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -69,7 +70,7 @@ func (c *collector) tcpListeners(s *scope.Service) {
 			continue
 		}
 		cluster := outboundName(p.Number, "", s.Host)
-		for _, a := range addressesOf(s, p) {
+		for _, a := range c.addressesOf(s, p) {
 			name := a.ip + "_" + number(a.port)
 			if _, taken := c.set.Resources[resource.Listener][name]; taken {
 				c.problems = append(c.problems, mesh.Problem{Object: s.Object, Field: "spec.ports", Reason: name + " is an address of another service"})
@@ -89,7 +90,8 @@ type address struct {
 	port uint32
 }
 
-func addressesOf(s *scope.Service, p *mesh.Port) []address {
+// addressesOf lists the addresses that the proxy's workload can dial.
+func (c *collector) addressesOf(s *scope.Service, p *mesh.Port) []address {
 	var list []address
 	for _, ip := range s.Addresses {
 		list = append(list, address{ip, p.Number})
@@ -99,7 +101,19 @@ func addressesOf(s *scope.Service, p *mesh.Port) []address {
 			list = append(list, address{e.Address, e.Port})
 		}
 	}
-	return list
+	return slices.DeleteFunc(list, func(a address) bool { return !c.reachable(a.ip) })
+}
+
+// reachable tells whether an address is of a family that the proxy has. One without known addresses gets IPv4.
+func (c *collector) reachable(ip string) bool {
+	a, err := netip.ParseAddr(ip)
+	if err != nil {
+		return false
+	}
+	if a.Is6() {
+		return c.scope.IPv6
+	}
+	return c.scope.IPv4 || !c.scope.IPv6
 }
 
 // outboundListener is one that no socket is opened for: virtualOutbound hands it the connections to its address.
