@@ -50,7 +50,7 @@ func (s *Server) grpcServer(who identify, extra ...grpc.ServerOption) *grpc.Serv
 func (s *Server) authenticate(who identify) grpc.StreamServerInterceptor {
 	return func(service any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
 		if _, err := who(stream.Context()); err != nil {
-			s.log.Info("stream refused", "method", info.FullMethod, "reason", err)
+			s.refuse(err, "method", info.FullMethod)
 			return err
 		}
 		return handle(service, stream)

@@ -101,10 +101,15 @@ func (s *service) authorize(ctx context.Context, first *discovery.DeltaDiscovery
 		proxy, err = authorize(s.server.current(), id, first.GetNode())
 	}
 	if err != nil {
-		s.server.metrics.refused.WithLabelValues(status.Code(err).String()).Inc()
-		s.server.log.Info("stream refused", "node", first.GetNode().GetId(), "reason", err)
+		node := first.GetNode().GetId()
+		s.server.refuse(err, "node", node[:min(len(node), longestNodeID)])
 	}
 	return proxy, err
+}
+
+func (s *Server) refuse(reason error, who ...any) {
+	s.metrics.refused.WithLabelValues(status.Code(reason).String()).Inc()
+	s.log.With(who...).Info("stream refused", "reason", reason)
 }
 
 // serve is the loop of one stream. It ends when the client is gone or the pod is. Between two events everything that may

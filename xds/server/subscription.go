@@ -218,8 +218,10 @@ func (s *subscription) acknowledge(r *discovery.DeltaDiscoveryRequest) *Rejectio
 	s.last.message = r.GetErrorDetail().GetMessage()
 	if len(p.sent) > 0 { // removals alone are not rejected for good reason, and saying them again would not end
 		for _, name := range p.removed {
-			s.has[name] = doubtful
-			s.dirty[name] = true
+			if s.wants(name) {
+				s.has[name] = doubtful
+				s.dirty[name] = true
+			}
 		}
 	}
 	return &Rejection{Type: s.typ, Message: s.last.message, Blamed: s.reject(p.sent, s.last.message)}
