@@ -31,7 +31,7 @@ func Events(old, now v1alpha1.InstallationStatus, out Outcome) []Event {
 		events = append(events, Event{corev1.EventTypeNormal, "Pruned", "deleted " + ref.String() + ", which spec no longer asks for"})
 	}
 	if stage := removalStage(now); stage != "" && stage != removalStage(old) {
-		events = append(events, Event{corev1.EventTypeNormal, "Removing", "removal: " + stage})
+		events = append(events, Event{corev1.EventTypeNormal, "Removing", removalMessage(now.Removal)})
 	}
 	return events
 }
