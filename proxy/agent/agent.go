@@ -58,7 +58,7 @@ type agent struct {
 
 func newAgent(o Options) *agent {
 	a := &agent{o: o, log: o.Logger, client: certclient.New(o.Certificates), admin: newAdmin(o.Config.Ports.Admin)}
-	a.health = newHealth(o.Config, a.admin, o.Logger)
+	a.health = newHealth(o.Config, a.admin, a.client, o.Logger)
 	a.drainer = newDrainer(o.Config, a.admin, a.health, o.Logger)
 	return a
 }
@@ -66,6 +66,7 @@ func newAgent(o Options) *agent {
 // serve starts what answers from the first moment on: certificates, probes, commands.
 func (a *agent) serve(ctx context.Context, group *errgroup.Group, stop context.CancelFunc) {
 	group.Go(func() error { return a.client.Run(ctx) })
+	group.Go(func() error { a.health.report(ctx); return nil })
 	ports := a.o.Config.Ports
 	group.Go(func() error { return monitoring.Serve(ctx, address("", ports.Agent), a.health.open()) })
 	group.Go(func() error {

@@ -42,7 +42,7 @@ func newTestDrainer(t *testing.T, role Role, busy int64) (*drainer, *drainedEnvo
 	c := Config{Role: role, IPs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}, DrainDuration: 50 * time.Millisecond}
 	a := newAdmin(portOf(t, server.URL))
 	log := slog.New(slog.DiscardHandler)
-	return newDrainer(c, a, newHealth(c, a, log), log), envoy
+	return newDrainer(c, a, newHealth(c, a, nil, log), log), envoy
 }
 
 func TestDrainWaitsForRequestsInFlight(t *testing.T) {

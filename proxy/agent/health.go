@@ -1,17 +1,22 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
+	"time"
+
+	"github.com/mesh-operator/mesh-operator/internal/certclient"
 )
 
 // health answers on the agent's open port: an exact list of paths, each of which only reads.
 type health struct {
 	admin  *admin
+	client *certclient.Client
 	probes map[string]Probe
 	prober *prober
 	merge  *merger
@@ -22,9 +27,9 @@ type health struct {
 	draining atomic.Bool
 }
 
-func newHealth(c Config, a *admin, log *slog.Logger) *health {
+func newHealth(c Config, a *admin, client *certclient.Client, log *slog.Logger) *health {
 	p := newProber(c.IPs[0])
-	return &health{admin: a, probes: c.Probes, prober: p, merge: newMerger(a, p, c.Metrics, log), log: log}
+	return &health{admin: a, client: client, probes: c.Probes, prober: p, merge: newMerger(a, p, c.Metrics, log), log: log}
 }
 
 // open is the handler of the port that everybody reaches.
@@ -55,7 +60,7 @@ func (h *health) check(ctx context.Context) error {
 	case h.ready.Load():
 		return nil
 	case !h.envoy.Load():
-		return errors.New("waiting for the first certificate")
+		return cmp.Or(h.client.CheckReady(), errNotStarted)
 	}
 	if err := h.admin.checkReady(ctx); err != nil {
 		return err
@@ -64,6 +69,27 @@ func (h *health) check(ctx context.Context) error {
 		h.log.Info("proxy is ready")
 	}
 	return nil
+}
+
+var errNotStarted = errors.New("envoy is being started")
+
+// report logs what is missing as long as something is: the kubelet, which asks through Envoy, can't tell.
+func (h *health) report(ctx context.Context) {
+	tick := time.NewTicker(10 * time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if h.ready.Load() {
+				return
+			}
+			if err := h.check(ctx); err != nil {
+				h.log.Info("proxy is not ready yet", "reason", err)
+			}
+		}
+	}
 }
 
 // serveProbe tells the kubelet pass or fail and the reason, but nothing of what the application answered: this port is

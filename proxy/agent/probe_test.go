@@ -1,10 +1,8 @@
 package agent
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -16,6 +14,8 @@ import (
 	"google.golang.org/grpc"
 	grpchealth "google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/mesh-operator/mesh-operator/internal/certclient"
 )
 
 // probedApp is an application that answers on every path what the path says, and remembers who asked and how.
@@ -64,7 +64,7 @@ func askAgent(t *testing.T, probe string) (int, string) {
 		t.Fatal(err)
 	}
 	c := Config{IPs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}, Probes: probes}
-	h := newHealth(c, newAdmin(1), slog.New(slog.DiscardHandler))
+	h := newHealth(c, newAdmin(1), nil, slog.New(slog.DiscardHandler))
 	request := httptest.NewRequest(http.MethodGet, "/app-health/app/readyz", nil)
 	request.Header.Set("User-Agent", "kube-probe/1.36")
 	recorder := httptest.NewRecorder()
@@ -169,8 +169,10 @@ func TestJudge(t *testing.T) {
 
 // TestReadyBeforeEnvoy: before there is a certificate the answer says what is waited for, and Envoy is not asked.
 func TestReadyBeforeEnvoy(t *testing.T) {
-	h := newHealth(Config{IPs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}, newAdmin(1), slog.New(slog.NewTextHandler(io.Discard, nil)))
-	if err := h.check(context.Background()); err == nil || err.Error() != "waiting for the first certificate" {
+	quiet := slog.New(slog.DiscardHandler)
+	client := certclient.New(certclient.Options{RootFile: "/root.pem", Logger: quiet})
+	h := newHealth(Config{IPs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}, newAdmin(1), client, quiet)
+	if err := h.check(t.Context()); err == nil || err.Error() != "waiting for the trust bundle /root.pem" {
 		t.Errorf("check says %v", err)
 	}
 }
