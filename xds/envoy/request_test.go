@@ -273,6 +273,9 @@ func TestMutualTLS(t *testing.T) {
 			if plain.status != c.plain.status || plain.status != 0 && plain != c.plain {
 				t.Errorf("in the clear: %v, want %v", plain, c.plain)
 			}
+			if c.mode == "STRICT" {
+				wantLogged(server, log, " 0 NR ")
+			}
 			if err := dialTLS(address); err == nil {
 				t.Error("TLS without a certificate gets an answer")
 			}

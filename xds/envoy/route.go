@@ -213,5 +213,5 @@ func domainsOf(s *mesh.Service, caller string) []string {
 	return domains
 }
 
-// edgeHeaders are stripped from what strangers send: they would be believed further in.
-var edgeHeaders = []string{"x-istio-attributes", "x-envoy-decorator-operation"}
+// edgeHeaders are stripped from what strangers send: they would be believed further in. Envoy strips most of its own by itself.
+var edgeHeaders = []string{"x-istio-attributes", "x-envoy-decorator-operation", "x-envoy-original-path"}

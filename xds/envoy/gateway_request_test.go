@@ -1,0 +1,93 @@
+package envoy
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/mesh-operator/mesh-operator/internal/envoytest"
+)
+
+// TestGatewayFacesStrangers sends requests through a real Envoy that has what is generated for a router.
+func TestGatewayFacesStrangers(t *testing.T) {
+	believed := []string{"X-Istio-Attributes", "X-Envoy-Decorator-Operation", "X-Envoy-Max-Retries", "X-Forwarded-Client-Cert", "X-Envoy-Original-Path"}
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for _, name := range believed {
+			if v := r.Header.Get(name); v != "" {
+				fmt.Fprintf(w, "%s=%s ", name, v)
+			}
+		}
+		fmt.Fprint(w, r.URL.Path)
+	}))
+	t.Cleanup(app.Close)
+	gateway := startRouter(t, app.Listener.Addr().String())
+	forged := http.Header{}
+	for _, name := range believed {
+		forged.Set(name, "1")
+	}
+	for name, c := range map[string]struct {
+		host, path string
+		header     http.Header
+		want       answer
+	}{
+		"known":            {"shop.example.com", "/productpage", nil, answer{200, "/productpage"}},
+		"port in host":     {"shop.example.com:31380", "/productpage", nil, answer{200, "/productpage"}},
+		"dot after host":   {"SHOP.example.com.", "/productpage", nil, answer{200, "/productpage"}},
+		"unknown host":     {"other.example.com", "/productpage", nil, answer{404, ""}},
+		"unknown path":     {"shop.example.com", "/admin", nil, answer{404, ""}},
+		"path in disguise": {"shop.example.com", "/productpage/..//admin", nil, answer{404, ""}},
+		"forged headers":   {"shop.example.com", "/productpage", forged, answer{200, "/productpage"}},
+		"redirected":       {"secure.example.com", "/x", nil, answer{301, ""}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := gateway.getHost(t, c.host, c.path, c.header); got != c.want {
+				t.Errorf("GET %s of %s = %v, want %v", c.path, c.host, got, c.want)
+			}
+		})
+	}
+}
+
+func startRouter(t *testing.T, app string) client {
+	t.Helper()
+	b := bootstrapFor(t, `
+apiVersion: v1
+kind: Service
+metadata: {namespace: default, name: reviews}
+spec: {clusterIP: 10.96.0.12, ports: [{name: http, port: 9080}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {namespace: edge, name: router, labels: {istio: ingressgateway}}
+spec: {containers: [{name: istio-proxy, args: [proxy, router]}]}
+status: {podIPs: [{ip: 127.0.0.1}]}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {namespace: default, name: gateway}
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+  - port: {number: 80, name: http, protocol: HTTP}
+    hosts: [shop.example.com]
+  - port: {number: 80, name: http-secure, protocol: HTTP}
+    hosts: [secure.example.com]
+    tls: {httpsRedirect: true}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {namespace: default, name: shop}
+spec:
+  hosts: [shop.example.com]
+  gateways: [gateway]
+  http:
+  - match: [{uri: {prefix: /productpage}}]
+    route: [{destination: {host: reviews}}]
+`+endpointYAML("reviews", "v1", app, nil), "edge/router")
+	newAuthority(t).issue(t, "router").install(t, b)
+	b.StaticResources.Listeners[0].Address = envoytest.Loopback(0)
+	name := b.StaticResources.Listeners[0].Name
+	e := envoytest.Start(t, b)
+	e.WaitLive()
+	return client{e.Listener(name)}
+}
