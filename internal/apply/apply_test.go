@@ -1,0 +1,76 @@
+package apply
+
+import (
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+func seen(uid, version string, managers ...metav1.ManagedFieldsEntry) *metav1.PartialObjectMetadata {
+	return &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{UID: types.UID(uid), ResourceVersion: version, ManagedFields: managers}}
+}
+
+func owns(manager string, fields string) metav1.ManagedFieldsEntry {
+	return metav1.ManagedFieldsEntry{Manager: manager, Operation: metav1.ManagedFieldsOperationApply, FieldsV1: metav1.NewFieldsV1(fields)}
+}
+
+// TestHolds is the truth table of drift: what others add is none, what they take from us is.
+func TestHolds(t *testing.T) {
+	r := record{uid: "u", version: "10", fields: []byte(`{"f:a":{},"f:b":{}}`)}
+	cases := map[string]struct {
+		reason string
+		live   metav1.Object
+		want   bool
+	}{
+		"Same":         {"nothing happened", seen("u", "10"), true},
+		"Lagging":      {"the cache is older than our write", seen("u", "9"), true},
+		"OthersAdd":    {"their fields are theirs", seen("u", "11", owns(FieldManager, `{"f:b":{},"f:a":{}}`), owns("kubectl", `{"f:c":{}}`)), true},
+		"OthersChange": {"a changed value is no longer ours", seen("u", "11", owns(FieldManager, `{"f:a":{}}`), owns("kubectl", `{"f:b":{}}`)), false},
+		"Stripped":     {"somebody emptied managedFields", seen("u", "11"), false},
+		"Recreated":    {"another object of the same name", seen("v", "11", owns(FieldManager, `{"f:a":{},"f:b":{}}`)), false},
+		"Deleted":      {"there is none", nil, false},
+	}
+	for name, c := range cases {
+		if got := r.holds(c.live); got != c.want {
+			t.Errorf("%s (%s): holds is %t, want %t", name, c.reason, got, c.want)
+		}
+	}
+}
+
+func TestDescribe(t *testing.T) {
+	after := &unstructured.Unstructured{Object: map[string]any{}}
+	after.SetUID("u")
+	after.SetResourceVersion("11")
+	after.SetGeneration(1)
+	cases := map[string]struct {
+		before metav1.Object
+		same   bool
+		want   Action
+	}{
+		"Created":            {nil, false, Created},
+		"Deleted":            {nil, true, Restored},
+		"ReplacedByAnother":  {seen("v", "9"), true, Restored},
+		"Edited":             {seen("u", "10"), true, Restored},
+		"WantedDiffers":      {seen("u", "10"), false, Configured},
+		"NothingWasWritten":  {seen("u", "11"), false, Unchanged},
+		"NothingWasRestored": {seen("u", "11"), true, Unchanged},
+	}
+	for name, c := range cases {
+		if got, _ := describe(c.before, after, c.same); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+// FuzzOlder holds that of two versions at most one is older, and none is older than itself.
+func FuzzOlder(f *testing.F) {
+	f.Add("9", "10")
+	f.Add("", "x")
+	f.Fuzz(func(t *testing.T, a, b string) {
+		if older(a, b) && older(b, a) || older(a, a) {
+			t.Errorf("older(%q, %q) is no order", a, b)
+		}
+	})
+}
