@@ -15,6 +15,13 @@ func describe(message protoreflect.FullName, text string, fields map[string]stri
 const network = "istio.networking.v1alpha3."
 
 func init() {
+	describeRoutes()
+	describeRouteParts()
+	describeRules()
+	describeGateways()
+}
+
+func describeRoutes() {
 	describe(network+"VirtualService", "Rules for the requests to some hosts: which version of a service gets them, and what happens on the way.", map[string]string{
 		"hosts":     "The hosts whose requests the rules are for: names of services (short ones are of the object's namespace), domain names, or *.domain.",
 		"gateways":  "Where the rules apply: names of Gateways, namespace/name for those of other namespaces, and mesh for all sidecars. Default: mesh.",
@@ -62,6 +69,9 @@ func init() {
 		"prefix": "The beginning of the value.",
 		"regex":  "A regular expression (RE2) for the whole value.",
 	})
+}
+
+func describeRouteParts() {
 	describe(network+"HTTPRouteDestination", "A destination and its share.", map[string]string{
 		"destination": "Where the requests go.",
 		"weight":      "The share, relative to the other weights; customary: percent.",
@@ -111,8 +121,6 @@ func init() {
 		"http2_error": "The error of HTTP/2 that they get.",
 	})
 	describe(network+"Percent", "A percentage.", map[string]string{"value": "0 to 100; fractions are allowed."})
-	describeRules()
-	describeGateways()
 }
 
 func describeRules() {
