@@ -50,7 +50,7 @@ func gatewayValues(g v1alpha1.GatewaySpec) map[string]any {
 		}
 	}
 	return map[string]any{
-		"labels": plain(labels), "podLabels": plain(podLabels), "containerPorts": containerPorts(ports),
+		"labels": plain(labels), "podLabels": plain(podLabels), "containerPorts": containerPorts(g),
 		"concurrency": 2, "logLevel": "warning",
 		"service": map[string]any{
 			"type": serviceType, "annotations": plain(service.Annotations), "loadBalancerClass": service.LoadBalancerClass,
@@ -145,15 +145,16 @@ func servicePorts(ports []v1alpha1.GatewayPort) []any {
 	return out
 }
 
-// containerPorts lists each port that the proxy listens on once, although several ports of a Service may share it.
-func containerPorts(ports []v1alpha1.GatewayPort) []any {
-	seen := map[int32]bool{}
+// containerPorts lists the ports that a gateway listens on by itself. They inform only, and those that the Installation adds
+// are not among them: a port of a Service must not restart the proxy.
+func containerPorts(g v1alpha1.GatewaySpec) []any {
+	ports := []int32{8080, 8443, 15021}
+	if !isEgress(g) {
+		ports = append(ports, 31400)
+	}
 	var out []any
-	for _, p := range ports {
-		if !seen[p.TargetPort] {
-			seen[p.TargetPort] = true
-			out = append(out, map[string]any{"port": p.TargetPort, "protocol": "TCP"})
-		}
+	for _, port := range ports {
+		out = append(out, map[string]any{"port": port, "protocol": "TCP"})
 	}
 	return out
 }

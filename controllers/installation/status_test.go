@@ -76,7 +76,9 @@ func TestStatusConditions(t *testing.T) {
 			message: "pilot: image i:1 cannot be pulled: not found",
 		},
 		"AddOnMissing": {
-			change:  func(o *Outcome) { o.Unsupported = []unsupported{{component: "kiali", field: "spec.kiali", message: "no Kiali"}} },
+			change: func(o *Outcome) {
+				o.Unsupported = []unsupported{{component: "kiali", field: "spec.kiali", message: "no Kiali"}}
+			},
 			want:    "CertificatesHealthy False NoRoot; NoConflicts True NoConflicts; Ready True Ready; Reconciled True Applied; SpecSupported False Unsupported",
 			message: "the mesh can be used",
 		},
