@@ -44,14 +44,14 @@ func (m *removal) lastNamespace(ctx context.Context) ([]v1alpha1.Blocker, error)
 	}
 	if len(foreign) == 0 {
 		m.r.Watch.CloseMesh()
-		if err := m.delete(ctx, schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}, m.namespace); err != nil {
+		if err := m.delete(ctx, kindNamespace, m.namespace); err != nil {
 			return nil, err
 		}
 		return []v1alpha1.Blocker{{Kind: "Namespace", Name: owner.MeshNamespace, Reason: "it is being deleted"}}, nil
 	}
 	m.kept = append(m.kept, Event{corev1.EventTypeNormal, "Kept",
 		"namespace " + owner.MeshNamespace + " stays, because it holds " + summary(foreign)})
-	if err := m.unlabel(ctx); err != nil {
+	if err := m.unlabel(ctx, kindNamespace, m.namespace); err != nil {
 		return nil, err
 	}
 	return nil, m.leave(ctx)
@@ -69,17 +69,16 @@ func (m *removal) leave(ctx context.Context) error {
 	return m.delete(ctx, kind, live)
 }
 
-func (m *removal) unlabel(ctx context.Context) error {
-	patch := `{"metadata":{"labels":{`
-	for i, label := range []string{owner.LabelManagedBy, owner.LabelInstallation, owner.LabelComponent, owner.LabelRevision} {
-		if i > 0 {
-			patch += ","
-		}
-		patch += fmt.Sprintf("%q:null", label)
+// unlabel takes our labels off an object that stays: from now on it is nobody's.
+func (m *removal) unlabel(ctx context.Context, kind schema.GroupVersionKind, object *metav1.PartialObjectMetadata) error {
+	before := object.DeepCopy()
+	for _, label := range []string{owner.LabelManagedBy, owner.LabelInstallation, owner.LabelComponent, owner.LabelRevision} {
+		delete(object.Labels, label)
 	}
-	object := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: owner.MeshNamespace}}
-	if err := m.r.Client.Patch(ctx, object, client.RawPatch(types.MergePatchType, []byte(patch+"}}}"))); err != nil {
-		return fmt.Errorf("take the labels off namespace %s: %w", owner.MeshNamespace, err)
+	object.SetGroupVersionKind(kind)
+	before.SetGroupVersionKind(kind)
+	if err := m.r.Client.Patch(ctx, object, client.MergeFrom(before)); err != nil {
+		return fmt.Errorf("take the labels off %s %s: %w", kind.Kind, object.Name, err)
 	}
 	return nil
 }

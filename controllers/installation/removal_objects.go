@@ -16,6 +16,7 @@ import (
 var (
 	kindPod       = schema.GroupVersionKind{Version: "v1", Kind: "Pod"}
 	kindConfigMap = schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}
+	kindNamespace = schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}
 	kindSecret    = schema.GroupVersionKind{Version: "v1", Kind: "Secret"}
 
 	webhookKinds = []schema.GroupVersionKind{

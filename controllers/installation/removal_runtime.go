@@ -3,6 +3,8 @@ package installation
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -19,16 +21,8 @@ import (
 // sidecarAnnotation is on every pod that got a sidecar.
 const sidecarAnnotation = "sidecar.istio.io/status"
 
-// runtimeObjects deletes what citadel wrote while it ran, and Istio's definitions. The root of trust stays while pods use it:
-// a mesh that is installed again has to be able to go on with them.
+// runtimeObjects deletes what citadel wrote while it ran, and Istio's definitions.
 func (m *removal) runtimeObjects(ctx context.Context) ([]v1alpha1.Blocker, error) {
-	keep := m.in.Spec.Uninstall == nil || m.in.Spec.Uninstall.RootCA != "Delete"
-	if keep && m.inside() {
-		blockers, err := m.sidecars(ctx)
-		if err != nil || len(blockers) > 0 {
-			return blockers, err
-		}
-	}
 	if err := m.bundles(ctx); err != nil {
 		return nil, err
 	}
@@ -40,25 +34,55 @@ func (m *removal) runtimeObjects(ctx context.Context) ([]v1alpha1.Blocker, error
 	return nil, m.definitions(ctx)
 }
 
-// sidecars names the pods that hold a certificate of the root, if there is a root to be kept for them.
-func (m *removal) sidecars(ctx context.Context) ([]v1alpha1.Blocker, error) {
-	root, err := apply.Metadata(ctx, m.r.Client, kindSecret, types.NamespacedName{Namespace: owner.MeshNamespace, Name: rootSecret})
-	if err != nil || root == nil || !owner.Owned(root.Labels) {
-		return nil, err
+// root deletes the root's key, unless pods still run on its certificates: a mesh that is installed again has to be able to go
+// on with them. Then the Secret stays as an object of nobody, and an Event says what to do about it.
+func (m *removal) root(ctx context.Context) error {
+	live, err := apply.Metadata(ctx, m.r.Client, kindSecret, types.NamespacedName{Namespace: owner.MeshNamespace, Name: rootSecret})
+	if err != nil {
+		return fmt.Errorf("look up Secret %s: %w", rootSecret, err)
 	}
+	if live == nil || !owner.Owned(live.Labels) {
+		return nil
+	}
+	if m.in.Spec.Uninstall != nil && m.in.Spec.Uninstall.RootCA == "Delete" {
+		return m.delete(ctx, kindSecret, live)
+	}
+	sidecars, err := m.sidecars(ctx)
+	if err != nil {
+		return err
+	}
+	if len(sidecars) == 0 {
+		return m.delete(ctx, kindSecret, live)
+	}
+	m.kept = append(m.kept, Event{corev1.EventTypeWarning, "SidecarsRunning", sidecarsMessage(sidecars)})
+	return m.unlabel(ctx, kindSecret, live)
+}
+
+// sidecars names the pods that run a sidecar, as namespace/name.
+func (m *removal) sidecars(ctx context.Context) ([]string, error) {
 	running := client.MatchingFieldsSelector{Selector: fields.ParseSelectorOrDie("status.phase!=Succeeded,status.phase!=Failed")}
 	pods, err := m.list(ctx, "", kindPod, running)
 	if err != nil {
 		return nil, err
 	}
-	var blockers []v1alpha1.Blocker
+	var names []string
 	for _, pod := range pods {
 		if pod.Annotations[sidecarAnnotation] != "" {
-			blockers = append(blockers, v1alpha1.Blocker{Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name,
-				Reason: "it runs a sidecar; restart its workload (kubectl rollout restart), or set spec.uninstall.rootCA to Delete"})
+			names = append(names, pod.Namespace+"/"+pod.Name)
 		}
 	}
-	return blockers, nil
+	slices.Sort(names)
+	return names, nil
+}
+
+// sidecarsMessage counts the pods, names the first five and says the next step.
+func sidecarsMessage(pods []string) string {
+	named := strings.Join(pods[:min(len(pods), 5)], ", ")
+	if more := len(pods) - 5; more > 0 {
+		named += fmt.Sprintf(" and %d more", more)
+	}
+	return fmt.Sprintf("%d pods still run a sidecar: %s; restart their workloads (kubectl rollout restart), then run "+
+		"kubectl delete secret -n %s %s, which was kept for them", len(pods), named, owner.MeshNamespace, rootSecret)
 }
 
 // bundles deletes the roots of trust from all namespaces.
@@ -76,18 +100,6 @@ func (m *removal) bundles(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// root deletes the root's key.
-func (m *removal) root(ctx context.Context) error {
-	live, err := apply.Metadata(ctx, m.r.Client, kindSecret, types.NamespacedName{Namespace: owner.MeshNamespace, Name: rootSecret})
-	if err != nil {
-		return fmt.Errorf("look up Secret %s: %w", rootSecret, err)
-	}
-	if live == nil || !owner.Owned(live.Labels) {
-		return nil
-	}
-	return m.delete(ctx, kindSecret, live)
 }
 
 // definitions deletes the definitions that we made and nobody uses.
