@@ -44,7 +44,7 @@ type Reconciler struct {
 	applier      *apply.Applier
 	inventory    *apply.Inventory
 	checked      map[apply.Ref]bool // passed the preflight
-	established  map[string]bool    // definitions that are served
+	established  map[string]string  // definitions that are served, and whose they are
 	changes      []apply.Change
 	planKey      string
 	lastPlan     Plan
@@ -57,7 +57,7 @@ type Reconciler struct {
 func (r *Reconciler) Register(mgr ctrl.Manager) error {
 	r.applier = apply.New(r.Client, r.Watch.Lookup)
 	r.inventory = apply.NewInventory(r.Client, types.NamespacedName{Namespace: owner.OperatorNamespace, Name: inventoryName}, owner.Labels(componentBase))
-	r.checked, r.established = map[apply.Ref]bool{}, map[string]bool{}
+	r.checked, r.established = map[apply.Ref]bool{}, map[string]string{}
 	if err := mgr.Add(r.Watch); err != nil {
 		return fmt.Errorf("add watches: %w", err)
 	}

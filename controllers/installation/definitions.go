@@ -14,6 +14,12 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/owner"
 )
 
+// Whose definition is known to be served.
+const (
+	oursEstablished   = "ours"
+	othersEstablished = "others" // or ours, and the watch has not told yet
+)
+
 // istioDefinitions makes sure that Istio's kinds are defined, and returns what there is to wait for. A definition that is
 // there already is never taken over: it may belong to another product, and all users' objects hang on it. One that we made
 // is kept up to date.
@@ -38,6 +44,9 @@ func (r *Reconciler) istioDefinitions(ctx context.Context) (string, error) {
 func (r *Reconciler) istioDefinition(ctx context.Context, definition *unstructured.Unstructured) (bool, error) {
 	name := definition.GetName()
 	ours := r.Watch.Lookup(apply.RefOf(definition)) != nil
+	if !ours && r.established[name] == oursEstablished {
+		delete(r.established, name) // somebody deleted it
+	}
 	if ours {
 		definition = definition.DeepCopy()
 		definition.SetLabels(owner.Label(definition.GetLabels(), componentBase))
@@ -45,7 +54,10 @@ func (r *Reconciler) istioDefinition(ctx context.Context, definition *unstructur
 			return false, err
 		}
 	}
-	if r.established[name] {
+	if r.established[name] != "" {
+		if ours {
+			r.established[name] = oursEstablished
+		}
 		return true, nil
 	}
 	live := &apiextensionsv1.CustomResourceDefinition{}
@@ -58,10 +70,10 @@ func (r *Reconciler) istioDefinition(ctx context.Context, definition *unstructur
 	}
 	for _, condition := range live.Status.Conditions {
 		if condition.Type == apiextensionsv1.Established && condition.Status == apiextensionsv1.ConditionTrue {
-			r.established[name] = true
+			r.established[name] = othersEstablished
 		}
 	}
-	return r.established[name], nil
+	return r.established[name] != "", nil
 }
 
 // createDefinition creates and does not apply, so that of two who define the same kind at the same time the first wins.

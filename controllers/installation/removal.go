@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/mesh-operator/mesh-operator/api/v1alpha1"
 	"github.com/mesh-operator/mesh-operator/internal/owner"
@@ -44,7 +45,7 @@ type removalStep struct {
 
 // reconcileRemoval removes what it can, says what it waits for, and lets the Installation go when nothing is left.
 func (r *Reconciler) reconcileRemoval(ctx context.Context, in *v1alpha1.Installation) (ctrl.Result, error) {
-	if len(in.Finalizers) == 0 {
+	if !controllerutil.ContainsFinalizer(in, Finalizer) {
 		return ctrl.Result{}, nil
 	}
 	run := removal{r: r, in: in}
