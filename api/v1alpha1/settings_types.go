@@ -87,8 +87,8 @@ type UninstallSpec struct {
 	// +kubebuilder:validation:Enum=KeepIfUsed;Delete
 	// +optional
 	IstioCRDs string `json:"istioCRDs,omitempty"`
-	// rootCA KeepWhileUsed keeps the root of trust until the last pod with a sidecar is gone; Delete deletes it at once.
-	// Unset: KeepWhileUsed.
+	// rootCA KeepWhileUsed leaves the Secret with the root of trust behind when pods still run a sidecar, so that a mesh that
+	// is installed again can go on with them; an Event names the pods. Delete deletes it in any case. Unset: KeepWhileUsed.
 	// +kubebuilder:validation:Enum=KeepWhileUsed;Delete
 	// +optional
 	RootCA string `json:"rootCA,omitempty"`
