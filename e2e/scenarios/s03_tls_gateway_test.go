@@ -1,0 +1,137 @@
+package scenarios
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mesh-operator/mesh-operator/e2e/lab"
+)
+
+const tlsHost = "httpbin.example.com"
+
+// TestTLSGateway opens httpbin over HTTPS and changes the gateway's certificate while requests go through.
+func TestTLSGateway(t *testing.T) {
+	credential(t, 1)
+	t.Cleanup(func() { deleteCredential(t) })
+	applyFile(t, bookinfo, "samples/httpbin/httpbin.yaml")
+	must(t, mesh.Available(within(t, 3*time.Minute), bookinfo))
+	applyFile(t, bookinfo, "samples/httpbin/httpbin-gateway-tls.yaml")
+
+	var serial atomic.Int64
+	get := httpsGet(t, &serial)
+	eventually(t, "httpbin answers over HTTPS", 200, get("/status/200"))
+	if serial.Load() != 1 {
+		t.Errorf("served certificate %d, not the first", serial.Load())
+	}
+	eventually(t, "another path is 404", 404, get("/headers"))
+
+	deadline := within(t, time.Minute)
+	credential(t, 2)
+	for sent := 1; serial.Load() != 2; sent++ {
+		reply, err := get("/status/200")(deadline)
+		if err != nil || reply.Status != 200 {
+			t.Fatalf("request %d while the certificate changed: status %d, %v", sent, reply.Status, err)
+		}
+	}
+	closedWithout(t, get)
+}
+
+// closedWithout deletes the credential: its own chain goes away, the rest of the gateway goes on.
+func closedWithout(t *testing.T, get func(string) func(context.Context) (lab.Reply, error)) {
+	t.Helper()
+	deleteCredential(t)
+	must(t, lab.Until(within(t, time.Minute), "the port without its certificate is closed", func(ctx context.Context) error {
+		if reply, err := get("/status/200")(ctx); err == nil {
+			return fmt.Errorf("still answers %d", reply.Status)
+		}
+		return nil
+	}))
+	eventually(t, "plain HTTP of the same gateway goes on", 200, func(ctx context.Context) (lab.Reply, error) {
+		return lab.Get(ctx, lab.Request{URL: ingress(t, "http") + "/status/200", Host: tlsHost})
+	})
+}
+
+// httpsGet returns requests on connections of their own, which record the serial number of the certificate they saw.
+func httpsGet(t *testing.T, serial *atomic.Int64) func(path string) func(context.Context) (lab.Reply, error) {
+	address := strings.TrimPrefix(ingress(t, "https"), "https://")
+	transport := &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, network, address)
+		},
+		TLSClientConfig: &tls.Config{
+			ServerName:         tlsHost,
+			InsecureSkipVerify: true, //nolint:gosec // self-signed; the callback below looks at what was served
+			VerifyConnection: func(s tls.ConnectionState) error {
+				if len(s.PeerCertificates) == 0 {
+					return errors.New("no certificate")
+				}
+				serial.Store(s.PeerCertificates[0].SerialNumber.Int64())
+				return nil
+			},
+		},
+	}
+	client := &http.Client{Transport: transport, Timeout: 10 * time.Second}
+	return func(path string) func(context.Context) (lab.Reply, error) {
+		return func(ctx context.Context) (lab.Reply, error) {
+			return lab.Get(ctx, lab.Request{URL: "https://" + tlsHost + path, Client: client})
+		}
+	}
+}
+
+// credential writes a self-signed certificate with that serial number as the gateway's Secret.
+func credential(t *testing.T, serial int64) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: tlsHost}, DNSNames: []string{tlsHost},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	must(t, err)
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	must(t, err)
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "httpbin-credential"}, Type: corev1.SecretTypeTLS, Data: map[string][]byte{
+		"tls.crt": encodePEM("CERTIFICATE", der), "tls.key": encodePEM("PRIVATE KEY", private)}}
+	secrets := mesh.Client.CoreV1().Secrets("istio-system")
+	if serial == 1 {
+		_, err = secrets.Create(within(t, 30*time.Second), secret, metav1.CreateOptions{})
+	} else {
+		_, err = secrets.Update(within(t, 30*time.Second), secret, metav1.UpdateOptions{})
+	}
+	must(t, err)
+}
+
+func encodePEM(kind string, der []byte) []byte {
+	var out bytes.Buffer
+	_ = pem.Encode(&out, &pem.Block{Type: kind, Bytes: der}) // a Buffer takes everything
+	return out.Bytes()
+}
+
+func deleteCredential(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	err := mesh.Client.CoreV1().Secrets("istio-system").Delete(ctx, "httpbin-credential", metav1.DeleteOptions{})
+	if err != nil && !strings.Contains(err.Error(), "not found") {
+		t.Error(err)
+	}
+}
