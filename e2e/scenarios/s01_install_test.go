@@ -8,9 +8,15 @@ import (
 	"github.com/mesh-operator/mesh-operator/e2e/lab"
 )
 
+// before is every object of the API before anything of ours was there; TestNothingLeft compares.
+var before []string
+
 // TestInstall is the first thing an admin does: apply the operator, create the full resource of the article, wait.
 func TestInstall(t *testing.T) {
-	_, err := mesh.Kubectl(within(t, time.Minute), "apply", "--server-side", "-k", "config/default")
+	var err error
+	before, err = mesh.Snapshot(within(t, time.Minute))
+	must(t, err)
+	_, err = mesh.Kubectl(within(t, time.Minute), "apply", "--server-side", "-k", "config/default")
 	must(t, err)
 	must(t, mesh.Available(within(t, 3*time.Minute), "istio-operator"))
 

@@ -2,7 +2,9 @@ package scenarios
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -64,6 +66,7 @@ func TestRemovalFromEveryState(t *testing.T) {
 			must(t, nothingOfOurs(t))
 		})
 	}
+	t.Run("no operator left", withoutOperator)
 }
 
 // TestPermissionsUsed asks the audit log of the whole run.
@@ -82,6 +85,63 @@ func TestRemoveOperator(t *testing.T) {
 	if err != nil || strings.TrimSpace(text) != "" {
 		t.Errorf("left behind: %q, %v", text, err)
 	}
+}
+
+// TestNothingLeft compares the whole API with what it was before the first scenario: what is new belongs to users.
+func TestNothingLeft(t *testing.T) {
+	after, err := mesh.Snapshot(within(t, time.Minute))
+	must(t, err)
+	users := []string{bookinfo + "/", outside + "/", " /" + bookinfo, " /" + outside, " /annotated", "annotated/", " /manual", "manual/"}
+	for _, object := range after {
+		if slices.Contains(before, object) || slices.ContainsFunc(users, func(mark string) bool { return strings.Contains(object, mark) }) {
+			continue
+		}
+		if strings.HasPrefix(object, "customresourcedefinitions") && strings.Contains(object, ".istio.io") {
+			continue // kept for the users' rules, as documented
+		}
+		t.Errorf("new since before the install: %s", object)
+	}
+	for _, object := range before {
+		if !slices.Contains(after, object) {
+			t.Errorf("gone since before the install: %s", object)
+		}
+	}
+}
+
+// withoutOperator stops the operator and deletes only the mesh's namespace: owner references take the rest
+// along.
+func withoutOperator(t *testing.T) {
+	must(t, mesh.ApplyFile(within(t, 30*time.Second), "istio-operator", "config/samples/istio-installation-minimal.yaml"))
+	must(t, mesh.InstallationReady(within(t, 4*time.Minute)))
+	deployments := mesh.Client.AppsV1().Deployments("istio-operator")
+	scale, err := deployments.GetScale(within(t, 30*time.Second), "istio-operator", metav1.GetOptions{})
+	must(t, err)
+	scale.Spec.Replicas = 0
+	_, err = deployments.UpdateScale(within(t, 30*time.Second), "istio-operator", scale, metav1.UpdateOptions{})
+	must(t, err)
+	must(t, lab.Until(within(t, time.Minute), "the operator is gone", func(ctx context.Context) error {
+		if _, err := mesh.RunningPod(ctx, "istio-operator", "name=istio-operator"); err == nil {
+			return errors.New("it still runs")
+		}
+		return nil
+	}))
+	_, err = mesh.Kubectl(within(t, 2*time.Minute), "delete", "namespace", "istio-system")
+	must(t, err)
+	must(t, lab.Until(within(t, 2*time.Minute), "nothing of the mesh is left", func(ctx context.Context) error {
+		text, err := mesh.Kubectl(ctx, "get", "clusterroles,clusterrolebindings,mutatingwebhookconfigurations,validatingwebhookconfigurations,configmaps", "-A",
+			"-l", removal+",istio.openshift.com/installation=istio-installation", "-o", "name")
+		if text = strings.TrimSpace(text); err == nil && text != "" {
+			err = fmt.Errorf("left: %s", strings.ReplaceAll(text, "\n", " "))
+		}
+		return err
+	}))
+	scale.Spec.Replicas = 1
+	scale.ResourceVersion = ""
+	_, err = deployments.UpdateScale(within(t, 30*time.Second), "istio-operator", scale, metav1.UpdateOptions{})
+	must(t, err)
+	must(t, mesh.Available(within(t, 2*time.Minute), "istio-operator"))
+	deleteInstallation(t)
+	must(t, nothingOfOurs(t))
 }
 
 func deleteInstallation(t *testing.T) {
