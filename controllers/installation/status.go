@@ -180,7 +180,7 @@ func componentStatus(c Component, out Outcome) v1alpha1.ComponentStatus {
 		status.State, status.Reason, status.Message = v1alpha1.StateReady, "Ready", "all pods are ready"
 	default:
 		status.State, status.Reason = v1alpha1.StateProgressing, "RollingOut"
-		status.Message = fmt.Sprintf("%d of %d pods are ready", status.Ready, status.Desired)
+		status.Message = fmt.Sprintf("rolling out: %d of %d pods are up to date, %d are ready", deployment.Status.UpdatedReplicas, status.Desired, status.Ready)
 	}
 	return status
 }
