@@ -36,68 +36,69 @@ func deployment(want, ready int32) *appsv1.Deployment {
 	}
 }
 
+var statusCases = map[string]struct {
+	change  func(*Outcome)
+	failure error
+	want    string // lines "Type Status Reason"
+	message string // of Ready
+}{
+	"Healthy": {
+		want:    "CertificatesHealthy False NoRoot; NoConflicts True NoConflicts; Ready True Ready; Reconciled True Applied; SpecSupported True Supported",
+		message: "the mesh can be used",
+	},
+	"Invalid": {
+		change:  func(o *Outcome) { o.Invalid = "a and b contradict" },
+		want:    "CertificatesHealthy False NoRoot; NoConflicts True NoConflicts; Ready False Invalid; Reconciled False Invalid; SpecSupported False Invalid",
+		message: "a and b contradict",
+	},
+	"Conflict": {
+		change:  func(o *Outcome) { o.Conflicts = []string{"ConfigMap x exists"} },
+		want:    "CertificatesHealthy False NoRoot; NoConflicts False ForeignObjects; Ready False Conflict; Reconciled False Conflict; SpecSupported True Supported",
+		message: "ConfigMap x exists",
+	},
+	"Failed": {
+		failure: errors.New("apply Service a/b: forbidden"),
+		want:    "CertificatesHealthy False NoRoot; NoConflicts True NoConflicts; Ready False Failed; Reconciled False Failed; SpecSupported True Supported",
+		message: "apply Service a/b: forbidden",
+	},
+	"Waiting": {
+		change:  func(o *Outcome) { o.Waiting = "istio-galley to become ready" },
+		want:    "CertificatesHealthy False NoRoot; NoConflicts True NoConflicts; Ready False Progressing; Reconciled False Progressing; SpecSupported True Supported",
+		message: "waiting for istio-galley to become ready",
+	},
+	"ImagePull": {
+		change: func(o *Outcome) {
+			o.Deployments["istio-pilot"] = deployment(1, 0)
+			o.Problems = map[string]podProblem{"pilot": {Reason: "ImagePull", Message: "image i:1 cannot be pulled: not found"}}
+		},
+		want:    "CertificatesHealthy False NoRoot; NoConflicts True NoConflicts; Ready False Degraded; Reconciled True Applied; SpecSupported True Supported",
+		message: "pilot: image i:1 cannot be pulled: not found",
+	},
+	"AddOnMissing": {
+		change: func(o *Outcome) {
+			o.Unsupported = []unsupported{{component: "kiali", field: "spec.kiali", message: "no Kiali"}}
+		},
+		want:    "CertificatesHealthy False NoRoot; NoConflicts True NoConflicts; Ready True Ready; Reconciled True Applied; SpecSupported False Unsupported",
+		message: "the mesh can be used",
+	},
+	"ProtectionMissing": {
+		change: func(o *Outcome) {
+			o.Unsupported = []unsupported{{component: "threeScale", field: "spec.threeScale.enabled", message: "not checked", protects: true}}
+		},
+		want:    "CertificatesHealthy False NoRoot; NoConflicts True NoConflicts; Ready False Unsupported; Reconciled True Applied; SpecSupported False Unsupported",
+		message: "spec.threeScale.enabled: not checked",
+	},
+	"Removing": {
+		change: func(o *Outcome) {
+			o.Removal = &v1alpha1.RemovalStatus{Stage: removeRuntime, Remaining: 2, Blockers: []v1alpha1.Blocker{{Kind: "Pod", Namespace: "a", Name: "b", Reason: "it runs a sidecar"}}}
+		},
+		want:    "Ready False Removing; Reconciled False Removing",
+		message: "removing RuntimeObjects: waiting for 2 objects, such as Pod a/b: it runs a sidecar",
+	},
+}
+
 func TestStatusConditions(t *testing.T) {
-	cases := map[string]struct {
-		change  func(*Outcome)
-		failure error
-		want    string // lines "Type Status Reason"
-		message string // of Ready
-	}{
-		"Healthy": {
-			want:    "CertificatesHealthy False NoRoot; NoConflicts True NoConflicts; Ready True Ready; Reconciled True Applied; SpecSupported True Supported",
-			message: "the mesh can be used",
-		},
-		"Invalid": {
-			change:  func(o *Outcome) { o.Invalid = "a and b contradict" },
-			want:    "CertificatesHealthy False NoRoot; NoConflicts True NoConflicts; Ready False Invalid; Reconciled False Invalid; SpecSupported False Invalid",
-			message: "a and b contradict",
-		},
-		"Conflict": {
-			change:  func(o *Outcome) { o.Conflicts = []string{"ConfigMap x exists"} },
-			want:    "CertificatesHealthy False NoRoot; NoConflicts False ForeignObjects; Ready False Conflict; Reconciled False Conflict; SpecSupported True Supported",
-			message: "ConfigMap x exists",
-		},
-		"Failed": {
-			failure: errors.New("apply Service a/b: forbidden"),
-			want:    "CertificatesHealthy False NoRoot; NoConflicts True NoConflicts; Ready False Failed; Reconciled False Failed; SpecSupported True Supported",
-			message: "apply Service a/b: forbidden",
-		},
-		"Waiting": {
-			change:  func(o *Outcome) { o.Waiting = "istio-galley to become ready" },
-			want:    "CertificatesHealthy False NoRoot; NoConflicts True NoConflicts; Ready False Progressing; Reconciled False Progressing; SpecSupported True Supported",
-			message: "waiting for istio-galley to become ready",
-		},
-		"ImagePull": {
-			change: func(o *Outcome) {
-				o.Deployments["istio-pilot"] = deployment(1, 0)
-				o.Problems = map[string]podProblem{"pilot": {Reason: "ImagePull", Message: "image i:1 cannot be pulled: not found"}}
-			},
-			want:    "CertificatesHealthy False NoRoot; NoConflicts True NoConflicts; Ready False Degraded; Reconciled True Applied; SpecSupported True Supported",
-			message: "pilot: image i:1 cannot be pulled: not found",
-		},
-		"AddOnMissing": {
-			change: func(o *Outcome) {
-				o.Unsupported = []unsupported{{component: "kiali", field: "spec.kiali", message: "no Kiali"}}
-			},
-			want:    "CertificatesHealthy False NoRoot; NoConflicts True NoConflicts; Ready True Ready; Reconciled True Applied; SpecSupported False Unsupported",
-			message: "the mesh can be used",
-		},
-		"ProtectionMissing": {
-			change: func(o *Outcome) {
-				o.Unsupported = []unsupported{{component: "threeScale", field: "spec.threeScale.enabled", message: "not checked", protects: true}}
-			},
-			want:    "CertificatesHealthy False NoRoot; NoConflicts True NoConflicts; Ready False Unsupported; Reconciled True Applied; SpecSupported False Unsupported",
-			message: "spec.threeScale.enabled: not checked",
-		},
-		"Removing": {
-			change: func(o *Outcome) {
-				o.Removal = &v1alpha1.RemovalStatus{Stage: removeRuntime, Remaining: 2, Blockers: []v1alpha1.Blocker{{Kind: "Pod", Namespace: "a", Name: "b", Reason: "it runs a sidecar"}}}
-			},
-			want:    "Ready False Removing; Reconciled False Removing",
-			message: "removing RuntimeObjects: waiting for 2 objects, such as Pod a/b: it runs a sidecar",
-		},
-	}
-	for name, c := range cases {
+	for name, c := range statusCases {
 		t.Run(name, func(t *testing.T) {
 			outcome := healthy()
 			if c.change != nil {
