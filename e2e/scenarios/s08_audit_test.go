@@ -105,8 +105,11 @@ func record(rules []rbacv1.PolicyRule, subjects []rbacv1.Subject) {
 	}
 }
 
-// unused lists permissions that may stay unused, with the reason.
-var unused = map[string]string{}
+// unlogged lists permissions of the operator that the API server consults without logging a request of their own.
+var unlogged = map[lab.Permission]string{
+	{Group: "rbac.authorization.k8s.io", Resource: "clusterroles", Verb: "bind"}: "asked when a RoleBinding to the role is written",
+	{Group: "istio.openshift.com", Resource: "installations", Verb: "get"}:       "asked when a policy with this parameter is written",
+}
 
 // usedPermissions is told after all other scenarios: every permission was used, and none was missing.
 func usedPermissions(t *testing.T) {
@@ -124,13 +127,17 @@ func usedPermissions(t *testing.T) {
 			used[e.User.Username] = map[lab.Permission]bool{}
 		}
 		used[e.User.Username][p] = true
+		if p.Verb == "patch" && e.Response.Code == 201 {
+			p.Verb = "create" // an apply that creates needs both verbs and is logged as one
+			used[e.User.Username][p] = true
+		}
 	}))
 	for _, line := range slices.Sorted(maps.Keys(refused)) {
 		t.Errorf("refused for lack of permission: %s", line)
 	}
 	for _, user := range slices.Sorted(maps.Keys(granted)) {
 		for _, p := range granted[user] {
-			if !used[user][p] && !grantsIt(user, p) && unused[fmt.Sprint(user, p)] == "" {
+			if !used[user][p] && !grantsIt(user, p) && unlogged[p] == "" {
 				t.Errorf("%s may %s %s.%s and never did", user, p.Verb, p.Resource, p.Group)
 			}
 		}
