@@ -31,6 +31,12 @@ type SecuritySpec struct {
 	// mtls is mutual TLS between the pods of the mesh.
 	// +optional
 	MTLS *MTLSSpec `json:"mtls,omitempty"`
+	// workloadCertTTL is how long the certificate of a pod is valid, such as 24h, 90m or 1h30m, between 1m and 2160h. Proxies
+	// renew at half of it; a running one notices a change with its next renewal. Unset: 24h.
+	// +kubebuilder:validation:MaxLength=12
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}[hms]){1,3}$') && duration(self) >= duration('1m') && duration(self) <= duration('2160h')",message="a duration such as 24h, 90m or 1h30m, between 1m and 2160h"
+	// +optional
+	WorkloadCertTTL string `json:"workloadCertTTL,omitempty"`
 }
 
 // MTLSSpec is mutual TLS between the pods of the mesh.

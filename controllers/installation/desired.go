@@ -129,7 +129,8 @@ func parts(in Input) []part {
 	out := []part{
 		{component: componentBase, chart: "base", stage: stageMesh, more: map[string]any{
 			"mtlsMode": mode, "outboundTrafficPolicy": outboundPolicy(in.Spec)}},
-		{component: componentCA, deployment: "istio-citadel", chart: "citadel", stage: stageCitadel, spec: c.Citadel, image: in.Images.Operator},
+		{component: componentCA, deployment: "istio-citadel", chart: "citadel", stage: stageCitadel, spec: c.Citadel, image: in.Images.Operator,
+			more: map[string]any{"workloadCertTTL": workloadCertTTL(in.Spec)}},
 		{component: componentPilot, deployment: "istio-pilot", chart: "pilot", stage: stageControl, spec: c.Pilot, image: in.Images.Operator},
 		{component: componentCheck, deployment: "istio-galley", chart: "galley", stage: stageControl, spec: c.Galley, image: in.Images.Operator},
 		{component: componentAdd, deployment: "istio-sidecar-injector", chart: "sidecar-injector", stage: stageInjector,
@@ -147,6 +148,14 @@ func outboundPolicy(spec *v1alpha1.InstallationSpec) string {
 		return "REGISTRY_ONLY"
 	}
 	return or(spec.Mesh.OutboundTrafficPolicy, "REGISTRY_ONLY")
+}
+
+// workloadCertTTL is what citadel gives to whoever asks for no lifetime, which is everybody.
+func workloadCertTTL(spec *v1alpha1.InstallationSpec) string {
+	if spec.Security == nil {
+		return "24h"
+	}
+	return or(spec.Security.WorkloadCertTTL, "24h")
 }
 
 // stageOf puts permissions first and webhooks last, whatever component they belong to.
