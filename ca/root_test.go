@@ -63,7 +63,7 @@ func TestRootIsCreatedOnceAndKept(t *testing.T) {
 		if secret.Type != rootSecretType || !owner.Owned(secret.Labels) || len(secret.Data) != 2 {
 			t.Errorf("secret of type %q with labels %v and %d keys", secret.Type, secret.Labels, len(secret.Data))
 		}
-		if life := first.cert.NotAfter.Sub(time.Now()); life != 3650*24*time.Hour || first.cert.PublicKeyAlgorithm.String() != "ECDSA" {
+		if life := time.Until(first.cert.NotAfter); life != 3650*24*time.Hour || first.cert.PublicKeyAlgorithm.String() != "ECDSA" {
 			t.Errorf("root lives %s with a key of %s", life, first.cert.PublicKeyAlgorithm)
 		}
 

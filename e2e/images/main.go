@@ -124,5 +124,5 @@ func repository() (string, error) {
 			return dir, nil
 		}
 	}
-	return "", fmt.Errorf("find the repository: run this inside a clone of it (%v)", err)
+	return "", fmt.Errorf("find the repository: run this inside a clone of it: %w", err)
 }

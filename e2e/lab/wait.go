@@ -54,7 +54,7 @@ func (l *Lab) InstallationReady(ctx context.Context) error {
 			return fmt.Errorf("generation %d is not observed yet", in.GetGeneration())
 		}
 		if status != "True" {
-			return fmt.Errorf("Ready is %q: %s", status, reason)
+			return fmt.Errorf("condition Ready is %q: %s", status, reason)
 		}
 		return nil
 	})

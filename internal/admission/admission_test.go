@@ -20,7 +20,9 @@ func handler(review Reviewer) *Handler {
 	return NewHandler(review, slog.New(slog.DiscardHandler))
 }
 
-func allow(context.Context, *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse { return Allow() }
+func allow(context.Context, *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
+	return Allow()
+}
 
 func TestStrangersGet4xx(t *testing.T) {
 	cases := map[string]struct {

@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"errors"
 	"net"
 	"testing"
 	"time"
@@ -36,9 +37,10 @@ func TestOneAddressDoesNotTakeAllConnections(t *testing.T) {
 	second := dial()
 	defer second.Close()
 	_ = second.SetReadDeadline(time.Now().Add(10 * time.Second))
+	var timeout net.Error
 	if _, err := second.Read(make([]byte, 1)); err == nil {
 		t.Error("the second connection is open")
-	} else if e, ok := err.(net.Error); ok && e.Timeout() {
+	} else if errors.As(err, &timeout) && timeout.Timeout() {
 		t.Error("the second connection was left waiting")
 	}
 	first.Close()

@@ -26,7 +26,7 @@ func TestRender(t *testing.T) {
 		"Objects":  {"every document is an object", "kind: A\nmetadata: {name: x}\n---\nkind: B\nmetadata: {name: other}\n", "x other", ""},
 		"Empty":    {"an untaken branch is no object", "{{ if false }}\nkind: A\n{{ end }}\n---\nkind: B\nmetadata: {name: other}\n", "other", ""},
 		"Library":  {"what charts share is in the chart library", "kind: A\nmetadata: {name: {{ include \"shared.name\" . }}}\n", "n-shared", ""},
-		"Misspelt": {"a value that is not there is an error", "kind: A\nmetadata: {name: {{ .Values.nmae }}}\n", "", "nmae"},
+		"Misspelt": {"a value that is not there is an error", "kind: A\nmetadata: {name: {{ .Values.nmbr }}}\n", "", "nmbr"},
 		"NoYAML":   {"what is no YAML is an error that names the file", "kind: [\n", "", "a.yaml"},
 	}
 	for name, c := range cases {

@@ -108,9 +108,10 @@ func meshALPN(p mesh.Protocol) []string {
 // name to ask for, the request's host is asked for and verified.
 func (t target) applySimpleTLS(c *clusterv3.Cluster, tls *networking.ClientTLSSettings) {
 	context := &tlsv3.UpstreamTlsContext{Sni: tls.Sni, CommonTlsContext: &tlsv3.CommonTlsContext{TlsParams: tlsVersions()}}
-	if t.port.Protocol == mesh.HTTP2 {
+	switch t.port.Protocol {
+	case mesh.HTTP2:
 		context.CommonTlsContext.AlpnProtocols = []string{"h2"}
-	} else if t.port.Protocol == mesh.HTTP {
+	case mesh.HTTP:
 		context.CommonTlsContext.AlpnProtocols = []string{"http/1.1"}
 	}
 	if !tls.GetInsecureSkipVerify().GetValue() {

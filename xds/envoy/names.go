@@ -3,8 +3,6 @@ package envoy
 import (
 	"strconv"
 	"strings"
-
-	"github.com/mesh-operator/mesh-operator/xds/mesh"
 )
 
 // Clusters that every sidecar has, under the names that operators know.
@@ -42,14 +40,4 @@ func number(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
 func spiffeID(trustDomain, account string) string {
 	namespace, name, _ := strings.Cut(account, "/")
 	return "spiffe://" + trustDomain + "/ns/" + namespace + "/sa/" + name
-}
-
-// portOf finds a service's port by number.
-func portOf(s *mesh.Service, n uint32) *mesh.Port {
-	for _, p := range s.Ports {
-		if p.Number == n {
-			return p
-		}
-	}
-	return nil
 }

@@ -3,7 +3,6 @@ package envoy
 import (
 	"fmt"
 
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/anypb"
 )
@@ -53,7 +52,7 @@ func validateInner(m protoreflect.Message) error {
 	if err != nil {
 		return fmt.Errorf("decode %s: %w", packed.GetTypeUrl(), err)
 	}
-	if v, ok := proto.Message(inner).(validated); ok {
+	if v, ok := inner.(validated); ok {
 		return validate(v)
 	}
 	return validatePacked(inner.ProtoReflect())

@@ -164,7 +164,10 @@ func commonHosts(gatewayNamespace string, serverHosts []string, v *mesh.VirtualS
 		if !ok {
 			namespace, host = "*", s
 		}
-		if namespace != "*" && namespace != v.Namespace && !(namespace == "." && v.Namespace == gatewayNamespace) {
+		if namespace == "." {
+			namespace = gatewayNamespace
+		}
+		if namespace != "*" && namespace != v.Namespace {
 			continue
 		}
 		for _, own := range v.Hosts {

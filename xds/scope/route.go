@@ -121,7 +121,7 @@ func withMatches(r *networking.HTTPRoute, matches []*networking.HTTPMatchRequest
 	return &networking.HTTPRoute{
 		Name: r.Name, Match: matches, Route: r.Route, Redirect: r.Redirect, DirectResponse: r.DirectResponse,
 		Delegate: r.Delegate, Rewrite: r.Rewrite, Timeout: r.Timeout, Retries: r.Retries, Fault: r.Fault,
-		Mirror: r.Mirror, Mirrors: r.Mirrors, MirrorPercent: r.MirrorPercent, MirrorPercentage: r.MirrorPercentage,
+		Mirror: r.Mirror, Mirrors: r.Mirrors, MirrorPercent: r.MirrorPercent, MirrorPercentage: r.MirrorPercentage, //nolint:staticcheck // the seeds' rules use the old field
 		CorsPolicy: r.CorsPolicy, Headers: r.Headers,
 	}
 }
