@@ -50,7 +50,7 @@ type LauncherSpec struct {
 
 // LauncherOpenShiftSpec is an account on OpenShift.
 type LauncherOpenShiftSpec struct {
-	// user name.
+	// user is the name of the account on OpenShift.
 	// +optional
 	User string `json:"user,omitempty"`
 	// password, in the clear: everybody who can read Installations can read it.

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mesh-operator/mesh-operator/internal/apply"
+	"github.com/mesh-operator/mesh-operator/internal/version"
 )
 
 // admissionYAML holds the policies by which the API server itself refuses a wrong Installation and a wrong order of removal.
@@ -72,7 +73,8 @@ func (p *policies) apply(ctx context.Context) error {
 // admissionObjects returns the policies and their bindings, owned by the definition of Installation.
 func admissionObjects(definition types.UID) ([]*unstructured.Unstructured, error) {
 	var objects []*unstructured.Unstructured
-	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(admissionYAML), 4096)
+	text := bytes.ReplaceAll(admissionYAML, []byte("OWN_VERSION"), []byte(version.Version))
+	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096)
 	for {
 		object := &unstructured.Unstructured{}
 		err := decoder.Decode(&object.Object)

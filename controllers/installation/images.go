@@ -61,14 +61,14 @@ func chooseImages(spec *v1alpha1.InstallationSpec, defaults ImageDefaults) (Imag
 	if istio.Community != nil && *istio.Community {
 		return fallbackImages(spec, defaults), []v1alpha1.Warning{{
 			Field: "spec.istio.community", Reason: "HistoricImages",
-			Message: "the community images of Istio 1.1 are not what this operator runs; it uses its own images",
+			Message: "true asks for images of Istio 1.1, which is not what this operator runs; it uses its own images; remove the field",
 		}}
 	}
 	prefix := cleanPrefix(istio.Prefix)
 	if isHistoricPrefix(prefix) {
 		return fallbackImages(spec, defaults), []v1alpha1.Warning{{
 			Field: "spec.istio.prefix", Reason: "HistoricImages",
-			Message: "the images at " + istio.Prefix + " no longer exist; this operator uses its own images",
+			Message: "the images at " + istio.Prefix + " no longer exist; this operator uses its own; remove the field, or name a registry of yours",
 		}}
 	}
 	return customImages(spec, defaults, prefix, istio.Version.String())
@@ -80,7 +80,7 @@ func customImages(spec *v1alpha1.InstallationSpec, defaults ImageDefaults, prefi
 	case prefix == "" && historic:
 		return fallbackImages(spec, defaults), []v1alpha1.Warning{{
 			Field: "spec.istio.version", Reason: "HistoricImages",
-			Message: "images of version " + tag + " no longer exist; this operator uses its own version " + version.Version,
+			Message: "images of version " + tag + " no longer exist; this operator uses its own; remove the field",
 		}}
 	case prefix == "" && tag == "":
 		return fallbackImages(spec, defaults), nil

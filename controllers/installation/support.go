@@ -1,6 +1,7 @@
 package installation
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/mesh-operator/mesh-operator/api/v1alpha1"
@@ -47,7 +48,7 @@ func specWarnings(spec *v1alpha1.InstallationSpec) []v1alpha1.Warning {
 	var warnings []v1alpha1.Warning
 	for _, field := range plaintextSecrets(spec) {
 		warnings = append(warnings, v1alpha1.Warning{Field: field, Reason: "PlaintextSecret",
-			Message: "it is in the clear: whoever can read Installations can read it"})
+			Message: "is in the clear, and whoever can read Installations can read it; remove it, because nothing that this version installs reads it"})
 	}
 	for _, version := range unquotedVersions(spec) {
 		warnings = append(warnings, v1alpha1.Warning{Field: version.field, Reason: "UnquotedNumber",
@@ -126,10 +127,30 @@ func invalidSpec(spec *v1alpha1.InstallationSpec) string {
 	}
 	for _, gateway := range spec.Gateways {
 		if reservedNames[gateway.Name] {
-			problems = append(problems, "spec.gateways: "+gateway.Name+" is the name of a component; choose another")
+			problems = append(problems, "spec.gateways: name "+gateway.Name+" is the name of a component; choose another")
+		}
+		if port, found := portInTheWay(gateway); found {
+			problems = append(problems, fmt.Sprintf("spec.gateways: targetPort %d of gateway %s is among 15000 to 15099, which belong to the proxy itself; choose another", port, gateway.Name))
 		}
 	}
 	return strings.Join(problems, "; ")
+}
+
+// portInTheWay finds a port that the proxy needs for itself; 15021 is the gateways' own to publish.
+func portInTheWay(gateway v1alpha1.GatewaySpec) (int32, bool) {
+	if gateway.Service == nil {
+		return 0, false
+	}
+	for _, p := range gateway.Service.Ports {
+		target := p.TargetPort
+		if target == 0 {
+			target = unprivileged(p.Port)
+		}
+		if target >= 15000 && target < 15100 && target != 15021 {
+			return target, true
+		}
+	}
+	return 0, false
 }
 
 var reservedNames = map[string]bool{
