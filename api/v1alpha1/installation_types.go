@@ -135,7 +135,7 @@ type ComponentsSpec struct {
 
 // ComponentSpec is what can be said about every component.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.replicas) || !has(self.autoscaling)",messageExpression="'replicas is ' + string(self.replicas) + ' and autoscaling decides the number of pods as well; remove one of the two'"
+// +kubebuilder:validation:XValidation:rule="!has(self.replicas) || !has(self.autoscaling)",message="replicas and autoscaling both decide the number of pods; remove one of the two"
 type ComponentSpec struct {
 	// enabled false leaves the component out. Unset: true.
 	// +optional
@@ -216,7 +216,7 @@ type ResourcesSpec struct {
 
 // AutoscalingSpec is a HorizontalPodAutoscaler on processor use.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.minReplicas) || self.minReplicas <= self.maxReplicas",messageExpression="'minReplicas is ' + string(self.minReplicas) + ', more than maxReplicas, ' + string(self.maxReplicas) + '; exchange them'"
+// +kubebuilder:validation:XValidation:rule="!has(self.minReplicas) || self.minReplicas <= self.maxReplicas",message="minReplicas is more than maxReplicas; lower it, or raise maxReplicas",fieldPath=".minReplicas"
 type AutoscalingSpec struct {
 	// minReplicas is the smallest number of pods. Unset: 1.
 	// +kubebuilder:validation:Minimum=1
@@ -236,7 +236,8 @@ type AutoscalingSpec struct {
 
 // PodDisruptionBudgetSpec limits voluntary disruptions; give one of the two.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.minAvailable) != has(self.maxUnavailable)",messageExpression="has(self.minAvailable) ? 'minAvailable is ' + string(self.minAvailable) + ' and maxUnavailable is ' + string(self.maxUnavailable) + '; remove one of the two' : 'neither minAvailable nor maxUnavailable is given; give one of the two'"
+// +kubebuilder:validation:XValidation:rule="!has(self.minAvailable) || !has(self.maxUnavailable)",message="minAvailable and maxUnavailable exclude each other; remove one of the two"
+// +kubebuilder:validation:XValidation:rule="has(self.minAvailable) || has(self.maxUnavailable)",message="neither minAvailable nor maxUnavailable is given; give one of the two"
 type PodDisruptionBudgetSpec struct {
 	// minAvailable is how many pods must stay.
 	// +kubebuilder:validation:Minimum=0
