@@ -8,7 +8,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/mesh-operator/mesh-operator/e2e/lab"
 )
@@ -28,19 +27,8 @@ func generations(ctx context.Context, t *testing.T) map[string]int64 {
 // TestChange edits the resource and sees just that change: a gateway gets a port, no Deployment rolls.
 func TestChange(t *testing.T) {
 	before := generations(within(t, 30*time.Second), t)
-	installations := mesh.Dynamic.Resource(lab.InstallationResource).Namespace("istio-operator")
-	patch := `{"spec":{"gateways":[{"name":"istio-ingressgateway","service":{"ports":[{"name":"http-alt","port":8888,"targetPort":8080,"nodePort":31888}]}}]}}`
-	_, err := installations.Patch(within(t, 30*time.Second), "istio-installation", types.MergePatchType, []byte(patch), metav1.PatchOptions{})
-	must(t, err)
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		_, err := installations.Patch(ctx, "istio-installation", types.MergePatchType, []byte(`{"spec":{"gateways":null}}`), metav1.PatchOptions{})
-		if err != nil {
-			t.Error(err)
-		}
-	})
-	must(t, mesh.InstallationReady(within(t, 2*time.Minute)))
+	change(t, `{"spec":{"gateways":[{"name":"istio-ingressgateway","service":{"ports":[{"name":"http-alt","port":8888,"targetPort":8080,"nodePort":31888}]}}]}}`,
+		`{"spec":{"gateways":null}}`)
 	must(t, lab.Until(within(t, time.Minute), "the page opens on the new port", func(ctx context.Context) error {
 		url, err := mesh.URL(ctx, "istio-system/istio-ingressgateway/http-alt")
 		if err != nil {

@@ -8,19 +8,12 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/mesh-operator/mesh-operator/e2e/lab"
 )
 
 // TestScale asks for an autoscaler and a disruption budget, and takes them back: both come, a deleted one comes back, both go.
 func TestScale(t *testing.T) {
-	installations := mesh.Dynamic.Resource(lab.InstallationResource).Namespace("istio-operator")
-	edit := func(spec string) {
-		t.Helper()
-		_, err := installations.Patch(within(t, 30*time.Second), "istio-installation", types.MergePatchType, []byte(`{"spec":`+spec+`}`), metav1.PatchOptions{})
-		must(t, err)
-	}
 	autoscaler := func(ctx context.Context) error {
 		_, err := mesh.Client.AutoscalingV2().HorizontalPodAutoscalers("istio-system").Get(ctx, "istio-pilot", metav1.GetOptions{})
 		return err
@@ -29,7 +22,8 @@ func TestScale(t *testing.T) {
 		_, err := mesh.Client.PolicyV1().PodDisruptionBudgets("istio-system").Get(ctx, "istio-pilot", metav1.GetOptions{})
 		return err
 	}
-	edit(`{"components":{"pilot":{"autoscaling":{"minReplicas":2,"maxReplicas":3},"podDisruptionBudget":{"minAvailable":1}}}}`)
+	change(t, `{"spec":{"components":{"pilot":{"autoscaling":{"minReplicas":2,"maxReplicas":3},"podDisruptionBudget":{"minAvailable":1}}}}}`,
+		`{"spec":{"components":null}}`)
 	must(t, lab.Until(within(t, time.Minute), "the autoscaler is there", autoscaler))
 	must(t, lab.Until(within(t, time.Minute), "the budget is there", budget))
 	must(t, lab.Until(within(t, 2*time.Minute), "the autoscaler's two replicas run", func(ctx context.Context) error {
@@ -42,10 +36,9 @@ func TestScale(t *testing.T) {
 	must(t, mesh.Client.PolicyV1().PodDisruptionBudgets("istio-system").Delete(within(t, 30*time.Second), "istio-pilot", metav1.DeleteOptions{}))
 	must(t, lab.Until(within(t, time.Minute), "the deleted budget is back", budget))
 
-	edit(`{"components":null}`)
+	must(t, edit(within(t, 2*time.Minute), `{"spec":{"components":null}}`))
 	must(t, lab.Gone(within(t, time.Minute), "the autoscaler", autoscaler))
 	must(t, lab.Gone(within(t, time.Minute), "the budget", budget))
-	must(t, mesh.InstallationReady(within(t, 2*time.Minute)))
 	if err := budget(within(t, 30*time.Second)); !apierrors.IsNotFound(err) {
 		t.Errorf("the budget: %v", err)
 	}

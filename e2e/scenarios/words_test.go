@@ -8,8 +8,46 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/mesh-operator/mesh-operator/e2e/lab"
 )
+
+// change merges a patch into the Installation, waits until it is done, and merges back at the scenario's end.
+func change(t *testing.T, patch, back string) {
+	t.Helper()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+		defer cancel()
+		if err := edit(ctx, back); err != nil {
+			t.Error(err)
+		}
+	})
+	must(t, edit(within(t, 3*time.Minute), patch))
+}
+
+// edit merges a patch into the Installation and waits until it is done.
+func edit(ctx context.Context, patch string) error {
+	installations := mesh.Dynamic.Resource(lab.InstallationResource).Namespace("istio-operator")
+	_, err := installations.Patch(ctx, "istio-installation", types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+	if err != nil {
+		return err
+	}
+	if err := mesh.InstallationReady(ctx); err != nil {
+		return err
+	}
+	return mesh.Available(ctx, "istio-system")
+}
+
+// restart replaces the pods of a Deployment and waits until only new ones run.
+func restart(t *testing.T, namespace, deployment string) {
+	t.Helper()
+	_, err := mesh.Kubectl(within(t, 30*time.Second), "rollout", "restart", "-n", namespace, "deployment/"+deployment)
+	must(t, err)
+	_, err = mesh.Kubectl(within(t, 2*time.Minute), "rollout", "status", "-n", namespace, "deployment/"+deployment)
+	must(t, err)
+}
 
 // logHas checks that the operator's log contains a text.
 func logHas(text string) func(context.Context) error {
