@@ -108,7 +108,7 @@ func TestDebugIsLoopback(t *testing.T) {
 }
 
 func getThroughPod(ctx context.Context, pod *corev1.Pod, port int, path string) (string, error) {
-	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return mesh.DialPod(ctx, pod, port)
 	}}}
 	reply, err := lab.Get(ctx, lab.Request{URL: fmt.Sprintf("http://%s:%d%s", pod.Name, port, path), Client: client})
