@@ -1,0 +1,64 @@
+package scenarios
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mesh-operator/mesh-operator/e2e/lab"
+)
+
+// TestAnotherGateway adds a gateway to the resource, serves through it what no other gateway serves, and takes it away.
+func TestAnotherGateway(t *testing.T) {
+	const name, host = "my-gateway", "partner.example.com"
+	change(t, `{"spec":{"gateways":[{"name":"`+name+`","type":"Ingress","labels":{"edge":"partner"},"podLabels":{"team":"sales"},
+		"service":{"ports":[{"name":"http-partner","port":8088}]}}]}}`, `{"spec":{"gateways":null}}`)
+	apply(t, bookinfo, `
+apiVersion: networking.istio.io/v1alpha3
+kind: Gateway
+metadata: {name: partner}
+spec:
+  selector: {edge: partner}
+  servers:
+  - port: {number: 8088, name: http-partner, protocol: HTTP}
+    hosts: [partner.example.com]
+---
+apiVersion: networking.istio.io/v1alpha3
+kind: VirtualService
+metadata: {name: partner}
+spec:
+  hosts: [partner.example.com]
+  gateways: [partner]
+  http:
+  - route: [{destination: {host: details, port: {number: 9080}}}]
+`)
+	eventually(t, "the added gateway serves its host", 200, func(ctx context.Context) (lab.Reply, error) {
+		url, err := mesh.URL(ctx, "istio-system/"+name+"/http-partner")
+		if err != nil {
+			return lab.Reply{}, err
+		}
+		return lab.Get(ctx, lab.Request{URL: url + "/details/0", Host: host})
+	})
+	eventually(t, "the ingress gateway does not", 404, func(ctx context.Context) (lab.Reply, error) {
+		return lab.Get(ctx, lab.Request{URL: ingress(t, "http") + "/details/0", Host: host})
+	})
+	if _, err := mesh.RunningPod(within(t, 30*time.Second), "istio-system", "team=sales,edge=partner,istio="+name); err != nil {
+		t.Error(err)
+	}
+
+	must(t, edit(within(t, 2*time.Minute), `{"spec":{"gateways":null}}`))
+	must(t, lab.Gone(within(t, time.Minute), "its Deployment", func(ctx context.Context) error {
+		_, err := mesh.Client.AppsV1().Deployments("istio-system").Get(ctx, name, metav1.GetOptions{})
+		return err
+	}))
+	must(t, lab.Gone(within(t, time.Minute), "its Service", func(ctx context.Context) error {
+		_, err := mesh.Client.CoreV1().Services("istio-system").Get(ctx, name, metav1.GetOptions{})
+		return err
+	}))
+	must(t, lab.Gone(within(t, time.Minute), "its account", func(ctx context.Context) error {
+		_, err := mesh.Client.CoreV1().ServiceAccounts("istio-system").Get(ctx, name+"-service-account", metav1.GetOptions{})
+		return err
+	}))
+}
