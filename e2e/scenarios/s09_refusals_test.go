@@ -28,6 +28,24 @@ kind: Installation
 metadata: {name: istio-installation}
 spec: {deployment_type: windows}
 `, []string{"deployment_type", "windows"}},
+		"mutual TLS in both homes, differently": {"istio-operator", `
+apiVersion: istio.openshift.com/v1alpha1
+kind: Installation
+metadata: {name: istio-installation}
+spec: {istio: {authentication: true}, security: {mtls: {mode: PERMISSIVE}}}
+`, []string{"spec.istio.authentication means STRICT", "spec.security.mtls.mode is PERMISSIVE", "remove one of the two"}},
+		"a lifetime too short": {"istio-operator", `
+apiVersion: istio.openshift.com/v1alpha1
+kind: Installation
+metadata: {name: istio-installation}
+spec: {security: {workloadCertTTL: 10s}}
+`, []string{"spec.security.workloadCertTTL", "10s", "between 1m and 2160h"}},
+		"a lifetime that is none": {"istio-operator", `
+apiVersion: istio.openshift.com/v1alpha1
+kind: Installation
+metadata: {name: istio-installation}
+spec: {security: {workloadCertTTL: one day}}
+`, []string{"spec.security.workloadCertTTL", "one day", "such as 24h"}},
 		"a weight above all": {bookinfo, `
 apiVersion: networking.istio.io/v1alpha3
 kind: VirtualService
