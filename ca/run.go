@@ -17,6 +17,7 @@ import (
 	securityv1alpha1 "istio.io/api/security/v1alpha1"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/mesh-operator/mesh-operator/internal/connlimit"
 	"github.com/mesh-operator/mesh-operator/internal/monitoring"
 )
 
@@ -44,8 +45,14 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	return c.run(ctx, listener)
+	return c.run(ctx, connlimit.New(listener, connectionsPerAddress, connections))
 }
+
+// What connections may cost before they have said anything. A caller needs one, for a moment.
+const (
+	connectionsPerAddress = 256
+	connections           = 8192
+)
 
 // citadel is the parts, wired.
 type citadel struct {
@@ -161,8 +168,8 @@ func (c *citadel) serve(ctx context.Context, listener net.Listener) error {
 	return nil
 }
 
-// serverOptions are the limits of a server that strangers can reach: requests are small, calls are rare, and replicas
-// share the load because connections end.
+// serverOptions are the limits of a server that strangers can reach: requests are small, calls are rare, and no connection
+// stays, whether it asks nothing, begins a call that it does not finish, or goes on asking.
 func serverOptions(s *serving) []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.Creds(credentials.NewTLS(s.tlsConfig())),
@@ -172,7 +179,7 @@ func serverOptions(s *serving) []grpc.ServerOption {
 		grpc.MaxConcurrentStreams(100),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
-			MaxConnectionIdle: 5 * time.Minute, MaxConnectionAge: 30 * time.Minute, MaxConnectionAgeGrace: 10 * time.Second,
+			MaxConnectionIdle: 15 * time.Second, MaxConnectionAge: time.Minute, MaxConnectionAgeGrace: callTimeout,
 			Time: 30 * time.Second, Timeout: 10 * time.Second,
 		}),
 		grpc.UnaryInterceptor(recoverPanic),

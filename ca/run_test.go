@@ -208,6 +208,9 @@ func TestMutualTLSBetweenClients(t *testing.T) {
 		if _, err := handshake(pilot.ServerTLS("http/1.1"), &tls.Config{RootCAs: pilot.Roots().Pool(), ServerName: name}); err != nil {
 			t.Errorf("a webhook's caller is refused: %v", err)
 		}
+		checkNoResumption(t, server, &tls.Config{
+			RootCAs: pilot.Roots().Pool(), ServerName: name, Certificates: []tls.Certificate{*agent.Certificate()},
+		})
 		write(t, pilotOptions.RootFile, string(newAuthority(t).bundle.PEM()))
 		time.Sleep(time.Minute)
 		if _, err := handshake(server, agent.ClientTLS(name)); err == nil {

@@ -152,6 +152,65 @@ func TestHandshakeRefuses(t *testing.T) {
 	})
 }
 
+// TestAStrangerHoldsNoConnection is about ISTIO-SECURITY-2020-007: neither silence nor a call that is begun and not
+// finished keeps one open.
+func TestAStrangerHoldsNoConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, options(newAPI(namespace("istio-system"))))
+		defer r.stop()
+		plain, err := r.dial(t.Context(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		silent := time.Now()
+		_, _ = plain.Read(make([]byte, 1))
+		if took := time.Since(silent); took > 10*time.Second {
+			t.Errorf("a connection without a handshake was left open for %s", took)
+		}
+		conn := connect(t, r, nil)
+		defer conn.Close()
+		begun := time.Now()
+		stream, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true}, securityv1alpha1.IstioCertificateService_CreateCertificate_FullMethodName)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := stream.RecvMsg(new(securityv1alpha1.IstioCertificateResponse)); err == nil {
+			t.Error("an answer without a request")
+		}
+		if took := time.Since(begun); took > 90*time.Second {
+			t.Errorf("a call without a request was left open for %s", took)
+		}
+	})
+}
+
+// A session is never resumed: it would keep the verdict of the bundle that was in force when it began.
+func TestSessionsAreNotResumed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, options(newAPI(namespace("istio-system"))))
+		defer r.stop()
+		checkNoResumption(t, r.serving.tlsConfig(), &tls.Config{RootCAs: current(t, r).bundle.Pool(), ServerName: serverName, NextProtos: []string{"h2"}})
+	})
+}
+
+func checkNoResumption(t *testing.T, server, client *tls.Config) {
+	t.Helper()
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		client := client.Clone()
+		client.MaxVersion, client.ClientSessionCache = version, tls.NewLRUClientSessionCache(1)
+		for range 2 {
+			client.VerifyConnection = func(s tls.ConnectionState) error {
+				if s.DidResume {
+					t.Errorf("version %x: a session was resumed", version)
+				}
+				return nil
+			}
+			if _, err := handshake(server, client); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 func TestChainIsLeafFirstRootLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(namespace("istio-system"))

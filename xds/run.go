@@ -22,6 +22,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/mesh-operator/mesh-operator/internal/certclient"
+	"github.com/mesh-operator/mesh-operator/internal/connlimit"
 	"github.com/mesh-operator/mesh-operator/internal/monitoring"
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 	"github.com/mesh-operator/mesh-operator/xds/server"
@@ -89,6 +90,13 @@ func newPilot(ctx context.Context, o Options) (*pilot, error) {
 	return p, nil
 }
 
+// What connections may cost before they have shown a certificate. A proxy needs one, and a moment longer a second; proxies
+// of one node may share its address.
+const (
+	connectionsPerAddress = 1024
+	connections           = 50_000
+)
+
 func (p *pilot) listen(ctx context.Context) error {
 	if p.o.GRPCAddress != "" {
 		p.certificates = certclient.New(p.o.Certificates)
@@ -96,7 +104,7 @@ func (p *pilot) listen(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("listen on --grpc-address: %w", err)
 		}
-		p.listeners = append(p.listeners, listener{l, p.server.Secure(p.certificates.MutualServerTLS("h2"))})
+		p.listeners = append(p.listeners, listener{connlimit.New(l, connectionsPerAddress, connections), p.server.Secure(p.certificates.MutualServerTLS("h2"))})
 	}
 	if p.o.InsecureAddress != "" {
 		l, err := server.ListenLoopback(p.o.InsecureAddress)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 
+	"github.com/mesh-operator/mesh-operator/internal/connlimit"
 	"github.com/mesh-operator/mesh-operator/internal/monitoring"
 )
 
@@ -16,13 +17,19 @@ const (
 	connections           = 4096
 )
 
-// Serve runs a webhook on address until ctx ends. The TLS configuration must offer http/1.1 only: HTTP/2 lets one
+// Serve runs a webhook on address until ctx ends. Whatever the TLS configuration offers, HTTP/2 is not spoken: it lets one
 // connection ask without end.
 func Serve(ctx context.Context, address string, config *tls.Config, handler http.Handler) error {
 	plain, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	bounded := &boundedListener{Listener: plain, perAddress: connectionsPerAddress, total: connections, open: map[string]int{}}
+	return serve(ctx, plain, config, handler)
+}
+
+func serve(ctx context.Context, plain net.Listener, config *tls.Config, handler http.Handler) error {
+	config = config.Clone()
+	config.NextProtos = []string{"http/1.1"}
+	bounded := connlimit.New(plain, connectionsPerAddress, connections)
 	return monitoring.ServeListener(ctx, tls.NewListener(bounded, config), handler)
 }

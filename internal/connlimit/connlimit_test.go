@@ -1,4 +1,4 @@
-package admission
+package connlimit
 
 import (
 	"errors"
@@ -13,7 +13,7 @@ func TestOneAddressDoesNotTakeAllConnections(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &boundedListener{Listener: plain, perAddress: 1, total: 2, open: map[string]int{}}
+	l := New(plain, 1, 2)
 	defer l.Close()
 	accepted := make(chan net.Conn, 2)
 	go func() {
