@@ -18,7 +18,9 @@ import (
 
 // New returns a server without a snapshot: until Publish it tells proxies to try again. It starts nothing.
 func New(log *slog.Logger, registry prometheus.Registerer) *Server {
-	return &Server{log: log, metrics: newMetrics(registry), builder: envoy.NewBuilder(), connections: map[*connection]bool{}}
+	return &Server{
+		log: log, metrics: newMetrics(registry), builder: envoy.NewBuilder(), connections: map[*connection]bool{}, sendWithin: sendWithin,
+	}
 }
 
 // Secure returns the gRPC server for proxies. config must demand a client certificate of the mesh.
@@ -32,6 +34,7 @@ func (s *Server) Insecure() *grpc.Server { return s.grpcServer(byNode) }
 func (s *Server) grpcServer(who identify, extra ...grpc.ServerOption) *grpc.Server {
 	options := append([]grpc.ServerOption{
 		grpc.MaxRecvMsgSize(4 << 20),
+		grpc.MaxHeaderListSize(64 << 10),
 		grpc.MaxConcurrentStreams(100),
 		grpc.ConnectionTimeout(10 * time.Second),
 		grpc.KeepaliveParams(keepalive.ServerParameters{

@@ -19,6 +19,8 @@ type Server struct {
 	metrics *metrics
 	builder *envoy.Builder
 
+	sendWithin time.Duration
+
 	publishing sync.Mutex // one push at a time
 	problems   problems   // of the last push; guarded by publishing
 

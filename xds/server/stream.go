@@ -20,6 +20,9 @@ const (
 	firstRequestWithin = 10 * time.Second
 	// mostNames is how many resource names one stream may subscribe to; a mesh of 10,000 services stays far below.
 	mostNames = 100_000
+	// sendWithin is how long a client may take nothing of a response: one that answers pings and never reads would hold it
+	// for as long as its connection lives.
+	sendWithin = time.Minute
 )
 
 type deltaStream = discovery.AggregatedDiscoveryService_DeltaAggregatedResourcesServer
@@ -168,10 +171,26 @@ func (s *Server) flush(stream deltaStream, c *connection) error {
 			}
 			return nil
 		}
-		if err := stream.Send(r); err != nil {
+		s.metrics.pushes.WithLabelValues(resource.Type(r.GetTypeUrl()).Short()).Inc() // before the client can know of it
+		if err := s.send(stream, r); err != nil {
 			return err
 		}
-		s.metrics.pushes.WithLabelValues(resource.Type(r.GetTypeUrl()).Short()).Inc()
+	}
+}
+
+// send gives up on a client that does not take the response. The stream ends with serve's return, and with it the goroutine.
+func (s *Server) send(stream deltaStream, r *discovery.DeltaDiscoveryResponse) error {
+	sent := make(chan error, 1)
+	go func() { sent <- stream.Send(r) }()
+	late := time.NewTimer(s.sendWithin)
+	defer late.Stop()
+	select {
+	case err := <-sent:
+		return err
+	case <-late.C:
+		err := status.Errorf(codes.DeadlineExceeded, "a response was not taken within %s", s.sendWithin)
+		s.refuse(err)
+		return err
 	}
 }
 
