@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -14,12 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-const (
-	// maxRegex bounds what a regular expression costs to compile, here and in every proxy.
-	maxRegex = 1024
-	// maxDuration keeps every duration within what Envoy can represent.
-	maxDuration = 365 * 24 * time.Hour
-)
+// maxDuration keeps every duration within what Envoy can represent.
+const maxDuration = 365 * 24 * time.Hour
 
 // checker collects problems; its methods each check one thing and add at most a few.
 type checker struct {
@@ -119,16 +114,12 @@ func (c *checker) stringMatch(field string, m *networking.StringMatch) {
 }
 
 func (c *checker) regex(field, expression string) {
-	if len(expression) > maxRegex {
-		c.addf(field, "has %d characters, more than %d", len(expression), maxRegex)
-		return
-	}
 	if expression == "" {
 		c.add(field, "is empty", "use prefix or leave the match out")
 		return
 	}
-	if _, err := regexp.Compile(expression); err != nil {
-		c.add(field, "is not a regular expression of RE2: "+err.Error(), "RE2 has no look-around and no back-references")
+	if err := CheckRegex(expression); err != nil {
+		c.add(field, err.Error(), "RE2 has no look-around and no back-references; a repetition counts as if it were written out")
 	}
 }
 

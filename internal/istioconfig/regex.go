@@ -1,0 +1,51 @@
+package istioconfig
+
+import (
+	"fmt"
+	"regexp/syntax"
+)
+
+const (
+	// maxRegex is how long a regular expression may be.
+	maxRegex = 1024
+	// regexBudget is how large one may become when it is compiled. Envoy refuses the whole resource for one that is larger
+	// than the proxy's limit (re2.max_program_size.error_level, 32768); a class of characters counts there for each of its
+	// ranges, and by the bytes of their encoding.
+	regexBudget = 8192
+)
+
+// CheckRegex tells why no proxy could take a regular expression. It never compiles one: a few characters such as
+// "(a{1000}){9}" become megabytes, and whoever may write configuration could keep the control plane busy with them.
+func CheckRegex(expression string) error {
+	if len(expression) > maxRegex {
+		return fmt.Errorf("has %d characters, more than %d", len(expression), maxRegex)
+	}
+	tree, err := syntax.Parse(expression, syntax.Perl)
+	if err != nil {
+		return fmt.Errorf("is not a regular expression of RE2: %w", err)
+	}
+	if cost := regexCost(tree); cost > regexBudget {
+		return fmt.Errorf("is too large when compiled (%d, %d are allowed)", cost, regexBudget)
+	}
+	return nil
+}
+
+// regexCost estimates the compiled size from above, without writing repetitions out. Parsing bounds what they multiply to.
+func regexCost(tree *syntax.Regexp) int {
+	cost := 1
+	switch tree.Op {
+	case syntax.OpLiteral:
+		cost = 3 * len(tree.Rune)
+	case syntax.OpCharClass:
+		cost += 2 * len(tree.Rune)
+	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
+		cost = 9
+	}
+	for _, sub := range tree.Sub {
+		cost += 1 + regexCost(sub)
+	}
+	if tree.Op == syntax.OpRepeat {
+		cost *= max(tree.Min+1, tree.Max, 1)
+	}
+	return cost
+}
