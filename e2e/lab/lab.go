@@ -54,6 +54,7 @@ func (l *Lab) connect() error {
 		return fmt.Errorf("load kubeconfig of cluster %s: %w", l.Name, err)
 	}
 	config.QPS, config.Burst = 100, 200
+	config.WarningHandler = rest.NoWarnings{} // who asks about warnings asks with TryCreate or TryUpdate
 	l.Config = config
 	if l.Client, err = kubernetes.NewForConfig(config); err != nil {
 		return err

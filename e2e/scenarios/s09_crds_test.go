@@ -219,4 +219,3 @@ func numbers(value any, field string) any {
 	}
 	return value
 }
-

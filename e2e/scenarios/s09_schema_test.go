@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-type schema = apiextensionsv1.JSONSchemaProps
+type rules = apiextensionsv1.JSONSchemaProps
 
 // TestSchema breaks every rule that the definition of Installation has about a value, one at a time: the refusal names the
 // field, and the value or what would be right.
@@ -50,7 +50,7 @@ type breach struct {
 }
 
 // breaches collects the breaches of a schema and of all below it; wrap puts a value for it into a whole spec.
-func breaches(s *schema, path string, wrap func(any) any, out *[]breach) {
+func breaches(s *rules, path string, wrap func(any) any, out *[]breach) {
 	add := func(rule string, value any, words ...string) {
 		*out = append(*out, breach{path, rule, words, wrap(value)})
 	}
@@ -77,7 +77,7 @@ func breaches(s *schema, path string, wrap func(any) any, out *[]breach) {
 	ofElements(s, path, wrap, add, out)
 }
 
-func ofElements(s *schema, path string, wrap func(any) any, add func(string, any, ...string), out *[]breach) {
+func ofElements(s *rules, path string, wrap func(any) any, add func(string, any, ...string), out *[]breach) {
 	if s.MaxItems != nil {
 		var many []any
 		for i := range *s.MaxItems + 1 {
@@ -96,7 +96,7 @@ func ofElements(s *schema, path string, wrap func(any) any, add func(string, any
 	}
 }
 
-func ofType(s *schema, add func(string, any, ...string)) {
+func ofType(s *rules, add func(string, any, ...string)) {
 	switch s.Type {
 	case "string":
 		add("type", true, "must be of type string")
@@ -105,7 +105,7 @@ func ofType(s *schema, add func(string, any, ...string)) {
 	}
 }
 
-func ofString(s *schema, add func(string, any, ...string)) {
+func ofString(s *rules, add func(string, any, ...string)) {
 	if len(s.Enum) > 0 {
 		words := []string{`"nonsense"`}
 		for _, value := range s.Enum {
@@ -125,7 +125,7 @@ func ofString(s *schema, add func(string, any, ...string)) {
 }
 
 // valid returns the least that an object must have.
-func valid(s *schema) map[string]any {
+func valid(s *rules) map[string]any {
 	out := map[string]any{}
 	for _, name := range s.Required {
 		child := s.Properties[name]
@@ -134,7 +134,7 @@ func valid(s *schema) map[string]any {
 	return out
 }
 
-func least(s *schema) any {
+func least(s *rules) any {
 	switch {
 	case len(s.Enum) > 0:
 		return strings.Trim(string(s.Enum[0].Raw), `"`)
@@ -149,7 +149,7 @@ func least(s *schema) any {
 }
 
 // element returns a valid element of a list, different for each i.
-func element(s *schema, i int64) any {
+func element(s *rules, i int64) any {
 	value := valid(s)
 	for name, child := range s.Properties {
 		if child.Type == "string" && slices.Contains(s.Required, name) && len(child.Enum) == 0 {
