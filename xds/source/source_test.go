@@ -5,17 +5,19 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
 	networking "istio.io/api/networking/v1alpha3"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
-	fakediscovery "k8s.io/client-go/discovery/fake"
+	"k8s.io/client-go/discovery"
 	fakedynamic "k8s.io/client-go/dynamic/fake"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
@@ -31,7 +33,26 @@ type cluster struct {
 	dynamic   *fakedynamic.FakeDynamicClient
 	watches   chan string // resources whose watch has begun: before that, the API server in memory tells of no change
 	published chan mesh.Inputs
+	served    servedKinds
 	source    *Source
+}
+
+// servedKinds answers discovery while the test installs kinds; client-go's own fake has no lock.
+type servedKinds struct {
+	discovery.DiscoveryInterface
+	mu    sync.Mutex
+	lists []*metav1.APIResourceList
+}
+
+func (k *servedKinds) ServerResourcesForGroupVersion(version string) (*metav1.APIResourceList, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, list := range k.lists {
+		if list.GroupVersion == version {
+			return list, nil
+		}
+	}
+	return nil, apierrors.NewNotFound(schema.GroupResource{Resource: version}, "")
 }
 
 func newCluster(t *testing.T, kinds ...istioconfig.Kind) *cluster {
@@ -81,7 +102,9 @@ func (c *cluster) install(kinds ...istioconfig.Kind) {
 		}
 		byVersion[version].APIResources = append(byVersion[version].APIResources, metav1.APIResource{Name: gvr.Resource, Kind: string(kind)})
 	}
-	c.client.Discovery().(*fakediscovery.FakeDiscovery).Resources = lists
+	c.served.mu.Lock()
+	defer c.served.mu.Unlock()
+	c.served.lists = lists
 }
 
 func (c *cluster) start() {
@@ -98,6 +121,7 @@ func (c *cluster) start() {
 	for _, f := range c.source.feeds {
 		if f, ok := f.(*configFeed); ok {
 			f.every = 20 * time.Millisecond
+			f.api = &c.served
 		}
 	}
 	done := make(chan error)
