@@ -104,8 +104,8 @@ func meshALPN(p mesh.Protocol) []string {
 	return []string{"istio"}
 }
 
-// applySimpleTLS originates TLS to a server that is not of the mesh, with the system's certificate authorities. Without a
-// name to ask for, the request's host is asked for and verified.
+// applySimpleTLS originates TLS to a server that is not of the mesh, with the system's certificate authorities. The name
+// that is asked for is verified, unless the rule says other names; without one it is the request's host.
 func (t target) applySimpleTLS(c *clusterv3.Cluster, tls *networking.ClientTLSSettings) {
 	context := &tlsv3.UpstreamTlsContext{Sni: tls.Sni, CommonTlsContext: &tlsv3.CommonTlsContext{TlsParams: tlsVersions()}}
 	switch t.port.Protocol {
@@ -119,6 +119,10 @@ func (t target) applySimpleTLS(c *clusterv3.Cluster, tls *networking.ClientTLSSe
 		for _, name := range tls.SubjectAltNames {
 			exact := &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: name}}
 			validation.MatchTypedSubjectAltNames = append(validation.MatchTypedSubjectAltNames, dnsMatcher(exact), uriMatcher(exact))
+		}
+		if len(tls.SubjectAltNames) == 0 && tls.Sni != "" {
+			exact := &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: tls.Sni}}
+			validation.MatchTypedSubjectAltNames = append(validation.MatchTypedSubjectAltNames, dnsMatcher(exact))
 		}
 		context.CommonTlsContext.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: validation}
 	}
