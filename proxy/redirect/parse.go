@@ -90,7 +90,7 @@ func parsePrefix(s string) (netip.Prefix, error) {
 		return netip.Prefix{}, fmt.Errorf("parse range %q: not an address or a prefix: use 10.0.0.0/8, fd00::/8, 192.0.2.1, or * alone", s)
 	}
 	if prefix.Addr().Is4In6() {
-		return netip.Prefix{}, fmt.Errorf("parse range %q: leave out ::ffff: and write the IPv4 address", s)
+		return netip.Prefix{}, fmt.Errorf("parse range %q: write it without ::ffff: as an IPv4 address", s)
 	}
 	return prefix.Masked(), nil
 }
