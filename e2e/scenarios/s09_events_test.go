@@ -44,6 +44,15 @@ func TestEvents(t *testing.T) {
 		must(t, edit(within(t, 2*time.Minute), `{"spec":{"components":null}}`))
 		heard(t, earlier, "ComponentReady: galley is Ready", "ReadyReady: Ready is True")
 	})
+	t.Run("of a component that is left out and comes back", func(t *testing.T) {
+		earlier := events(within(t, 30*time.Second), t)
+		change(t, `{"spec":{"components":{"galley":{"enabled":false}}}}`, `{"spec":{"components":null}}`)
+		heard(t, earlier, "ComponentDisabled: galley is Disabled: enabled is false", "Pruned: deleted Deployment istio-system/istio-galley, which spec no longer asks for",
+			"Pruned: deleted ValidatingWebhookConfiguration istio-galley")
+		earlier = events(within(t, 30*time.Second), t)
+		must(t, edit(within(t, 2*time.Minute), `{"spec":{"components":null}}`))
+		heard(t, earlier, "ComponentProgressing: galley is Progressing", "ComponentReady: galley is Ready")
+	})
 	t.Run("of drift", func(t *testing.T) {
 		earlier := events(within(t, 30*time.Second), t)
 		webhooks := mesh.Client.AdmissionregistrationV1().MutatingWebhookConfigurations()
@@ -138,7 +147,7 @@ func reconciles(ctx context.Context, t *testing.T) float64 {
 	t.Helper()
 	pod, err := mesh.RunningPod(ctx, "istio-operator", "name=istio-operator")
 	must(t, err)
-	text, err := mesh.Client.CoreV1().RESTClient().Get().Namespace(pod.Namespace).Resource("pods").Name(pod.Name+":15014").
+	text, err := mesh.Client.CoreV1().RESTClient().Get().Namespace(pod.Namespace).Resource("pods").Name(pod.Name + ":15014").
 		SubResource("proxy").Suffix("metrics").DoRaw(ctx)
 	must(t, err)
 	match := reconcileTotal.FindStringSubmatch(string(text))
