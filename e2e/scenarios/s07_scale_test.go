@@ -13,6 +13,7 @@ import (
 )
 
 // TestScale asks for an autoscaler and a disruption budget, and takes them back: both come, a deleted one comes back, both go.
+// The number of replicas stays, for it is the user's as long as the resource names none.
 func TestScale(t *testing.T) {
 	autoscaler := func(ctx context.Context) error {
 		_, err := mesh.Client.AutoscalingV2().HorizontalPodAutoscalers("istio-system").Get(ctx, "istio-pilot", metav1.GetOptions{})
@@ -39,6 +40,9 @@ func TestScale(t *testing.T) {
 	must(t, edit(within(t, 2*time.Minute), `{"spec":{"components":null}}`))
 	must(t, lab.Gone(within(t, time.Minute), "the autoscaler", autoscaler))
 	must(t, lab.Gone(within(t, time.Minute), "the budget", budget))
+	_, err := mesh.Kubectl(within(t, 30*time.Second), "scale", "deployment", "-n", "istio-system", "istio-pilot", "--replicas=1")
+	must(t, err)
+	must(t, mesh.Available(within(t, time.Minute), "istio-system"))
 	if err := budget(within(t, 30*time.Second)); !apierrors.IsNotFound(err) {
 		t.Errorf("the budget: %v", err)
 	}

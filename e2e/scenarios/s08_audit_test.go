@@ -105,10 +105,11 @@ func record(rules []rbacv1.PolicyRule, subjects []rbacv1.Subject) {
 	}
 }
 
-// unlogged lists permissions of the operator that the API server consults without logging a request of their own.
+// unlogged lists permissions that no request in the log may show, with the reason.
 var unlogged = map[lab.Permission]string{
 	{Group: "rbac.authorization.k8s.io", Resource: "clusterroles", Verb: "bind"}: "asked when a RoleBinding to the role is written",
 	{Group: "istio.openshift.com", Resource: "installations", Verb: "get"}:       "asked when a policy with this parameter is written",
+	{Group: "", Resource: "namespaces", Verb: "get"}:                             "used by the injector when a pod comes before the news of its namespace",
 }
 
 // usedPermissions is told after all other scenarios: every permission was used, and none was missing.

@@ -100,11 +100,13 @@ func TestDebugIsLoopback(t *testing.T) {
 			t.Errorf("%s from another pod: %v, want %d", path, seen, want)
 		}
 	}
-	text, err := getThroughPod(within(t, 30*time.Second), pod, 15014, "/debug/syncz")
-	must(t, err)
-	if !strings.Contains(text, "istio-ingressgateway") {
-		t.Errorf("/debug/syncz does not list the gateway: %.500s", text)
-	}
+	must(t, lab.Until(within(t, 30*time.Second), "/debug/syncz lists the gateway", func(ctx context.Context) error {
+		text, err := getThroughPod(ctx, pod, 15014, "/debug/syncz")
+		if err == nil && !strings.Contains(text, "istio-ingressgateway") {
+			err = fmt.Errorf("got %.500s", text)
+		}
+		return err
+	}))
 }
 
 func getThroughPod(ctx context.Context, pod *corev1.Pod, port int, path string) (string, error) {
