@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/mesh-operator/mesh-operator/internal/connlimit"
 	"github.com/mesh-operator/mesh-operator/internal/version"
 )
 
@@ -116,14 +117,21 @@ func Serve(ctx context.Context, address string, handler http.Handler) error {
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	return ServeListener(ctx, listener, handler)
+	return ServeListener(ctx, connlimit.New(listener, connectionsPerAddress, connections), handler)
 }
+
+// What connections may cost before they have said anything, on a port that strangers reach.
+const (
+	connectionsPerAddress = 256
+	connections           = 2048
+)
 
 // ServeListener is Serve on a listener that is already open; it closes it.
 func ServeListener(ctx context.Context, listener net.Listener, handler http.Handler) error {
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
+		WriteTimeout:      time.Minute, // of an answer, or somebody who never reads holds it
 		IdleTimeout:       90 * time.Second,
 		MaxHeaderBytes:    64 << 10,
 		BaseContext:       func(net.Listener) context.Context { return ctx },

@@ -12,7 +12,11 @@ import (
 	"fmt"
 )
 
-const blockType = "CERTIFICATE"
+const (
+	blockType = "CERTIFICATE"
+	// mostPEM is far more than a list of roots; decoding PEM is not linear in all that can be written.
+	mostPEM = 256 << 10
+)
 
 // Bundle is an immutable list of distinct root certificates.
 type Bundle struct {
@@ -32,6 +36,9 @@ func New(roots ...*x509.Certificate) Bundle {
 
 // Parse reads a PEM list. One bad block spoils the whole: half a bundle would refuse good peers.
 func Parse(text []byte) (Bundle, error) {
+	if len(text) > mostPEM {
+		return Bundle{}, fmt.Errorf("parse bundle: %d bytes, more than %d", len(text), mostPEM)
+	}
 	var roots []*x509.Certificate
 	for rest := text; ; {
 		var block *pem.Block

@@ -65,6 +65,8 @@ func TestParseRefuses(t *testing.T) {
 		"SecondCut": slices.Concat(good, good[:len(good)-30]),
 		"Leaf":      EncodeCertificate(newCertificate(t, "leaf", false)),
 		"Key":       []byte("-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n"),
+		"Junk":      bytes.Repeat([]byte("-----BEGIN "), 100<<10), // CVE-2025-61723: a megabyte would take minutes
+		"TooMany":   bytes.Repeat(good, 1<<20/len(good)),
 		"Garbled":   []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
 	}
 	for name, text := range cases {

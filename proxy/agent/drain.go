@@ -74,7 +74,8 @@ func pause(ctx context.Context, d time.Duration) {
 func (d *drainer) commands(stop context.CancelFunc) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /drain", func(w http.ResponseWriter, r *http.Request) {
-		d.drain(context.WithoutCancel(r.Context())) // a hook that gave up does not undo it
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // as long as the drain duration says
+		d.drain(context.WithoutCancel(r.Context()))                     // a hook that gave up does not undo it
 		fmt.Fprintln(w, "drained")
 	})
 	mux.HandleFunc("POST /quitquitquit", func(w http.ResponseWriter, _ *http.Request) {

@@ -95,6 +95,7 @@ func (h *health) report(ctx context.Context) {
 // serveProbe tells the kubelet pass or fail and the reason, but nothing of what the application answered: this port is
 // open, the application's may not be.
 func (h *health) serveProbe(w http.ResponseWriter, r *http.Request, probe Probe) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(probe.timeout() + 10*time.Second))
 	if err := h.prober.ask(r, probe); err != nil {
 		h.log.Debug("application's probe fails", "path", r.URL.Path, "error", err)
 		http.Error(w, "the application's probe fails: "+err.Error(), http.StatusServiceUnavailable)

@@ -18,6 +18,7 @@ const (
 	connectionsMonitor = "envoy.resource_monitors.global_downstream_max_connections"
 
 	maxConnections  = 50_000
+	openConnections = 10_000  // of each port that strangers reach and that the limits above leave out
 	unlimitedMemory = 4 << 30 // what Envoy may take where nothing says how much there is
 )
 
@@ -56,11 +57,13 @@ func atHeap(action string, share float64) *overloadv3.OverloadAction {
 	}
 }
 
-// runtimeLayers bounds what a regular expression of a route may cost. There is no admin layer: nobody changes a running
-// proxy's flags.
+// runtimeLayers bounds what a regular expression of a route may cost, and the connections of the ports that go on answering
+// when the proxy is overloaded. There is no admin layer: nobody changes a running proxy's flags.
 func runtimeLayers() *bootstrapv3.LayeredRuntime {
 	static := &structpb.Struct{Fields: map[string]*structpb.Value{
-		"re2.max_program_size.error_level": structpb.NewNumberValue(32768),
+		"re2.max_program_size.error_level":                                    structpb.NewNumberValue(32768),
+		"envoy.resource_limits.listener." + healthName + ".connection_limit":  structpb.NewNumberValue(openConnections),
+		"envoy.resource_limits.listener." + metricsName + ".connection_limit": structpb.NewNumberValue(openConnections),
 	}}
 	return &bootstrapv3.LayeredRuntime{Layers: []*bootstrapv3.RuntimeLayer{{
 		Name: "static", LayerSpecifier: &bootstrapv3.RuntimeLayer_StaticLayer{StaticLayer: static},

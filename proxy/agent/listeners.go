@@ -15,16 +15,20 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-const routerFilter = "envoy.filters.http.router"
+const (
+	routerFilter = "envoy.filters.http.router"
+	healthName   = "health"
+	metricsName  = "prometheus"
+)
 
 // metricsListener lets Prometheus read one page of the admin interface.
 func metricsListener(c Config) *listenerv3.Listener {
-	return onePage(c, "prometheus", c.Ports.Metrics, "/stats/prometheus", adminCluster)
+	return onePage(c, metricsName, c.Ports.Metrics, "/stats/prometheus", adminCluster)
 }
 
 // healthListener lets the kubelet ask through Envoy itself, so that the answer also says that its workers work.
 func healthListener(c Config) *listenerv3.Listener {
-	return onePage(c, "health", c.Ports.Health, "/healthz/ready", agentCluster)
+	return onePage(c, healthName, c.Ports.Health, "/healthz/ready", agentCluster)
 }
 
 // onePage is an open port that passes GET of exactly one path on and refuses all else. It goes on answering when the proxy

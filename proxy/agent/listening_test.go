@@ -3,7 +3,9 @@ package agent
 import (
 	"bufio"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -15,6 +17,7 @@ import (
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/mesh-operator/mesh-operator/internal/envoytest"
 )
@@ -31,6 +34,42 @@ func TestOnlyListedPortsAreOpen(t *testing.T) {
 	slices.Sort(want)
 	if got := openPorts(t, os.Getpid(), envoyPID(t, p)); !slices.Equal(want, got) {
 		t.Errorf("open ports are %v, want %v", got, want)
+	}
+}
+
+// TestOpenPortsHaveALimitOfTheirOwn takes more connections of a port than it has. The port goes on answering when the proxy
+// is overloaded, so the proxy's own limit does not hold there.
+func TestOpenPortsHaveALimitOfTheirOwn(t *testing.T) {
+	config, err := Environment(Sidecar, podEnv(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Ports = freePorts(t)
+	const few = 3
+	b := Bootstrap(config)
+	b.DynamicResources = nil
+	layer := b.LayeredRuntime.Layers[0].GetStaticLayer()
+	for _, listener := range b.StaticResources.Listeners {
+		key := "envoy.resource_limits.listener." + listener.Name + ".connection_limit"
+		if limit := layer.Fields[key].GetNumberValue(); limit != openConnections {
+			t.Errorf("the limit of %s is %v, want %d", listener.Name, limit, openConnections)
+		}
+		layer.Fields[key] = structpb.NewNumberValue(few)
+	}
+	e := envoytest.Start(t, b)
+	e.WaitLive()
+	for _, port := range []uint32{config.Ports.Health, config.Ports.Metrics} {
+		var last net.Conn
+		for range few + 1 {
+			if last, err = net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), 5*time.Second); err != nil {
+				t.Fatal(err)
+			}
+			defer last.Close()
+		}
+		_ = last.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if _, err := last.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("connection %d of port %d is open: %v", few+1, port, err)
+		}
 	}
 }
 

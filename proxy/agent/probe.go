@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
@@ -137,7 +138,9 @@ func (p *prober) httpGet(ctx context.Context, probe Probe, userAgent string) err
 	}
 	client := http.Client{Transport: transport, CheckRedirect: stayOnHost}
 	response, err := client.Do(request)
-	if err != nil {
+	if failure := new(url.Error); errors.As(err, &failure) {
+		return failure.Err // without the address, which may be the application's answer, or hold a token
+	} else if err != nil {
 		return err
 	}
 	defer response.Body.Close()
@@ -154,8 +157,8 @@ func (p *prober) httpRequest(ctx context.Context, probe Probe, userAgent string)
 	if get.Scheme == corev1.URISchemeHTTPS {
 		scheme = "https"
 	}
-	url := scheme + "://" + p.address(get.Host, probe.port()) + "/" + strings.TrimPrefix(get.Path, "/")
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	address := scheme + "://" + p.address(get.Host, probe.port()) + "/" + strings.TrimPrefix(get.Path, "/")
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -88,6 +88,7 @@ func TestProbes(t *testing.T) {
 		"HTTPRedirect":         {fmt.Sprintf(`{"httpGet":{"path":"/moved","port":%d}}`, plain.port()), 200},
 		"HTTPRedirectAway":     {fmt.Sprintf(`{"httpGet":{"path":"/away","port":%d}}`, plain.port()), 200},
 		"HTTPTimeout":          {fmt.Sprintf(`{"httpGet":{"path":"/slow","port":%d},"timeoutSeconds":1}`, plain.port()), 503},
+		"HTTPNobodyWithToken":  {fmt.Sprintf(`{"httpGet":{"path":"/ok?token=secret","port":%d}}`, nobody), 503},
 		"HTTPNobody":           {fmt.Sprintf(`{"httpGet":{"path":"/ok","port":%d}}`, nobody), 503},
 		"HTTPS":                {fmt.Sprintf(`{"httpGet":{"path":"/ok","port":%d,"scheme":"HTTPS"}}`, secure.port()), 200},
 		"TCP":                  {fmt.Sprintf(`{"tcpSocket":{"port":%d}}`, plain.port()), 200},
