@@ -80,13 +80,40 @@ func (d *demo) showPods(ctx context.Context) error {
 var peers = regexp.MustCompile(`(spiffe://\S+?)[" ].*?(spiffe://[^\s"]+)`)
 
 // showIdentities prints who called whom as the receiving sidecars saw it: identities come out of verified client
-// certificates, so a line here is a call over mutual TLS.
+// certificates, so a line here is a call over mutual TLS. Proxies write their logs in batches, so the last lines are waited for.
 func (d *demo) showIdentities(ctx context.Context) error {
+	var calls map[string]int
+	patience, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	err := lab.Until(patience, "the gateway's calls are in the log", func(ctx context.Context) (err error) {
+		if calls, err = d.calls(ctx); err != nil {
+			return err
+		}
+		for pair, count := range calls {
+			if strings.Contains(pair, "ingressgateway") && count >= requests {
+				return nil
+			}
+		}
+		return fmt.Errorf("prove mutual TLS: the sidecars saw %v", calls)
+	})
+	if err != nil {
+		return err
+	}
+	d.heading("Calls over mutual TLS, as the receiving side saw them")
+	table := tabwriter.NewWriter(d.out, 0, 4, 2, ' ', 0)
+	for _, pair := range slices.Sorted(maps.Keys(calls)) {
+		fmt.Fprintf(table, "  %s\t%d\n", pair, calls[pair])
+	}
+	return table.Flush()
+}
+
+// calls counts the pairs of identities in the access logs of Bookinfo's sidecars.
+func (d *demo) calls(ctx context.Context) (map[string]int, error) {
 	calls := map[string]int{}
 	for _, app := range []string{"productpage", "details", "reviews", "ratings"} {
-		text, err := d.lab.Logs(ctx, bookinfo, "app="+app, "istio-proxy", 400)
+		text, err := d.lab.Logs(ctx, bookinfo, "app="+app, "istio-proxy", 1000)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for lines := bufio.NewScanner(strings.NewReader(text)); lines.Scan(); {
 			if m := peers.FindStringSubmatch(lines.Text()); m != nil {
@@ -94,15 +121,7 @@ func (d *demo) showIdentities(ctx context.Context) error {
 			}
 		}
 	}
-	d.heading("Calls over mutual TLS, as the receiving side saw them")
-	table := tabwriter.NewWriter(d.out, 0, 4, 2, ' ', 0)
-	for _, pair := range slices.Sorted(maps.Keys(calls)) {
-		fmt.Fprintf(table, "  %s\t%d\n", pair, calls[pair])
-	}
-	if len(calls) == 0 {
-		return fmt.Errorf("prove mutual TLS: no sidecar saw a peer's identity")
-	}
-	return table.Flush()
+	return calls, nil
 }
 
 // urls prints one "name url" a line.
