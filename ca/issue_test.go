@@ -12,6 +12,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
+	"math/big"
 	"net"
 	"net/url"
 	"slices"
@@ -145,6 +146,7 @@ func TestPublicKey(t *testing.T) {
 		"P384":         {plain(ecdsaKey(elliptic.P384())), ""},
 		"RSA2048":      {plain(rsaKey(2048)), ""},
 		"RSA2048PSS":   {csr(t, rsaKey(2048), x509.CertificateRequest{SignatureAlgorithm: x509.SHA256WithRSAPSS}), ""},
+		"SHA1":         {csr(t, newKey(t), x509.CertificateRequest{SignatureAlgorithm: x509.ECDSAWithSHA1}), "csr_signature"},
 		"P224":         {plain(ecdsaKey(elliptic.P224())), "csr_key"},
 		"P521":         {plain(ecdsaKey(elliptic.P521())), "csr_key"},
 		"RSA1024":      {plain(rsaKey(1024)), "csr_key"},
@@ -165,6 +167,26 @@ func TestPublicKey(t *testing.T) {
 				t.Errorf("refused %q (%v), want %q", got, err, c.want)
 			}
 		})
+	}
+}
+
+// A signature costs the square of the key's length to check, so a stranger does not choose it.
+func TestRSAKeysHaveABound(t *testing.T) {
+	key := func(bits, exponent int) *rsa.PublicKey {
+		return &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), bits-1, 1), E: exponent}
+	}
+	for reason, c := range map[string]struct {
+		key *rsa.PublicKey
+		ok  bool
+	}{
+		"4096 bits are enough":        {key(4096, 65537), true},
+		"more cost too much":          {key(4097, 65537), false},
+		"16384 bits take seconds":     {key(16384, 65537), false},
+		"an exponent of 3 is brittle": {key(2048, 3), false},
+	} {
+		if err := checkKey(c.key); (err == nil) != c.ok {
+			t.Errorf("%s: %v", reason, err)
+		}
 	}
 }
 
