@@ -2,6 +2,7 @@ package monitoring
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -76,7 +77,7 @@ func TestASlowClientIsLeft(t *testing.T) {
 				_, _ = io.WriteString(near, sends)
 				time.Sleep(2 * time.Minute)
 				_ = near.SetWriteDeadline(time.Now().Add(time.Second))
-				if _, err := io.WriteString(near, "X"); err != io.ErrClosedPipe {
+				if _, err := io.WriteString(near, "X"); !errors.Is(err, io.ErrClosedPipe) {
 					t.Errorf("after two minutes a write says %v, want a closed connection", err)
 				}
 				cancel()
