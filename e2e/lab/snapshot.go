@@ -13,8 +13,10 @@ import (
 	"k8s.io/client-go/metadata"
 )
 
-// transient kinds come and go with the cluster itself.
-var transient = []string{"events", "leases", "endpointslices", "endpoints", "componentstatuses", "pods", "replicasets", "controllerrevisions", "nodes", "csinodes"}
+// transient kinds come and go with the cluster itself, or are its shadows of other objects: an address of a Service, a
+// version of a definition.
+var transient = []string{"events", "leases", "endpointslices", "endpoints", "componentstatuses", "pods", "replicasets", "controllerrevisions", "nodes", "csinodes",
+	"ipaddresses", "apiservices"}
 
 // Snapshot lists every object of the API as "resource.group namespace/name", transient kinds left out.
 func (l *Lab) Snapshot(ctx context.Context) ([]string, error) {
