@@ -71,6 +71,7 @@ func TestRemovalFromEveryState(t *testing.T) {
 			must(t, nothingOfOurs(t))
 		})
 	}
+	t.Run("operator killed all the way", interrupted)
 	t.Run("no operator left", withoutOperator)
 }
 

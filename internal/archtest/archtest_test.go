@@ -21,12 +21,10 @@ const module = "github.com/mesh-operator/mesh-operator/"
 var imports = map[string][]string{
 	"api":            {},
 	"charts":         {},
-	"bench":          {"xds", "internal"},
 	"ca":             {"internal"},
 	"cmd":            {"api", "ca", "controllers", "galley", "injector", "internal", "proxy", "xds"},
 	"controllers":    {"api", "charts", "internal"},
 	"e2e":            {"api", "e2e", "internal"},
-	"e2e/apiserver":  {"api", "controllers", "e2e", "internal"},
 	"galley":         {"internal"},
 	"injector":       {"internal"},
 	"internal":       {"internal"},
