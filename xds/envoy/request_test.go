@@ -94,8 +94,7 @@ spec:
 		})
 	}
 	t.Run("delay", func(t *testing.T) {
-		// Envoy's timers go by the time at which its loop woke up, so 300 ms may be a few less.
-		begin := time.Now()
+		begin := time.Now() // Envoy's timers go by the time at which its loop woke up, so 300 ms may be a few less
 		if got := client.get(t, "/slow", nil).String(); got != "200 v1 /slow" || time.Since(begin) < 200*time.Millisecond {
 			t.Errorf("%q after %s, want an answer of v1 after 300 ms", got, time.Since(begin))
 		}
