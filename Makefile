@@ -54,7 +54,7 @@ test-cluster: cluster ## run the local cluster's own tests (needs root)
 test-scenarios: ## run the end-to-end scenarios on a fresh local cluster (needs root)
 	@go run ./e2e/demo cluster --name $(TEST_CLUSTER)
 	@status=0; MESH_CLUSTER=$(TEST_CLUSTER) go test -count=1 -timeout 40m $(SCENARIO_FLAGS) $(SCENARIOS) || status=$$?; \
-	  if [ -z "$(KEEP)" ]; then go run ./e2e/demo down --name $(TEST_CLUSTER); fi; exit $$status
+	  if [ -z "$(KEEP)" ]; then go run ./e2e/demo down --name $(TEST_CLUSTER) >/dev/null; fi; exit $$status
 
 .PHONY: check
 check: fmt-check vet lint generate-check test-race test ## everything CI asks for
