@@ -5,6 +5,7 @@ SHELL := /bin/bash
 
 export GOFLAGS ?= -buildvcs=false
 export MESH_CACHE ?= $(HOME)/.cache/mesh-operator
+# Name of the demo's local cluster; existing: the current context of your kubeconfig, driven with $KUBECTL (kubectl).
 CLUSTER ?= demo
 TEST_CLUSTER ?= test
 BIN := .bin

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,32 +19,43 @@ type demo struct {
 	name string
 	out  io.Writer
 	lab  *lab.Lab
+
+	gateway *http.Client // to the ingress gateway of a cluster that is not ours
+}
+
+// stage is a step with a name.
+type stage struct {
+	name string
+	run  func(context.Context) error
+}
+
+func (d *demo) inOrder(ctx context.Context, stages []stage) error {
+	for _, s := range stages {
+		if err := step(ctx, d.out, s.name, s.run); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // cluster boots a cluster that holds every image, so that what follows needs no registry.
 func (d *demo) cluster(ctx context.Context) error {
+	if d.name == existing {
+		return d.adopt(ctx)
+	}
 	root, err := lab.Root()
 	if err != nil {
 		return err
 	}
 	d.lab = &lab.Lab{Name: d.name, Root: root}
-	steps := []struct {
-		name string
-		run  func(context.Context) error
-	}{
+	return d.inOrder(ctx, []stage{
 		{"build the cluster's command", d.shell("make", "-s", ".bin/cluster")},
 		{"fetch and build Kubernetes (cold: ten minutes)", d.shell(".bin/cluster", "fetch")},
 		{"build the images", d.shell("go", "run", "./e2e/images", "build", "--out", ".out/images")},
 		{"boot the cluster " + d.name, d.shell(".bin/cluster", "up", "--name", d.name)},
 		{"load the images", d.load},
 		{"connect", d.open},
-	}
-	for _, s := range steps {
-		if err := step(ctx, d.out, s.name, s.run); err != nil {
-			return err
-		}
-	}
-	return nil
+	})
 }
 
 // shell returns a step that runs a command whose output is shown as it comes.
@@ -77,20 +89,29 @@ func (d *demo) load(ctx context.Context) error {
 }
 
 func (d *demo) open(ctx context.Context) (err error) {
+	if d.name == existing {
+		if d.lab, err = lab.Existing(os.Getenv("KUBECTL")); err == nil {
+			d.gateway = d.lab.ThroughPod("istio-system", "istio=ingressgateway", 8080)
+		}
+		return err
+	}
 	d.lab, err = lab.Open(ctx, d.name)
 	return err
 }
 
 func (d *demo) down(ctx context.Context) error {
+	if d.name == existing {
+		return d.leave(ctx)
+	}
 	root, err := lab.Root()
 	if err != nil {
 		return err
 	}
 	d.lab = &lab.Lab{Name: d.name, Root: root}
-	if err := step(ctx, d.out, "build the cluster's command", d.shell("make", "-s", ".bin/cluster")); err != nil {
-		return err
-	}
-	return step(ctx, d.out, "remove the cluster "+d.name, d.shell(".bin/cluster", "down", "--name", d.name))
+	return d.inOrder(ctx, []stage{
+		{"build the cluster's command", d.shell("make", "-s", ".bin/cluster")},
+		{"remove the cluster " + d.name, d.shell(".bin/cluster", "down", "--name", d.name)},
+	})
 }
 
 func (d *demo) kubeconfig(ctx context.Context) error {

@@ -19,6 +19,9 @@ func (d *demo) explain(ctx context.Context) {
 		d.explainEvents(ctx, ns)
 		d.explainPods(ctx, ns)
 	}
+	if d.name == existing {
+		return
+	}
 	if status, err := d.lab.Cluster(ctx, "status", "--name", d.name); err == nil {
 		fmt.Fprintf(d.out, "\nthe cluster's own logs:\n%s\n", status)
 	}

@@ -56,7 +56,10 @@ func (d *demo) proof(ctx context.Context, seen shares, took time.Duration) error
 }
 
 func (d *demo) heading(format string, args ...any) {
-	fmt.Fprintf(d.out, "\n\x1b[1m"+format+"\x1b[0m\n", args...)
+	if terminal(d.out) {
+		format = "\x1b[1m" + format + "\x1b[0m"
+	}
+	fmt.Fprintf(d.out, "\n"+format+"\n", args...)
 }
 
 func (d *demo) showPods(ctx context.Context) error {
@@ -130,6 +133,9 @@ func (d *demo) urls(ctx context.Context) error {
 		if err := d.open(ctx); err != nil {
 			return err
 		}
+	}
+	if d.name == existing {
+		return d.endpoints(ctx)
 	}
 	urls, err := d.lab.URLs(ctx)
 	if err != nil {

@@ -13,6 +13,9 @@ const (
 	requests = 60         // what the demo sends; enough to see all three versions of reviews
 )
 
+// application is what the demo applies for Bookinfo, in this order.
+var application = []string{"samples/bookinfo/bookinfo.yaml", "samples/bookinfo/destination-rule-all-mtls.yaml", "samples/bookinfo/bookinfo-gateway.yaml"}
+
 // up is `make demo`.
 func (d *demo) up(ctx context.Context) error {
 	started := time.Now()
@@ -20,10 +23,7 @@ func (d *demo) up(ctx context.Context) error {
 		return err
 	}
 	var seen shares
-	steps := []struct {
-		name string
-		run  func(context.Context) error
-	}{
+	err := d.inOrder(ctx, []stage{
 		{"install the operator", d.installOperator},
 		{"create the Installation and wait for Ready", d.installMesh},
 		{"deploy Bookinfo", d.deployBookinfo},
@@ -31,12 +31,10 @@ func (d *demo) up(ctx context.Context) error {
 			seen, err = d.traffic(ctx)
 			return err
 		}},
-	}
-	for _, s := range steps {
-		if err := step(ctx, d.out, s.name, s.run); err != nil {
-			d.explain(context.WithoutCancel(ctx))
-			return err
-		}
+	})
+	if err != nil {
+		d.explain(context.WithoutCancel(ctx))
+		return err
 	}
 	return d.proof(ctx, seen, time.Since(started))
 }
@@ -63,8 +61,8 @@ func (d *demo) deployBookinfo(ctx context.Context) error {
 	if err := d.lab.EnsureNamespace(ctx, bookinfo, map[string]string{"istio-injection": "enabled"}); err != nil {
 		return err
 	}
-	for _, file := range []string{"bookinfo.yaml", "destination-rule-all-mtls.yaml", "bookinfo-gateway.yaml"} {
-		if err := d.lab.ApplyFile(ctx, bookinfo, "samples/bookinfo/"+file); err != nil {
+	for _, file := range application {
+		if err := d.lab.ApplyFile(ctx, bookinfo, file); err != nil {
 			return err
 		}
 	}
@@ -82,7 +80,12 @@ func (d *demo) deployBookinfo(ctx context.Context) error {
 	})
 }
 
+// page opens Bookinfo through the ingress gateway: as a browser would on the local cluster, and through the API server on
+// another one, whose load balancer may not be reachable from here.
 func (d *demo) page(ctx context.Context) (lab.Reply, error) {
+	if d.name == existing {
+		return lab.Get(ctx, lab.Request{URL: "http://bookinfo/productpage", Client: d.gateway})
+	}
 	url, err := d.lab.URL(ctx, "istio-system/istio-ingressgateway/http")
 	if err != nil {
 		return lab.Reply{}, err

@@ -78,5 +78,7 @@ func Get(ctx context.Context, r Request) (Reply, error) {
 
 var plainClient = &http.Client{
 	Timeout:       15 * time.Second,
-	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	CheckRedirect: noRedirect,
 }
+
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

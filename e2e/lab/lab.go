@@ -22,15 +22,17 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// Lab is one running local cluster and the clients that talk to it.
+// Lab is one running cluster and the clients that talk to it.
 type Lab struct {
-	Name       string
+	Name       string // of the local cluster; of the kubeconfig's context when the cluster is not ours
 	Root       string // the repository's top folder
 	Kubeconfig string
 	Config     *rest.Config
 	Client     kubernetes.Interface
 	Dynamic    dynamic.Interface
 	Mapper     meta.ResettableRESTMapper
+
+	kubectl []string // the command that runs kubectl
 }
 
 // Open connects to the running cluster of that name.
@@ -45,14 +47,21 @@ func Open(ctx context.Context, name string) (*Lab, error) {
 		return nil, err
 	}
 	l.Kubeconfig = strings.TrimSpace(path)
-	return l, l.connect()
-}
-
-func (l *Lab) connect() error {
+	l.kubectl = []string{filepath.Join(root, ".bin", "cluster"), "kubectl", "--name", name, "--"}
 	config, err := clientcmd.BuildConfigFromFlags("", l.Kubeconfig)
 	if err != nil {
-		return fmt.Errorf("load kubeconfig of cluster %s: %w", l.Name, err)
+		return nil, fmt.Errorf("load kubeconfig of cluster %s: %w", l.Name, err)
 	}
+	return l, l.connect(config)
+}
+
+// Connect returns a Lab for an API server that has no cluster around it: what needs kubectl or a node does not work there.
+func Connect(root string, config *rest.Config) (*Lab, error) {
+	l := &Lab{Name: config.Host, Root: root}
+	return l, l.connect(config)
+}
+
+func (l *Lab) connect(config *rest.Config) (err error) {
 	config.QPS, config.Burst = 100, 200
 	config.WarningHandler = rest.NoWarnings{} // who asks about warnings asks with TryCreate or TryUpdate
 	l.Config = config
@@ -91,7 +100,7 @@ func (l *Lab) Cluster(ctx context.Context, args ...string) (string, error) {
 
 // Kubectl runs kubectl against the cluster from the repository's top folder.
 func (l *Lab) Kubectl(ctx context.Context, args ...string) (string, error) {
-	return l.Cluster(ctx, append([]string{"kubectl", "--name", l.Name, "--"}, args...)...)
+	return Run(ctx, l.Root, l.kubectl[0], append(l.kubectl[1:len(l.kubectl):len(l.kubectl)], args...)...)
 }
 
 // Run runs a command and returns its standard output; the error carries the end of its standard error.

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/mesh-operator/mesh-operator/e2e/lab"
+)
+
+// existing is the name that stands for the cluster of the user's kubeconfig. Nothing is booted or loaded there: its nodes
+// pull the images, and what the demo did not make it does not touch.
+const existing = "existing"
+
+// madeBy marks the demo's namespace, so that another bookinfo is never taken for it.
+var madeBy = map[string]string{"app.kubernetes.io/part-of": "mesh-operator-demo"}
+
+// adopt connects to the user's cluster, after saying which one it is, and refuses one where the demo would be in the way.
+func (d *demo) adopt(ctx context.Context) error {
+	own, err := d.meet(ctx)
+	if err != nil || own {
+		return err
+	}
+	list, err := d.lab.Dynamic.Resource(lab.InstallationResource).List(ctx, metav1.ListOptions{})
+	if err == nil && len(list.Items) > 0 {
+		return fmt.Errorf("use cluster %s: it has an Installation already, which the demo would change (remove it first, or use another cluster)", d.lab.Name)
+	}
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("list installations: %w", err)
+	}
+	return d.lab.EnsureNamespace(ctx, bookinfo, madeBy)
+}
+
+// meet connects, says to what, and tells whether the demo is there.
+func (d *demo) meet(ctx context.Context) (own bool, err error) {
+	if err := d.open(ctx); err != nil {
+		return false, err
+	}
+	fmt.Fprintf(d.out, "using the context %q at %s\n", d.lab.Name, d.lab.Config.Host)
+	return d.ownNamespace(ctx)
+}
+
+// ownNamespace tells whether the demo's namespace is there; a namespace of that name that somebody else made is an error.
+func (d *demo) ownNamespace(ctx context.Context) (bool, error) {
+	ns, err := d.lab.Client.CoreV1().Namespaces().Get(ctx, bookinfo, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("get namespace %s: %w", bookinfo, err)
+	}
+	for key, value := range madeBy {
+		if ns.Labels[key] != value {
+			return false, fmt.Errorf("use namespace %s: it exists and is not the demo's (label %s=%s)", bookinfo, key, value)
+		}
+	}
+	return true, nil
+}
+
+// leave takes back what the demo made on the user's cluster, in the order that leaves nothing behind: the sidecars, the
+// mesh, the operator.
+func (d *demo) leave(ctx context.Context) error {
+	own, err := d.meet(ctx)
+	if err != nil {
+		return err
+	}
+	if !own {
+		return fmt.Errorf("leave cluster %s: the demo is not there (no namespace %s)", d.lab.Name, bookinfo)
+	}
+	return d.inOrder(ctx, []stage{
+		{"end Bookinfo", d.endApplication},
+		{"delete the Installation", d.deleteInstallation},
+		{"delete the operator", d.delete("-k", "config/default")},
+		{"delete the namespace " + bookinfo, d.delete("namespace", bookinfo)},
+	})
+}
+
+// endApplication takes Bookinfo back and keeps its namespace, whose label says that the rest is the demo's until all is gone.
+func (d *demo) endApplication(ctx context.Context) error {
+	for _, file := range application {
+		text, err := os.ReadFile(filepath.Join(d.lab.Root, file))
+		if err != nil {
+			return err
+		}
+		if err := d.lab.Delete(ctx, bookinfo, string(text)); err != nil && !meta.IsNoMatchError(err) {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	defer cancel()
+	return lab.Until(ctx, "its pods are gone", func(ctx context.Context) error {
+		pods, err := d.lab.Client.CoreV1().Pods(bookinfo).List(ctx, metav1.ListOptions{})
+		if err == nil && len(pods.Items) > 0 {
+			err = fmt.Errorf("%d of them are there", len(pods.Items))
+		}
+		return err
+	})
+}
+
+// deleteInstallation also serves a demo that ended before the resource was known to the cluster.
+func (d *demo) deleteInstallation(ctx context.Context) error {
+	if _, err := d.lab.Installation(ctx); apierrors.IsNotFound(err) {
+		return nil
+	}
+	return d.delete("installation", "-n", "istio-operator", "istio-installation")(ctx)
+}
+
+func (d *demo) delete(what ...string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		args := append([]string{"delete", "--ignore-not-found", "--timeout=5m"}, what...)
+		_, err := d.lab.Kubectl(ctx, args...)
+		return err
+	}
+}
+
+// endpoints prints the addresses that the Installation's status lists.
+func (d *demo) endpoints(ctx context.Context) error {
+	in, err := d.lab.Installation(ctx)
+	if err != nil {
+		return err
+	}
+	list, _, err := unstructured.NestedSlice(in.Object, "status", "endpoints")
+	if err != nil {
+		return fmt.Errorf("read status.endpoints: %w", err)
+	}
+	for i, e := range list {
+		entry, ok := e.(map[string]any)
+		if !ok {
+			return errors.New("read status.endpoints: an entry is no object")
+		}
+		if i == 0 {
+			fmt.Fprintf(d.out, "bookinfo %v/productpage\n", entry["url"])
+		}
+		fmt.Fprintln(d.out, entry["name"], entry["url"])
+	}
+	return nil
+}
