@@ -1,34 +1,65 @@
 package mesh
 
 import (
-	"crypto/ecdsa"
-	"crypto/rsa"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
+	"slices"
 	"strings"
 
+	networking "istio.io/api/networking/v1alpha3"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/mesh-operator/mesh-operator/internal/certfile"
 	"github.com/mesh-operator/mesh-operator/xds/resource"
 )
 
-// CASuffix marks the Secret that holds only the certificates which a gateway's clients are verified with.
+const secretScheme = "kubernetes://"
+
+// CredentialName is the name of the Secret that TLS settings refer to, in either spelling; "" if they refer to none.
+func CredentialName(tls interface{ GetCredentialName() string }) string {
+	return strings.TrimPrefix(tls.GetCredentialName(), secretScheme)
+}
+
+// ClientCredentials lists the names of the Secrets that a rule's policy and subsets refer to, once each.
+func ClientCredentials(policy *networking.TrafficPolicy, subsets []*networking.Subset) []string {
+	var names []string
+	add := func(tls *networking.ClientTLSSettings) {
+		if name := CredentialName(tls); name != "" {
+			names = append(names, name)
+		}
+	}
+	policies := []*networking.TrafficPolicy{policy}
+	for _, subset := range subsets {
+		policies = append(policies, subset.GetTrafficPolicy())
+	}
+	for _, p := range policies {
+		add(p.GetTls())
+		for _, settings := range p.GetPortLevelSettings() {
+			add(settings.GetTls())
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// CASuffix marks the Secret that holds only the certificates which peers are verified with.
 const CASuffix = "-cacert"
 
 // maxPEM bounds what is parsed: certificate chains are a few KiB, and parsing is not linear in all that can be written.
 const maxPEM = 256 << 10
 
-// buildCredentials reads the Secrets that Gateways refer to, in whatever namespace the gateway may run.
+// buildCredentials reads the Secrets that Gateways and DestinationRules refer to, in whatever namespace the gateway may run.
 func (s *Snapshot) buildCredentials(prev *Snapshot, in Inputs) {
 	wanted := map[string]bool{}
 	for _, g := range s.Gateways {
 		for _, server := range g.Spec.GetServers() {
-			if name := server.GetTls().GetCredentialName(); name != "" {
-				name = strings.TrimPrefix(name, "kubernetes://")
+			if name := CredentialName(server.GetTls()); name != "" {
 				wanted[name], wanted[name+CASuffix] = true, true
 			}
+		}
+	}
+	for _, r := range s.Rules {
+		for _, name := range ClientCredentials(r.Spec.GetTrafficPolicy(), r.Spec.GetSubsets()) {
+			wanted[name], wanted[name+CASuffix] = true, true
 		}
 	}
 	for _, secret := range in.Secrets {
@@ -68,7 +99,7 @@ func (c *Credential) check() string {
 	if len(c.Certificate)+len(c.PrivateKey)+len(c.CA) > maxPEM {
 		return fmt.Sprintf("is larger than %d KiB", maxPEM>>10)
 	}
-	if len(c.CA) > 0 && !allCertificates(c.CA) {
+	if len(c.CA) > 0 && certfile.CheckAuthorities(c.CA) != nil {
 		return "ca.crt is not a list of PEM certificates"
 	}
 	if len(c.Certificate) == 0 && len(c.PrivateKey) == 0 && len(c.CA) > 0 {
@@ -77,35 +108,8 @@ func (c *Credential) check() string {
 	if len(c.Certificate) == 0 || len(c.PrivateKey) == 0 {
 		return "lacks tls.crt or tls.key"
 	}
-	pair, err := tls.X509KeyPair(c.Certificate, c.PrivateKey)
-	if err != nil {
-		return "tls.crt and tls.key are not a key pair: " + err.Error()
-	}
-	switch key := pair.PrivateKey.(type) {
-	case *rsa.PrivateKey:
-		if key.N.BitLen() < 2048 {
-			return fmt.Sprintf("its RSA key has %d bits, Envoy wants 2048", key.N.BitLen())
-		}
-	case *ecdsa.PrivateKey:
-		if key.Curve.Params().BitSize < 256 {
-			return "its ECDSA key has fewer than 256 bits"
-		}
-	default:
-		return "its key is neither RSA nor ECDSA"
+	if err := certfile.CheckPair(c.Certificate, c.PrivateKey); err != nil {
+		return "tls.crt and tls.key " + err.Error()
 	}
 	return ""
-}
-
-func allCertificates(text []byte) bool {
-	count := 0
-	for {
-		var block *pem.Block
-		if block, text = pem.Decode(text); block == nil {
-			return count > 0
-		}
-		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
-			return false
-		}
-		count++
-	}
 }

@@ -122,7 +122,7 @@ type Gateway struct {
 	Key       string
 }
 
-// Credential is the key pair of a gateway's server, from a Secret.
+// Credential is what a gateway proves itself with, or verifies its peers with, from a Secret.
 type Credential struct {
 	Object      resource.Object
 	Certificate []byte

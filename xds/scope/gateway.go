@@ -76,7 +76,8 @@ func newGateway(snapshot *mesh.Snapshot, proxy mesh.Proxy) *Gateway {
 	for _, host := range slices.Sorted(maps.Keys(wanted)) {
 		if s := snapshot.Service(host); s != nil {
 			view := &Service{Service: s, Rule: rules.find(s.Host, s.Namespace, proxy.Namespace)}
-			view.Key = viewKey(view)
+			view.Credentials = clientCredentials(snapshot, proxy.Namespace, view.Rule)
+			view.Key = routerViewKey(proxy.Namespace, view)
 			g.Services = append(g.Services, view)
 			h.Add(view.Key)
 			for _, p := range s.Ports {
@@ -105,7 +106,7 @@ func listenOn(proxy mesh.Proxy, number uint32) []uint32 {
 func newServer(snapshot *mesh.Snapshot, proxy mesh.Proxy, gateway *mesh.Gateway, index int) Server {
 	spec := gateway.Spec.GetServers()[index]
 	server := Server{Gateway: gateway, Index: index, Spec: spec}
-	if name := strings.TrimPrefix(spec.GetTls().GetCredentialName(), "kubernetes://"); name != "" {
+	if name := mesh.CredentialName(spec.GetTls()); name != "" {
 		server.Credential = snapshot.Credentials[mesh.Name{Namespace: proxy.Namespace, Name: name}]
 		server.CA = snapshot.Credentials[mesh.Name{Namespace: proxy.Namespace, Name: name + mesh.CASuffix}]
 	}

@@ -21,6 +21,8 @@ type Service struct {
 	Rule   *Rule           // nil: none
 	Routes *VirtualService // nil: none
 	Key    string          // of the service without its endpoints, and of the rules
+
+	Credentials []ClientCredential // that the rule refers to; of a router's view only
 }
 
 // outboundFor shares one view between the proxies that no rule tells apart.
