@@ -16,46 +16,30 @@ import (
 	"github.com/mesh-operator/mesh-operator/e2e/cluster/state"
 )
 
+// verb is a command without arguments that works on a cluster; find makes it from the flags.
+func verb(use, short string, find func(*cobra.Command) (*cluster.Cluster, error), run func(*cobra.Command, *cluster.Cluster) error) *cobra.Command {
+	return &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		c, err := find(cmd)
+		if err != nil {
+			return err
+		}
+		return run(cmd, c)
+	}}
+}
+
 func newUpCommand(f *flags) *cobra.Command {
-	return &cobra.Command{
-		Use:   "up",
-		Short: "Start the cluster, clearing first what a killed one left; nothing to do when it runs",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := f.withSource(cmd)
-			if err != nil {
-				return err
-			}
-			return c.Up(cmd.Context())
-		},
-	}
+	return verb("up", "Start the cluster, clearing first what a killed one left; nothing to do when it runs", f.withSource,
+		func(cmd *cobra.Command, c *cluster.Cluster) error { return c.Up(cmd.Context()) })
 }
 
 func newDownCommand(f *flags) *cobra.Command {
-	return &cobra.Command{
-		Use:   "down",
-		Short: "Remove the cluster with all its processes, namespaces, control groups and files",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := f.cluster(cmd)
-			if err != nil {
-				return err
-			}
-			return c.Down(cmd.Context())
-		},
-	}
+	return verb("down", "Remove the cluster with all its processes, namespaces, control groups and files", f.cluster,
+		func(cmd *cobra.Command, c *cluster.Cluster) error { return c.Down(cmd.Context()) })
 }
 
 func newFetchCommand(f *flags) *cobra.Command {
-	return &cobra.Command{
-		Use:   "fetch",
-		Short: "Download and build what a cluster is made of, and start nothing",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := f.withSource(cmd)
-			if err != nil {
-				return err
-			}
+	return verb("fetch", "Download and build what a cluster is made of, and start nothing", f.withSource,
+		func(cmd *cobra.Command, c *cluster.Cluster) error {
 			found, err := c.Fetch(cmd.Context())
 			if err != nil {
 				return err
@@ -64,8 +48,7 @@ func newFetchCommand(f *flags) *cobra.Command {
 				fmt.Fprintln(cmd.OutOrStdout(), p)
 			}
 			return nil
-		},
-	}
+		})
 }
 
 func newLoadCommand(f *flags) *cobra.Command {
@@ -89,34 +72,19 @@ func newLoadCommand(f *flags) *cobra.Command {
 }
 
 func newKubeconfigCommand(f *flags) *cobra.Command {
-	return &cobra.Command{
-		Use:   "kubeconfig",
-		Short: "Print the path of a kubeconfig that works from the host",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := f.cluster(cmd)
-			if err != nil {
-				return err
-			}
+	return verb("kubeconfig", "Print the path of a kubeconfig that works from the host", f.cluster,
+		func(cmd *cobra.Command, c *cluster.Cluster) error {
 			if _, err := os.Stat(c.Layout.Kubeconfig()); err != nil {
 				return fmt.Errorf("print kubeconfig: cluster %s is not up", f.name)
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), c.Layout.Kubeconfig())
 			return nil
-		},
-	}
+		})
 }
 
 func newURLsCommand(f *flags) *cobra.Command {
-	return &cobra.Command{
-		Use:   "urls",
-		Short: "Print the addresses on 127.0.0.1 that lead to Services: NAMESPACE/SERVICE/PORT URL",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := f.cluster(cmd)
-			if err != nil {
-				return err
-			}
+	return verb("urls", "Print the addresses on 127.0.0.1 that lead to Services: NAMESPACE/SERVICE/PORT URL", f.cluster,
+		func(cmd *cobra.Command, c *cluster.Cluster) error {
 			s, err := c.State()
 			if err != nil {
 				return err
@@ -125,27 +93,18 @@ func newURLsCommand(f *flags) *cobra.Command {
 				fmt.Fprintln(cmd.OutOrStdout(), u.Name, u.URL)
 			}
 			return nil
-		},
-	}
+		})
 }
 
 func newStatusCommand(f *flags) *cobra.Command {
-	return &cobra.Command{
-		Use:   "status",
-		Short: "Show how the cluster stands and where its files are; fails when it is not ready",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := f.cluster(cmd)
-			if err != nil {
-				return err
-			}
+	return verb("status", "Show how the cluster stands and where its files are; fails when it is not ready", f.cluster,
+		func(cmd *cobra.Command, c *cluster.Cluster) error {
 			s, err := c.State()
 			if err != nil {
 				return err
 			}
 			return printStatus(cmd, c, s)
-		},
-	}
+		})
 }
 
 func printStatus(cmd *cobra.Command, c *cluster.Cluster, s state.State) error {
@@ -202,20 +161,13 @@ func runKubectl(f *flags, cmd *cobra.Command, arguments []string) error {
 }
 
 func newDaemonCommand(f *flags) *cobra.Command {
-	return &cobra.Command{
-		Use:    cluster.DaemonCommand,
-		Short:  "Run a cluster in the foreground; started by up",
-		Hidden: true,
-		Args:   cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := f.cluster(cmd)
-			if err != nil {
-				return err
-			}
+	c := verb(cluster.DaemonCommand, "Run a cluster in the foreground; started by up", f.cluster,
+		func(cmd *cobra.Command, c *cluster.Cluster) error {
 			log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 			return node.Run(cmd.Context(), c.Layout, c.GroupName(), log)
-		},
-	}
+		})
+	c.Hidden = true
+	return c
 }
 
 func defaultCache() string {
