@@ -50,7 +50,14 @@ type InstallationStatus struct {
 	// +listType=atomic
 	// +optional
 	Certificates []CertificateStatus `json:"certificates,omitempty"`
-	// images lists the images in use, for whoever mirrors them.
+	// endpoints lists the addresses under which users reach the mesh: one for every http and https port of every ingress
+	// gateway at the address of its load balancer; while there is none, at a node that runs the gateway and the node port.
+	// An address is listed whether or not an Istio Gateway serves anything there.
+	// +listType=atomic
+	// +optional
+	Endpoints []Endpoint `json:"endpoints,omitempty"`
+	// images lists the images in use, for whoever mirrors them: as repository@sha256:digest where running pods report the
+	// digest, which a moved tag cannot change, else by tag.
 	// +listType=atomic
 	// +optional
 	Images []string `json:"images,omitempty"`
@@ -107,6 +114,14 @@ type CertificateStatus struct {
 	NotAfter metav1.Time `json:"notAfter"`
 	// fingerprint is the SHA-256 of the certificate.
 	Fingerprint string `json:"fingerprint"`
+}
+
+// Endpoint is an address under which users reach the mesh.
+type Endpoint struct {
+	// name of the ingress gateway.
+	Name string `json:"name"`
+	// url of one of its ports, such as http://203.0.113.7 or http://10.0.0.5:31380.
+	URL string `json:"url"`
 }
 
 // Warning is about one field of spec.

@@ -50,7 +50,9 @@ type Component struct {
 	Name       string // in status and in the component label
 	Deployment string
 	Image      string
+	Injects    string // the image it adds to pods of users; empty: none
 	Enabled    bool
+	Ingress    bool // users reach the mesh through it
 }
 
 // The stages of an installation. Gateways hold nothing up: a gateway without an address must not keep pods from being
@@ -86,7 +88,8 @@ func emptyStages() []Stage {
 type part struct {
 	component, deployment, chart, stage string
 	spec                                *v1alpha1.ComponentSpec
-	image                               string
+	image, injects                      string
+	ingress                             bool
 	more                                map[string]any // values beyond the common ones
 }
 
@@ -98,7 +101,8 @@ func Desired(in Input) (Plan, error) {
 		values := commonValues(in, p.component, p.spec, p.image)
 		if p.deployment != "" {
 			image, _ := values["image"].(string)
-			plan.Components = append(plan.Components, Component{Name: p.component, Deployment: p.deployment, Image: image, Enabled: enabled})
+			plan.Components = append(plan.Components, Component{Name: p.component, Deployment: p.deployment, Image: image,
+				Injects: p.injects, Enabled: enabled, Ingress: p.ingress})
 		}
 		if !enabled {
 			continue
@@ -134,11 +138,11 @@ func parts(in Input) []part {
 		{component: componentPilot, deployment: "istio-pilot", chart: "pilot", stage: stageControl, spec: c.Pilot, image: in.Images.Operator},
 		{component: componentCheck, deployment: "istio-galley", chart: "galley", stage: stageControl, spec: c.Galley, image: in.Images.Operator},
 		{component: componentAdd, deployment: "istio-sidecar-injector", chart: "sidecar-injector", stage: stageInjector,
-			spec: c.SidecarInjector, image: in.Images.Operator, more: map[string]any{"injection": injectionValues(in)}},
+			spec: c.SidecarInjector, image: in.Images.Operator, injects: in.Images.Proxy, more: map[string]any{"injection": injectionValues(in)}},
 	}
 	for _, g := range gateways(in.Spec) {
 		out = append(out, part{component: g.Name, deployment: g.Name, chart: "gateway", stage: stageGateways, spec: &g.ComponentSpec,
-			image: in.Images.Proxy, more: map[string]any{"name": g.Name, "gateway": gatewayValues(g)}})
+			image: in.Images.Proxy, ingress: !isEgress(g), more: map[string]any{"name": g.Name, "gateway": gatewayValues(g)}})
 	}
 	return out
 }

@@ -56,7 +56,8 @@ func (r *Reconciler) installInto(ctx context.Context, in *v1alpha1.Installation,
 		return out, err
 	}
 	err = r.applyPlan(ctx, &out)
-	out.Deployments, out.Problems = r.Watch.Deployments(), podProblems(r.Watch.Pods())
+	out.Deployments, out.Services, out.Pods = r.Watch.Deployments(), r.Watch.Services(), r.Watch.Pods()
+	out.Problems = podProblems(out.Pods)
 	return out, err
 }
 

@@ -10,7 +10,7 @@ import (
 // TestEveryKindIsWatchedAndRemoved keeps the lists of watch.go and removal_objects.go complete: what is applied but not
 // watched is never repaired, and what is not removed stays for ever.
 func TestEveryKindIsWatchedAndRemoved(t *testing.T) {
-	watchedKinds := map[schema.GroupKind]bool{{Group: "apps", Kind: "Deployment"}: true}
+	watchedKinds := map[schema.GroupKind]bool{{Group: "apps", Kind: "Deployment"}: true, {Kind: "Service"}: true}
 	for _, w := range slices.Concat(clusterKinds, meshKinds, istioKinds) {
 		watchedKinds[schema.GroupKind{Group: w.Group, Kind: w.kind}] = true
 	}

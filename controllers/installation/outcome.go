@@ -2,6 +2,7 @@ package installation
 
 import (
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/mesh-operator/mesh-operator/api/v1alpha1"
 	"github.com/mesh-operator/mesh-operator/internal/apply"
@@ -17,6 +18,8 @@ type Outcome struct {
 	Unsupported []unsupported
 	Warnings    []v1alpha1.Warning
 	Deployments map[string]*appsv1.Deployment
+	Services    map[string]*corev1.Service
+	Pods        []*corev1.Pod
 	Problems    map[string]podProblem // by component
 	Roots       []byte
 	Changes     []apply.Change // what was written

@@ -31,7 +31,8 @@ func Status(old v1alpha1.InstallationStatus, out Outcome, failure error, now tim
 	status.Components = componentStatuses(out)
 	status.Warnings = out.Warnings
 	status.Certificates = certificateStatus(out.Roots)
-	status.Images = imagesOf(out.Plan)
+	status.Endpoints = endpoints(out)
+	status.Images = usedImages(out.Plan, out.Pods)
 	for _, condition := range []metav1.Condition{
 		noConflicts(out), specSupported(out), certificatesHealthy(status.Certificates, now), reconciled(out, failure),
 	} {
@@ -197,17 +198,6 @@ func rolledOut(d *appsv1.Deployment) bool {
 	want := replicas(d)
 	return d.Status.ObservedGeneration >= d.Generation && d.Status.UpdatedReplicas == want &&
 		d.Status.Replicas == want && d.Status.ReadyReplicas == want
-}
-
-func imagesOf(plan Plan) []string {
-	var images []string
-	for _, c := range plan.Components {
-		if c.Enabled {
-			images = append(images, c.Image)
-		}
-	}
-	slices.Sort(images)
-	return slices.Compact(images)
 }
 
 func versionStatus(old *v1alpha1.VersionStatus, ready bool) *v1alpha1.VersionStatus {

@@ -26,8 +26,8 @@ import (
 )
 
 // Watch keeps what the operator has to know about the cluster in memory and says when it changed: the metadata of everything
-// we own, because that is enough to see drift, and Deployments and Pods of the mesh in full, because their status says how
-// the mesh does.
+// we own, because that is enough to see drift, and Deployments, Services and Pods of the mesh in full, because their status
+// says how the mesh does and where it is reached.
 //
 // It is no part of the manager's cache, because it comes and goes: the operator may look into the mesh's namespace only
 // after it has created it, and must not keep asking after it has removed it.
@@ -47,10 +47,11 @@ type Watch struct {
 
 // session is a group of informers that start and stop together.
 type session struct {
-	stop    context.CancelFunc
-	stores  map[schema.GroupKind]cache.SharedIndexInformer
-	deploys cache.SharedIndexInformer
-	pods    cache.SharedIndexInformer
+	stop     context.CancelFunc
+	stores   map[schema.GroupKind]cache.SharedIndexInformer
+	deploys  cache.SharedIndexInformer
+	services cache.SharedIndexInformer
+	pods     cache.SharedIndexInformer
 }
 
 type watched struct {
@@ -78,7 +79,6 @@ var (
 	}
 	meshKinds = []watched{
 		kindOf("", "v1", "configmaps", "ConfigMap"),
-		kindOf("", "v1", "services", "Service"),
 		kindOf("", "v1", "serviceaccounts", "ServiceAccount"),
 		kindOf(rbacGroup, "v1", "roles", "Role"),
 		kindOf(rbacGroup, "v1", "rolebindings", "RoleBinding"),
@@ -133,9 +133,11 @@ func (w *Watch) OpenMesh(ctx context.Context, uid types.UID) error {
 	factory := informers.NewSharedInformerFactoryWithOptions(w.kube, 0, informers.WithNamespace(owner.MeshNamespace),
 		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = ownedSelector }))
 	s.deploys = factory.Apps().V1().Deployments().Informer()
+	s.services = factory.Core().V1().Services().Informer()
 	s.pods = factory.Core().V1().Pods().Informer()
 	s.stores[schema.GroupKind{Group: "apps", Kind: "Deployment"}] = s.deploys
-	for _, informer := range []cache.SharedIndexInformer{s.deploys, s.pods} {
+	s.stores[schema.GroupKind{Kind: "Service"}] = s.services
+	for _, informer := range []cache.SharedIndexInformer{s.deploys, s.services, s.pods} {
 		w.notify(informer)
 	}
 	ctxSession, stop := context.WithCancel(w.ctx)
@@ -211,6 +213,20 @@ func (w *Watch) Deployments() map[string]*appsv1.Deployment {
 	for _, object := range w.mesh.deploys.GetStore().List() {
 		if d, ok := object.(*appsv1.Deployment); ok {
 			out[d.Name] = d
+		}
+	}
+	return out
+}
+
+// Services returns the mesh's Services by name.
+func (w *Watch) Services() map[string]*corev1.Service {
+	out := map[string]*corev1.Service{}
+	if w.mesh == nil {
+		return out
+	}
+	for _, object := range w.mesh.services.GetStore().List() {
+		if s, ok := object.(*corev1.Service); ok {
+			out[s.Name] = s
 		}
 	}
 	return out

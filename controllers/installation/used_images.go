@@ -1,0 +1,58 @@
+package installation
+
+import (
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// usedImages lists what has to be mirrored: of each image of the plan the digests that pods run, or its tag while no pod
+// tells one.
+func usedImages(plan Plan, pods []*corev1.Pod) []string {
+	digests := digestsOf(pods)
+	var images []string
+	for _, c := range plan.Components {
+		for _, image := range []string{c.Image, c.Injects} {
+			switch {
+			case !c.Enabled || image == "":
+			case len(digests[image]) > 0:
+				images = append(images, digests[image]...)
+			default:
+				images = append(images, image)
+			}
+		}
+	}
+	slices.Sort(images)
+	return slices.Compact(images)
+}
+
+// digestsOf returns, by the image that a container asks for, what the container runtimes say that they run for it. A node
+// may run an older image of the same tag than another.
+func digestsOf(pods []*corev1.Pod) map[string][]string {
+	out := map[string][]string{}
+	for _, pod := range pods {
+		asked := map[string]string{}
+		for _, c := range pod.Spec.Containers {
+			asked[c.Name] = c.Image
+		}
+		for _, status := range pod.Status.ContainerStatuses {
+			if digest := digestOf(status.ImageID); digest != "" && pod.DeletionTimestamp == nil {
+				out[asked[status.Name]] = append(out[asked[status.Name]], digest)
+			}
+		}
+	}
+	return out
+}
+
+// digestOf is what an imageID says that can be pulled: an image that was loaded into a node, and not pulled, has the digest
+// of its configuration only, which no registry knows.
+func digestOf(imageID string) string {
+	if _, rest, ok := strings.Cut(imageID, "://"); ok { // docker-pullable://
+		imageID = rest
+	}
+	if !strings.Contains(imageID, "@sha256:") {
+		return ""
+	}
+	return imageID
+}
