@@ -195,6 +195,7 @@ func (b *hosts) sorted() []*routev3.VirtualHost {
 }
 
 // domainsOf lists what a caller may call a service: its names, the short one only in its own namespace, and its addresses.
+// A pod of a headless service has a name below each of the service's.
 func domainsOf(s *mesh.Service, caller string) []string {
 	qualified := s.Name + "." + s.Namespace
 	domains := []string{s.Host, qualified, qualified + ".svc"}
@@ -202,7 +203,9 @@ func domainsOf(s *mesh.Service, caller string) []string {
 		domains = append(domains, s.Name)
 	}
 	if s.Headless {
-		domains = append(domains, "*."+s.Host, "*."+qualified+".svc", "*."+qualified)
+		for _, name := range slices.Clone(domains) {
+			domains = append(domains, "*."+name)
+		}
 	}
 	for _, ip := range s.Addresses {
 		if a, err := netip.ParseAddr(ip); err == nil && a.Is6() {
