@@ -64,6 +64,11 @@ check: fmt-check vet lint generate-check test-race test ## everything CI asks fo
 envoy: ## fetch the Envoy that the tests and the proxyv2 image use
 	@go run ./e2e/images fetch envoy
 
+.PHONY: bench
+bench: ## measure what a change costs pilot, as ratios (see bench/README.md)
+	go run ./bench stages
+	go run ./bench inprocess
+
 .PHONY: images
 images: ## build all container images into .out/images
 	@go run ./e2e/images build --out $(OUT)/images

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+	meshv1alpha1 "istio.io/api/mesh/v1alpha1"
+	networking "istio.io/api/networking/v1alpha3"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
+	"github.com/mesh-operator/mesh-operator/xds/mesh"
+)
+
+// size says how large a synthetic mesh is.
+type size struct {
+	services   int
+	namespaces int
+	endpoints  int // of each service
+	proxies    int // connected ones; each is the first, then the second, ... pod of a service
+}
+
+// world is a synthetic mesh that can change: services that speak HTTP, every fifth TCP as well, and for every tenth a
+// VirtualService and a DestinationRule with two subsets.
+type world struct {
+	size size
+	in   mesh.Inputs
+	next int // makes every change unlike the one before
+}
+
+const (
+	httpPort = 8080
+	tcpPort  = 9000
+	one      = 7 // the service that changes happen to; it speaks HTTP
+)
+
+func newWorld(s size) *world {
+	w := &world{size: s, in: mesh.Inputs{MeshNamespace: "istio-system", MeshConfig: &meshv1alpha1.MeshConfig{}}}
+	for i := range s.services {
+		w.addService(i)
+		if i%10 == 0 {
+			w.in.Config = append(w.in.Config, w.virtualService(i, 1), w.destinationRule(i))
+		}
+	}
+	w.in.Config = append(w.in.Config, w.virtualService(one, 1))
+	return w
+}
+
+func (w *world) namespace(i int) string { return fmt.Sprintf("ns-%d", i%w.size.namespaces) }
+
+func serviceName(i int) string { return fmt.Sprintf("s-%d", i) }
+
+// address gives every endpoint one of its own; the first octet tells services, pods and latecomers apart.
+func address(first, n int) string {
+	return fmt.Sprintf("%d.%d.%d.%d", first, n>>16&255, n>>8&255, n&255)
+}
+
+func (w *world) addService(i int) {
+	name, namespace := serviceName(i), w.namespace(i)
+	k := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, CreationTimestamp: metav1.Unix(1_700_000_000, 0)},
+		Spec: corev1.ServiceSpec{
+			ClusterIP: address(10, i), Selector: map[string]string{"app": name},
+			Ports: []corev1.ServicePort{{Name: "http", Port: httpPort}},
+		},
+	}
+	if i%5 == 0 {
+		k.Spec.Ports = append(k.Spec.Ports, corev1.ServicePort{Name: "tcp", Port: tcpPort})
+	}
+	w.in.Services = append(w.in.Services, k)
+	for e := range w.size.endpoints {
+		w.in.Pods = append(w.in.Pods, w.pod(i, e))
+	}
+	w.in.EndpointSlices = append(w.in.EndpointSlices, w.slice(i, w.size.endpoints))
+}
+
+func (w *world) pod(service, e int) *corev1.Pod {
+	name := fmt.Sprintf("%s-%d", serviceName(service), e)
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: w.namespace(service), Name: name, UID: types.UID(name),
+			Labels: map[string]string{"app": serviceName(service), "version": fmt.Sprintf("v%d", e%2), "security.istio.io/tlsMode": "istio"},
+		},
+		Spec: corev1.PodSpec{
+			ServiceAccountName: serviceName(service),
+			Containers:         []corev1.Container{{Name: "app"}, {Name: "istio-proxy", Args: []string{"proxy", "sidecar"}}},
+		},
+		Status: corev1.PodStatus{PodIPs: []corev1.PodIP{{IP: w.podIP(service, e)}}},
+	}
+}
+
+func (w *world) podIP(service, e int) string { return address(11, service*w.size.endpoints+e) }
+
+func (w *world) slice(service, endpoints int) *discoveryv1.EndpointSlice {
+	http, tcp, httpNumber, tcpNumber := "http", "tcp", int32(httpPort), int32(tcpPort)
+	s := &discoveryv1.EndpointSlice{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: w.namespace(service), Name: serviceName(service),
+			Labels: map[string]string{discoveryv1.LabelServiceName: serviceName(service)},
+		},
+		AddressType: discoveryv1.AddressTypeIPv4,
+		Ports:       []discoveryv1.EndpointPort{{Name: &http, Port: &httpNumber}, {Name: &tcp, Port: &tcpNumber}},
+	}
+	for e := range endpoints {
+		s.Endpoints = append(s.Endpoints, discoveryv1.Endpoint{
+			Addresses: []string{w.podIP(service, e)},
+			TargetRef: &corev1.ObjectReference{Kind: "Pod", Name: fmt.Sprintf("%s-%d", serviceName(service), e)},
+		})
+	}
+	return s
+}
+
+func (w *world) virtualService(i, seconds int) istioconfig.Object {
+	return istioconfig.Object{
+		Kind: istioconfig.VirtualService, Namespace: w.namespace(i), Name: serviceName(i), Created: time.Unix(1_700_000_000, 0),
+		Spec: &networking.VirtualService{
+			Hosts: []string{serviceName(i)},
+			Http: []*networking.HTTPRoute{{
+				Timeout: durationpb.New(time.Duration(seconds) * time.Second),
+				Route:   []*networking.HTTPRouteDestination{{Destination: &networking.Destination{Host: serviceName(i)}}},
+			}},
+		},
+	}
+}
+
+func (w *world) destinationRule(i int) istioconfig.Object {
+	subset := func(version string) *networking.Subset {
+		return &networking.Subset{Name: version, Labels: map[string]string{"version": version}}
+	}
+	return istioconfig.Object{
+		Kind: istioconfig.DestinationRule, Namespace: w.namespace(i), Name: serviceName(i), Created: time.Unix(1_700_000_000, 0),
+		Spec: &networking.DestinationRule{Host: serviceName(i), Subsets: []*networking.Subset{subset("v0"), subset("v1")}},
+	}
+}
+
+// change is something that happens in a mesh, as new inputs.
+type change struct {
+	name  string
+	apply func(*world)
+}
+
+var changes = []change{
+	{"nothing", func(*world) {}},
+	{"an endpoint", (*world).changeEndpoint},
+	{"a VirtualService", (*world).changeRoutes},
+	{"a new Service", (*world).newService},
+}
+
+// changeEndpoint gives a service one more endpoint than it has pods, each time at another address.
+func (w *world) changeEndpoint() {
+	w.next++
+	s := w.slice(one, w.size.endpoints)
+	s.Endpoints = append(s.Endpoints, discoveryv1.Endpoint{Addresses: []string{address(12, w.next)}})
+	w.in.EndpointSlices = slices.Clone(w.in.EndpointSlices)
+	w.in.EndpointSlices[one] = s
+}
+
+// changeRoutes gives a VirtualService another timeout.
+func (w *world) changeRoutes() {
+	w.next++
+	w.in.Config = slices.Clone(w.in.Config)
+	w.in.Config[len(w.in.Config)-1] = w.virtualService(one, 1+w.next)
+}
+
+// newService adds a service with its pods.
+func (w *world) newService() {
+	w.next++
+	w.in.Services, w.in.Pods, w.in.EndpointSlices = slices.Clone(w.in.Services), slices.Clone(w.in.Pods), slices.Clone(w.in.EndpointSlices)
+	w.addService(1<<20 + w.next)
+}
+
+// nodes lists the node ids of the proxies that connect, spread over the namespaces.
+func (w *world) nodes() []string {
+	var ids []string
+	for i := range w.size.proxies {
+		service, e := i%w.size.services, i/w.size.services%w.size.endpoints
+		ids = append(ids, fmt.Sprintf("sidecar~%s~%s-%d.%s~%[4]s.svc.cluster.local", w.podIP(service, e), serviceName(service), e, w.namespace(service)))
+	}
+	return ids
+}
