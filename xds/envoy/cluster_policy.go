@@ -25,8 +25,8 @@ type trafficPolicy struct {
 	Tls              *networking.ClientTLSSettings
 }
 
-// policyFor lays what the subset says over what the host says, group by group; settings of a port stand in for all groups
-// of the policy that they are in.
+// policyFor lays what the subset says over what the host says, group by group. Settings of a port stand alone: what they
+// leave out is not taken from around them.
 func policyFor(t target) trafficPolicy {
 	var p trafficPolicy
 	if t.service.Rule != nil {
@@ -40,16 +40,16 @@ func (p *trafficPolicy) overlay(from *networking.TrafficPolicy, port uint32) {
 	if from == nil {
 		return
 	}
-	next := trafficPolicy{from.LoadBalancer, from.ConnectionPool, from.OutlierDetection, from.Tls}
 	for _, s := range from.PortLevelSettings {
 		if s.GetPort().GetNumber() == port {
-			next = trafficPolicy{s.LoadBalancer, s.ConnectionPool, s.OutlierDetection, s.Tls}
+			*p = trafficPolicy{s.LoadBalancer, s.ConnectionPool, s.OutlierDetection, s.Tls}
+			return
 		}
 	}
-	p.LoadBalancer = either(next.LoadBalancer, p.LoadBalancer)
-	p.ConnectionPool = either(next.ConnectionPool, p.ConnectionPool)
-	p.OutlierDetection = either(next.OutlierDetection, p.OutlierDetection)
-	p.Tls = either(next.Tls, p.Tls)
+	p.LoadBalancer = either(from.LoadBalancer, p.LoadBalancer)
+	p.ConnectionPool = either(from.ConnectionPool, p.ConnectionPool)
+	p.OutlierDetection = either(from.OutlierDetection, p.OutlierDetection)
+	p.Tls = either(from.Tls, p.Tls)
 }
 
 func either[T any](a, b *T) *T {
@@ -129,6 +129,9 @@ func applyOutlierDetection(c *clusterv3.Cluster, o *networking.OutlierDetection)
 	out := &clusterv3.OutlierDetection{
 		Interval: o.Interval, BaseEjectionTime: o.BaseEjectionTime,
 		EnforcingSuccessRate: wrapperspb.UInt32(0), SplitExternalLocalOriginErrors: o.SplitExternalLocalOriginErrors,
+	}
+	if o.SplitExternalLocalOriginErrors {
+		out.EnforcingLocalOriginSuccessRate = wrapperspb.UInt32(0)
 	}
 	if o.BaseEjectionTime.AsDuration() > seconds(300).AsDuration() {
 		out.MaxEjectionTime = o.BaseEjectionTime // Envoy's maximum of 300 s would cut it short
