@@ -32,18 +32,20 @@ type Settings struct {
 
 // Values are what the template is rendered with, as the operator derives them from the Installation.
 type Values struct {
-	ProxyImage               string                      `json:"proxyImage"`
-	InitImage                string                      `json:"initImage"`
-	PullPolicy               corev1.PullPolicy           `json:"pullPolicy"`
-	Resources                corev1.ResourceRequirements `json:"resources"`
-	Concurrency              int                         `json:"concurrency"`
-	LogLevel                 string                      `json:"logLevel"`
-	CAAddress                string                      `json:"caAddress"`
-	PilotAddress             string                      `json:"pilotAddress"`
-	TrustDomain              string                      `json:"trustDomain"`
-	Revision                 string                      `json:"revision"`
-	TerminationDrainDuration string                      `json:"terminationDrainDuration"`
-	MeshNamespace            string                      `json:"meshNamespace"`
+	ProxyImage               string                        `json:"proxyImage"`
+	InitImage                string                        `json:"initImage"`
+	PullPolicy               corev1.PullPolicy             `json:"pullPolicy"`
+	ImagePullSecrets         []corev1.LocalObjectReference `json:"imagePullSecrets"`
+	Resources                corev1.ResourceRequirements   `json:"resources"`
+	Concurrency              int                           `json:"concurrency"`
+	LogLevel                 string                        `json:"logLevel"`
+	CAAddress                string                        `json:"caAddress"`
+	PilotAddress             string                        `json:"pilotAddress"`
+	TrustDomain              string                        `json:"trustDomain"`
+	Revision                 string                        `json:"revision"`
+	TerminationDrainDuration string                        `json:"terminationDrainDuration"`
+	MeshNamespace            string                        `json:"meshNamespace"`
+	Version                  string                        `json:"version"` // of template and values, for the status of pods
 }
 
 // file is the key config of the ConfigMap.

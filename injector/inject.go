@@ -74,7 +74,7 @@ func (s *Settings) sidecarFor(pod *corev1.Pod, owner *Owner) (*sidecar, []string
 	if err != nil {
 		return nil, nil, refuse("%v", err)
 	}
-	out := &sidecar{revision: s.values.Revision}
+	out := &sidecar{revision: s.values.Revision, version: s.values.Version}
 	if options.rewriteProbes {
 		warnings := out.rewriteProbes(pod)
 		options.warnings = append(options.warnings, warnings...)

@@ -22,19 +22,36 @@ const testValues = `{"proxyImage": "quay.io/mesh-operator/proxyv2:0.1.0", "resou
 
 func testSettings(t testing.TB) *Settings {
 	t.Helper()
-	s, err := NewSettings([]byte(injecttemplate.Config()), []byte(testValues))
+	return settingsWith(t, nil)
+}
+
+// settingsWith returns the settings of testValues with more.
+func settingsWith(t testing.TB, more []byte) *Settings {
+	t.Helper()
+	values := map[string]any{}
+	for _, text := range [][]byte{[]byte(testValues), more} {
+		if err := yaml.Unmarshal(text, &values); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := json.Marshal(values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := NewSettings([]byte(injecttemplate.Config()), text)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-// Each case is a pod (pod.yaml) in a namespace that asks for injection, and what becomes of it: the decision and what
+// Each case is a pod (pod.yaml) in a namespace that asks for injection, values (values.yaml) where they matter, and what
+// becomes of it: the decision and what
 // there is to say (want.txt), and the pod after the patch (want.yaml). Every patched pod is asked about again, and its
 // containers but istio-init must meet the restricted profile whenever the pod did before.
 func TestGolden(t *testing.T) {
-	s := testSettings(t)
 	golden.Run(t, "testdata/*.txtar", func(t *testing.T, c golden.Case) map[string]string {
+		s := settingsWith(t, c.Files["values.yaml"])
 		raw, err := yaml.YAMLToJSON(c.Files["pod.yaml"])
 		if err != nil {
 			t.Fatal(err)

@@ -159,7 +159,15 @@ func (m *manifest) inject(object map[string]any, path []string) (bool, error) {
 		m.note(object, "not injected: %s", result.Decision.Reason)
 		return false, nil
 	}
+	if len(m.settings.values.ImagePullSecrets) > 0 && len(listOf(pod, "spec", "imagePullSecrets")) == 0 {
+		m.note(object, "imagePullSecrets are added for the sidecar; a pod with some gets none from its service account: list those that it needs")
+	}
 	return true, replace(pod, raw, result.Patch)
+}
+
+func listOf(object map[string]any, parent, key string) []any {
+	list, _ := descend(object, []string{parent})[key].([]any)
+	return list
 }
 
 func namespaceOf(object map[string]any) string {

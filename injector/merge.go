@@ -23,6 +23,7 @@ const tokenPath = "/var/run/secrets/kubernetes.io/serviceaccount"
 type sidecar struct {
 	pod      *corev1.Pod
 	revision string
+	version  string
 	probes   []rewrite
 }
 

@@ -24,6 +24,7 @@ type status struct {
 	Volumes          []string `json:"volumes"`
 	ImagePullSecrets []string `json:"imagePullSecrets"`
 	Revision         string   `json:"revision"`
+	Version          string   `json:"version,omitempty"` // of the template and its values
 }
 
 // patch turns the sidecar into operations on the pod as it was written. Probes come first: their paths count the containers
@@ -32,6 +33,7 @@ func (s *sidecar) patch(pod *corev1.Pod, raw []byte) ([]Operation, error) {
 	if err := s.checkVolumes(pod); err != nil {
 		return nil, err
 	}
+	s.pod.Spec.ImagePullSecrets = more(s.pod.Spec.ImagePullSecrets, pod.Spec.ImagePullSecrets)
 	mark, err := s.status()
 	if err != nil {
 		return nil, err
@@ -64,7 +66,7 @@ func (s *sidecar) checkVolumes(pod *corev1.Pod) error {
 }
 
 func (s *sidecar) status() (string, error) {
-	out := status{Revision: s.revision}
+	out := status{Revision: s.revision, Version: s.version}
 	for _, c := range s.pod.Spec.InitContainers {
 		out.InitContainers = append(out.InitContainers, c.Name)
 	}
@@ -79,6 +81,11 @@ func (s *sidecar) status() (string, error) {
 	}
 	text, err := json.Marshal(out)
 	return string(text), err
+}
+
+// more are the references that the pod does not have: a name given twice is refused when somebody applies the pod.
+func more(add, existing []corev1.LocalObjectReference) []corev1.LocalObjectReference {
+	return slices.DeleteFunc(slices.Clone(add), func(r corev1.LocalObjectReference) bool { return slices.Contains(existing, r) })
 }
 
 // removeOwn takes the user's istio-proxy away; its wishes are in the rendered one by now.

@@ -11,7 +11,9 @@ type ImagesSpec struct {
 	// +kubebuilder:validation:Enum=Always;IfNotPresent;Never
 	// +optional
 	PullPolicy string `json:"pullPolicy,omitempty"`
-	// pullSecrets are Secrets in istio-system with the credentials of the registry.
+	// pullSecrets name Secrets with the credentials of the registry, such as kubectl create secret docker-registry makes.
+	// They are given to the pods of the control plane and of gateways, and added to those of pods that get a sidecar. A pod
+	// finds them in its own namespace only: copy them to istio-system and to every namespace whose pods get a sidecar.
 	// +listType=map
 	// +listMapKey=name
 	// +optional

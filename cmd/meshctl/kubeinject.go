@@ -107,7 +107,11 @@ func (k *kubeInject) settings(ctx context.Context) (*injector.Settings, error) {
 	if err != nil {
 		return nil, err
 	}
-	values, err := fileOr(k.valuesFile, injecttemplate.Values())
+	defaults, err := injecttemplate.DefaultValues()
+	if err != nil {
+		return nil, err
+	}
+	values, err := fileOr(k.valuesFile, string(defaults))
 	if err != nil {
 		return nil, err
 	}

@@ -33,6 +33,8 @@ type Input struct {
 type Plan struct {
 	Stages     []Stage
 	Components []Component
+	// Sidecar is the version of the sidecar that pods get when they are created now.
+	Sidecar string
 }
 
 // Stage is applied as a whole before the next one.
@@ -95,8 +97,12 @@ type part struct {
 
 // Desired computes the objects of the mesh.
 func Desired(in Input) (Plan, error) {
-	plan := Plan{Stages: emptyStages()}
-	for _, p := range parts(in) {
+	injection, err := injectionValues(in)
+	if err != nil {
+		return Plan{}, err
+	}
+	plan := Plan{Stages: emptyStages(), Sidecar: versionOf(injection)}
+	for _, p := range parts(in, injection) {
 		enabled := p.spec == nil || p.spec.Enabled == nil || *p.spec.Enabled
 		values := commonValues(in, p.component, p.spec, p.image)
 		if p.deployment != "" {
@@ -124,7 +130,7 @@ func Desired(in Input) (Plan, error) {
 }
 
 // parts lists the charts that make up the mesh.
-func parts(in Input) []part {
+func parts(in Input, injection map[string]any) []part {
 	c := in.Spec.Components
 	if c == nil {
 		c = &v1alpha1.ComponentsSpec{}
@@ -138,7 +144,7 @@ func parts(in Input) []part {
 		{component: componentPilot, deployment: "istio-pilot", chart: "pilot", stage: stageControl, spec: c.Pilot, image: in.Images.Operator},
 		{component: componentCheck, deployment: "istio-galley", chart: "galley", stage: stageControl, spec: c.Galley, image: in.Images.Operator},
 		{component: componentAdd, deployment: "istio-sidecar-injector", chart: "sidecar-injector", stage: stageInjector,
-			spec: c.SidecarInjector, image: in.Images.Operator, injects: in.Images.Proxy, more: map[string]any{"injection": injectionValues(in)}},
+			spec: c.SidecarInjector, image: in.Images.Operator, injects: in.Images.Proxy, more: map[string]any{"injection": injection}},
 	}
 	for _, g := range gateways(in.Spec) {
 		out = append(out, part{component: g.Name, deployment: g.Name, chart: "gateway", stage: stageGateways, spec: &g.ComponentSpec,

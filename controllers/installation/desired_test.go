@@ -67,6 +67,8 @@ func show(t *testing.T, plan Plan, name string) string {
 	if _, ok, _ := unstructured.NestedString(object.Object, "data", "config"); ok {
 		// The template has its own tests; here it would only make noise.
 		_ = unstructured.SetNestedField(object.Object, "(internal/injecttemplate)", "data", "config")
+		values, _, _ := unstructured.NestedString(object.Object, "data", "values")
+		_ = unstructured.SetNestedField(object.Object, strings.ReplaceAll(values, plan.Sidecar, "(of template and values)"), "data", "values")
 	}
 	data, err := yaml.Marshal(object.Object)
 	if err != nil {

@@ -62,7 +62,7 @@ func resources(spec *v1alpha1.ResourcesSpec, cpu, memory string) any {
 }
 
 // injectionValues are what the injector's template is rendered with, as JSON in the ConfigMap istio-sidecar-injector.
-func injectionValues(in Input) map[string]any {
+func injectionValues(in Input) (map[string]any, error) {
 	injection := in.Spec.Injection
 	if injection == nil {
 		injection = &v1alpha1.InjectionSpec{}
@@ -71,19 +71,32 @@ func injectionValues(in Input) map[string]any {
 	if proxy == nil {
 		proxy = &v1alpha1.ProxySpec{}
 	}
+	set := map[string]any{"proxyImage": in.Images.Proxy, "initImage": in.Images.Proxy, "pullPolicy": pullPolicy(in.Spec)}
+	if secrets := pullSecrets(in.Spec); secrets != nil {
+		set["imagePullSecrets"] = secrets
+	}
+	if proxy.Resources != nil {
+		set["resources"] = plain(proxy.Resources)
+	}
+	if proxy.Concurrency != 0 {
+		set["concurrency"] = proxy.Concurrency
+	}
+	if proxy.LogLevel != "" {
+		set["logLevel"] = proxy.LogLevel
+	}
+	values, err := injecttemplate.Values(set)
 	return map[string]any{
 		"template":        injecttemplate.Config(),
 		"annotationOptIn": injection.AnnotationOptIn == nil || *injection.AnnotationOptIn,
-		"values": map[string]any{
-			"proxyImage": in.Images.Proxy, "initImage": in.Images.Proxy, "pullPolicy": pullPolicy(in.Spec),
-			"resources":   plain(resources(proxy.Resources, "10m", "64Mi")),
-			"concurrency": orInt(proxy.Concurrency, 2), "logLevel": or(proxy.LogLevel, "warning"),
-			"caAddress":    "istio-citadel." + owner.MeshNamespace + ".svc:8060",
-			"pilotAddress": "istio-pilot." + owner.MeshNamespace + ".svc:15011",
-			"trustDomain":  trustDomain, "revision": owner.DefaultRevision,
-			"terminationDrainDuration": "5s", "meshNamespace": owner.MeshNamespace,
-		},
-	}
+		"values":          values,
+	}, err
+}
+
+// versionOf is the version that injected pods carry.
+func versionOf(injection map[string]any) string {
+	values, _ := injection["values"].(map[string]any)
+	version, _ := values["version"].(string)
+	return version
 }
 
 // plain turns a typed value into what templates see: maps, lists and scalars under their JSON names, nil when it is unset.
@@ -101,13 +114,6 @@ func plain(value any) any {
 
 func or(value, fallback string) string {
 	if value == "" {
-		return fallback
-	}
-	return value
-}
-
-func orInt(value, fallback int32) int32 {
-	if value == 0 {
 		return fallback
 	}
 	return value
