@@ -12,7 +12,9 @@ import (
 func (c *collector) fixedClusters() {
 	from := c.inboundBind()
 	c.add(mesh.NewHash().Add("fixed clusters"), nil, func(d *draft) {
-		d.emit(resource.Cluster, passthroughCluster, originalCluster(passthroughCluster, nil))
+		through := originalCluster(passthroughCluster, nil)
+		speakAsAsked(through)
+		d.emit(resource.Cluster, passthroughCluster, through)
 		d.emit(resource.Cluster, inboundPassthroughCluster, originalCluster(inboundPassthroughCluster, from))
 		d.emit(resource.Cluster, blackHoleCluster, emptyCluster())
 	})

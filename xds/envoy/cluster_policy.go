@@ -111,6 +111,17 @@ func setUpstreamProtocol(c *clusterv3.Cluster, protocol mesh.Protocol, pool *net
 	c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpProtocolOptions: pack(options)}
 }
 
+// speakAsAsked speaks to a server what the client speaks, for servers that nobody has declared a protocol of.
+func speakAsAsked(c *clusterv3.Cluster) {
+	c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpProtocolOptions: pack(&httpv3.HttpProtocolOptions{
+		UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_UseDownstreamProtocolConfig{
+			UseDownstreamProtocolConfig: &httpv3.HttpProtocolOptions_UseDownstreamHttpConfig{
+				HttpProtocolOptions: &corev3.Http1ProtocolOptions{}, Http2ProtocolOptions: http2Options(),
+			},
+		},
+	})}
+}
+
 // http2Options bounds what one peer can make a proxy hold.
 func http2Options() *corev3.Http2ProtocolOptions {
 	return &corev3.Http2ProtocolOptions{

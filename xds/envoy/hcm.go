@@ -24,6 +24,7 @@ func (c *collector) hcm(stat string) *hcmv3.HttpConnectionManager {
 		UseRemoteAddress:             wrapperspb.Bool(false),
 		InternalAddressConfig:        &hcmv3.HttpConnectionManager_InternalAddressConfig{},
 		StreamIdleTimeout:            seconds(0), // a request takes as long as it takes, unless a route says otherwise
+		HttpProtocolOptions:          &corev3.Http1ProtocolOptions{AcceptHttp_10: true}, // nginx, for one, speaks it to those behind it
 		Http2ProtocolOptions:         http2Options(),
 		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{
 			IdleTimeout:                  seconds(3600),
@@ -41,6 +42,7 @@ func edge(m *hcmv3.HttpConnectionManager) *hcmv3.HttpConnectionManager {
 	m.UseRemoteAddress = yes()
 	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE_SET
 	m.SetCurrentClientCertDetails = clientCertDetails()
+	m.HttpProtocolOptions = nil // a stranger's HTTP/1.0 is refused
 	m.RequestHeadersTimeout = seconds(10)
 	m.Http2ProtocolOptions.MaxConcurrentStreams = wrapperspb.UInt32(100)
 	m.Http2ProtocolOptions.InitialStreamWindowSize = wrapperspb.UInt32(64 << 10)
