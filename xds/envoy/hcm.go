@@ -23,7 +23,7 @@ func (c *collector) hcm(stat string) *hcmv3.HttpConnectionManager {
 		StripTrailingHostDot:         true,
 		UseRemoteAddress:             wrapperspb.Bool(false),
 		InternalAddressConfig:        &hcmv3.HttpConnectionManager_InternalAddressConfig{},
-		StreamIdleTimeout:            seconds(0), // a request takes as long as it takes, unless a route says otherwise
+		StreamIdleTimeout:            seconds(0),                                        // a request takes as long as it takes, unless a route says otherwise
 		HttpProtocolOptions:          &corev3.Http1ProtocolOptions{AcceptHttp_10: true}, // nginx, for one, speaks it to those behind it
 		Http2ProtocolOptions:         http2Options(),
 		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{

@@ -117,7 +117,7 @@ func (c *collector) inboundChain(p mesh.InboundPort, kind string, match *listene
 	return chain
 }
 
-// inboundRoutes sends every request to the workload.
+// inboundRoutes sends every request to the workload, again if the workload closes an idle connection at that very moment.
 func inboundRoutes(p mesh.InboundPort) *routev3.RouteConfiguration {
 	return &routev3.RouteConfiguration{
 		Name:             "inbound|" + number(p.ServicePort) + "||",
@@ -132,6 +132,7 @@ func inboundRoutes(p mesh.InboundPort) *routev3.RouteConfiguration {
 				Action: &routev3.Route_Route{Route: &routev3.RouteAction{
 					ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: inboundName(p.Port)},
 					Timeout:          seconds(0),
+					RetryPolicy:      &routev3.RetryPolicy{RetryOn: "reset-before-request", NumRetries: wrapperspb.UInt32(2)},
 				}},
 			}},
 		}},

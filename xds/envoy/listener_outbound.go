@@ -38,12 +38,12 @@ func (c *collector) httpListeners() {
 }
 
 // httpListener takes what is HTTP to its routes. Anything else on the port, to an address that no service claims, goes the
-// way of all unknown traffic; services that speak TCP there have listeners of their own, which are more specific.
+// way of all unknown traffic; services that speak TCP there have listeners of their own, which are more specific. A client
+// may be silent for as long as it likes, as pools of connections are: after a deadline its requests would go unrouted.
 func (c *collector) httpListener(port uint32) *listenerv3.Listener {
 	l := c.outboundListener(c.wildcard(), port)
 	l.ListenerFilters = []*listenerv3.ListenerFilter{tlsInspector(), httpInspector()}
-	l.ListenerFiltersTimeout = seconds(5)
-	l.ContinueOnListenerFiltersTimeout = true
+	l.ListenerFiltersTimeout = seconds(0)
 	name := "outbound_" + l.Name
 	l.FilterChains = []*listenerv3.FilterChain{{
 		Name:             "http",

@@ -71,7 +71,9 @@ func serveProtocol(t *testing.T) (address string) {
 	return s.Listener.Addr().String()
 }
 
-func http1(t *testing.T, address, host string) string { return overHTTP(t, &http.Transport{}, address, host) }
+func http1(t *testing.T, address, host string) string {
+	return overHTTP(t, &http.Transport{}, address, host)
+}
 
 func http2(t *testing.T, address, host string) string {
 	transport := &http.Transport{Protocols: &http.Protocols{}}
