@@ -2,7 +2,10 @@ package istioconfig
 
 import (
 	"fmt"
+	"regexp"
 	"regexp/syntax"
+	"strconv"
+	"strings"
 )
 
 const (
@@ -23,6 +26,9 @@ func CheckRegex(expression string) error {
 	tree, err := syntax.Parse(expression, syntax.Perl)
 	if err != nil {
 		return fmt.Errorf("is not a regular expression of RE2: %w", err)
+	}
+	if escape := foreignEscape(expression); escape != "" {
+		return fmt.Errorf("has %s, which proxies do not know: they compare bytes, not characters", escape)
 	}
 	if cost := regexCost(tree); cost > regexBudget {
 		return fmt.Errorf("is too large when compiled (%d, %d are allowed)", cost, regexBudget)
@@ -48,4 +54,35 @@ func regexCost(tree *syntax.Regexp) int {
 		cost *= max(tree.Min+1, tree.Max, 1)
 	}
 	return cost
+}
+
+// escapes are the escape sequences of Go whose meaning depends on what a character is, and every other one, so that none of
+// them is found in the middle of another.
+var escapes = regexp.MustCompile(`(?s)\\(?:[pP](?:\{[^}]*\}|.)|x\{[^}]*\}|[0-7]{3}|.)`)
+
+// categories are the classes that Envoy's RE2 has; Go knows more, and longer names for these.
+var categories = regexp.MustCompile(`^(Any|C[cfos]?|L[lmotu]?|M[cen]?|N[dlo]?|P[cdefios]?|S[ckmo]?|Z[lps]?)$`)
+
+// foreignEscape returns an escape that Go understands and Envoy, which reads Latin-1, does not; "" if there is none. One
+// such expression costs everybody whose routes are in the same table.
+func foreignEscape(expression string) string {
+	for _, escape := range escapes.FindAllString(expression, -1) {
+		value := strings.Trim(escape[2:], "{}")
+		base := 8
+		switch escape[1] {
+		case 'p', 'P':
+			if !categories.MatchString(strings.TrimPrefix(value, "^")) {
+				return escape
+			}
+			continue
+		case 'x':
+			base = 16
+		default:
+			value = escape[1:]
+		}
+		if n, err := strconv.ParseUint(value, base, 32); err == nil && n > 0xff {
+			return escape
+		}
+	}
+	return ""
 }

@@ -17,6 +17,15 @@ func TestCheckRegex(t *testing.T) {
 		`((a{30}){30}){30}`:                 false,
 		strings.Repeat(`\pL`, 300):          false,
 		strings.Repeat("a", 1025):           false,
+		`\pL\p{Lu}[\P{^Nd}]\x{fF}\377`:      true,
+		`\\p{Letter}\Qx{fff}\E\x41`:         true,
+		`\p{Letter}`:                        false,
+		`[^\P{ASCII}]`:                      false,
+		`\p{Han}`:                           false,
+		`\p{LC}`:                            false,
+		`\x{100}`:                           false,
+		`[a-\x{10FFFF}]`:                    false,
+		`\400`:                              false,
 	} {
 		if err := CheckRegex(pattern); (err == nil) != ok {
 			t.Errorf("CheckRegex(%.40q) = %v, want ok %v", pattern, err, ok)
