@@ -47,8 +47,8 @@ func (c *checker) host(field, host string, wildcard bool) {
 }
 
 func isAddress(host string) bool {
-	_, err := netip.ParseAddr(host)
-	return err == nil
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Zone() == "" // a zone may hold any characters
 }
 
 func (c *checker) portNumber(field string, number uint32) {

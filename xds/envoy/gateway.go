@@ -23,6 +23,8 @@ func (c *collector) gateway() {
 	for _, port := range c.scope.Gateway.Ports {
 		plain, secured := c.splitServers(port)
 		switch {
+		case ownPorts[port.Number]:
+			c.serverProblems(port.Servers, "port.number", "port "+number(port.Number)+" of the gateway is the proxy's own")
 		case len(plain) > 0:
 			c.plainPort(port.Number, plain)
 		case len(secured) > 0:

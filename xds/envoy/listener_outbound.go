@@ -20,15 +20,12 @@ func (c *collector) httpListeners() {
 	byPort := map[uint32][]*scope.Service{}
 	for _, s := range c.scope.Outbound.Services {
 		for _, p := range s.Ports {
-			if p.Protocol.IsHTTP() {
+			if routedByHost(p) {
 				byPort[p.Number] = append(byPort[p.Number], s)
 			}
 		}
 	}
 	for _, port := range slices.Sorted(maps.Keys(byPort)) {
-		if port == outboundPort || port == inboundPort {
-			continue
-		}
 		c.add(mesh.NewHash().Add("http listener").Uint(uint64(port)), nil, func(d *draft) {
 			l := c.httpListener(port)
 			d.emit(resource.Listener, l.Name, l)
@@ -36,6 +33,10 @@ func (c *collector) httpListeners() {
 		c.routes(port, byPort[port])
 	}
 }
+
+// routedByHost tells whether requests to a port share a listener for all addresses. On a port that the proxy itself listens
+// on, Envoy would refuse one: anybody's Service would stop everybody's listeners. There each service has its own address.
+func routedByHost(p *mesh.Port) bool { return p.Protocol.IsHTTP() && !ownPorts[p.Number] }
 
 // httpListener takes what is HTTP to its routes. Anything else on the port, to an address that no service claims, goes the
 // way of all unknown traffic; services that speak TCP there have listeners of their own, which are more specific. A client
@@ -62,11 +63,11 @@ func (c *collector) unknown() string {
 	return blackHoleCluster
 }
 
-// tcpListeners adds a listener for each address of a service and port that is not HTTP. A headless service has the
+// tcpListeners adds a listener for each address of a service and port whose requests are not told apart by host. A headless service has the
 // addresses of its endpoints.
 func (c *collector) tcpListeners(s *scope.Service) {
 	for _, p := range s.Ports {
-		if p.Protocol.IsHTTP() {
+		if routedByHost(p) {
 			continue
 		}
 		cluster := outboundName(p.Number, "", s.Host)
