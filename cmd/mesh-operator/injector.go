@@ -5,11 +5,9 @@ import (
 	"log/slog"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 	"k8s.io/client-go/metadata"
 
 	"github.com/mesh-operator/mesh-operator/injector"
-	"github.com/mesh-operator/mesh-operator/internal/certclient"
 	"github.com/mesh-operator/mesh-operator/internal/kube"
 )
 
@@ -42,11 +40,4 @@ func newInjectorCommand() *cobra.Command {
 	flags.StringVar(&o.ConfigFile, "config-file", "/etc/istio/inject/config", "policy and template of the injection")
 	flags.StringVar(&o.ValuesFile, "values-file", "/etc/istio/inject/values", "values that the template is rendered with")
 	return cmd
-}
-
-// bindIdentity adds the flags of a role that gets its serving certificate from citadel.
-func bindIdentity(flags *pflag.FlagSet, o *certclient.Options) {
-	flags.StringVar(&o.Address, "ca-address", certclient.DefaultAddress, "address of the certificate service")
-	flags.StringVar(&o.TokenFile, "token-file", certclient.DefaultTokenFile, "service account token for the certificate service")
-	flags.StringVar(&o.RootFile, "root-file", certclient.DefaultRootFile, "trust bundle of the mesh")
 }

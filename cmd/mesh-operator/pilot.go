@@ -36,10 +36,8 @@ func newPilotCommand() *cobra.Command {
 	flags := cmd.Flags()
 	cluster.BindMesh(flags)
 	o.Monitoring.Bind(flags)
+	bindIdentity(flags, &o.Certificates)
 	flags.StringVar(&o.GRPCAddress, "grpc-address", ":15011", "address for proxies with certificates; empty: none")
 	flags.StringVar(&o.InsecureAddress, "insecure-grpc-addr", "", "loopback address for proxies without certificates, for development; empty: none")
-	flags.StringVar(&o.Certificates.Address, "ca-address", "istio-citadel.istio-system.svc:8060", "address of the certificate authority")
-	flags.StringVar(&o.Certificates.TokenFile, "token-file", "/var/run/secrets/tokens/istio-token", "service account token for the certificate authority")
-	flags.StringVar(&o.Certificates.RootFile, "root-file", "/var/run/secrets/istio/root-cert.pem", "trust bundle of the mesh")
 	return cmd
 }
