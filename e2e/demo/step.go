@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,6 +21,9 @@ func step(ctx context.Context, out io.Writer, name string, run func(context.Cont
 	stop := progress(out, name, started)
 	err := run(ctx)
 	stop()
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		err = fmt.Errorf("gave up after %s: %w", stepLimit, err)
+	}
 	mark := "ok"
 	if err != nil {
 		mark = "FAILED"
