@@ -14,6 +14,7 @@ import (
 // index is how a snapshot finds its parts.
 type index struct {
 	pods      map[Name]*corev1.Pod
+	addresses map[Name]*corev1.Pod         // the pods by namespace and address; nil until one is looked for
 	selecting map[string][]*corev1.Service // by namespace, oldest first
 	services  map[string]*Service          // by host
 	inputs    map[Name]serviceInputs
@@ -42,6 +43,7 @@ func Build(prev *Snapshot, in Inputs) *Snapshot {
 		s.buildConfig(prev, o)
 	}
 	s.buildCredentials(prev, in)
+	s.reportReferences()
 	slices.SortFunc(s.Problems, CompareProblems)
 	s.Problems = slices.Compact(s.Problems)
 	return s

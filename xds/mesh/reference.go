@@ -1,0 +1,132 @@
+package mesh
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	networking "istio.io/api/networking/v1alpha3"
+)
+
+// references finds the rules that refer to nothing and those that an older one hides. They stay as they are: what they
+// refer to may come later. But their author should hear of it.
+type references struct {
+	snapshot *Snapshot
+	gateways map[string]bool
+	subsets  map[string][]string           // by name: the hosts whose rules define one
+	routed   map[hostOf]*VirtualService    // the oldest for a host in the mesh
+	policies map[hostOf]*DestinationRule   // the oldest with a policy
+	defined  map[subsetOf]*DestinationRule // the oldest with the subset
+	problem  func(Problem)
+}
+
+type hostOf struct{ namespace, host string }
+
+type subsetOf struct{ namespace, host, subset string }
+
+func (s *Snapshot) reportReferences() {
+	r := references{
+		snapshot: s, gateways: map[string]bool{}, subsets: map[string][]string{}, routed: map[hostOf]*VirtualService{},
+		policies: map[hostOf]*DestinationRule{}, defined: map[subsetOf]*DestinationRule{},
+		problem: func(p Problem) { s.Problems = append(s.Problems, p) },
+	}
+	for _, g := range s.Gateways {
+		r.gateways[g.Namespace+"/"+g.Name] = true
+	}
+	for _, d := range s.Rules {
+		r.destinationRule(d)
+	}
+	for _, v := range s.VirtualServices {
+		r.virtualService(v)
+	}
+}
+
+func (r references) destinationRule(d *DestinationRule) {
+	if !strings.HasPrefix(d.Host, "*") && r.snapshot.Service(d.Host) == nil {
+		r.problem(Problem{d.Object, "spec.host", noService(d.Host)})
+	}
+	if d.Spec.GetTrafficPolicy() != nil {
+		key := hostOf{d.Namespace, d.Host}
+		if older := r.policies[key]; older == nil {
+			r.policies[key] = d
+		} else if exportedToAll(older.Spec.GetExportTo()) {
+			r.problem(Problem{d.Object, "spec.trafficPolicy", fmt.Sprintf("%s is older and decides for %s", older.Object, d.Host)})
+		}
+	}
+	for i, s := range d.Spec.GetSubsets() {
+		r.subsets[s.GetName()] = append(r.subsets[s.GetName()], d.Host)
+		key := subsetOf{d.Namespace, d.Host, s.GetName()}
+		if older := r.defined[key]; older == nil {
+			r.defined[key] = d
+		} else if exportedToAll(older.Spec.GetExportTo()) {
+			r.problem(Problem{d.Object, fmt.Sprintf("spec.subsets[%d]", i), fmt.Sprintf("%s is older and defines %q of %s", older.Object, s.GetName(), d.Host)})
+		}
+	}
+}
+
+func (r references) virtualService(v *VirtualService) {
+	for i, g := range v.Gateways {
+		if g != MeshGateway && !r.gateways[g] {
+			r.problem(Problem{v.Object, fmt.Sprintf("spec.gateways[%d]", i), "there is no Gateway " + g})
+		}
+	}
+	if slices.Contains(v.Gateways, MeshGateway) && len(v.Spec.GetHttp()) > 0 {
+		r.hosts(v)
+	}
+	for i, route := range v.Spec.GetHttp() {
+		for j, d := range route.GetRoute() {
+			r.destination(v, fmt.Sprintf("spec.http[%d].route[%d].destination", i, j), d.GetDestination())
+		}
+		if m := route.GetMirror(); m != nil {
+			r.destination(v, fmt.Sprintf("spec.http[%d].mirror", i), m)
+		}
+	}
+}
+
+// hosts checks those that sidecars route by. Of two VirtualServices of one namespace for a host, they take the older;
+// gateways take both.
+func (r references) hosts(v *VirtualService) {
+	for i, host := range v.Hosts {
+		field, key := fmt.Sprintf("spec.hosts[%d]", i), hostOf{v.Namespace, host}
+		if older := r.routed[key]; older == nil {
+			r.routed[key] = v
+		} else if older != v && exportedToAll(older.Spec.GetExportTo()) {
+			r.problem(Problem{v.Object, field, fmt.Sprintf("%s is older and decides for %s in the mesh", older.Object, host)})
+		}
+		if s := r.snapshot.Service(host); s != nil && !slices.ContainsFunc(s.Ports, func(p *Port) bool { return p.Protocol.IsHTTP() }) {
+			r.problem(Problem{v.Object, field, fmt.Sprintf("no port of %s is HTTP: give one a name such as http-web, or an appProtocol", s.Object)})
+		}
+	}
+}
+
+func (r references) destination(v *VirtualService, field string, d *networking.Destination) {
+	host := ResolveHost(d.GetHost(), v.Namespace)
+	s := r.snapshot.Service(host)
+	if s == nil {
+		r.problem(Problem{v.Object, field + ".host", noService(host)})
+		return
+	}
+	if n := d.GetPort().GetNumber(); n != 0 && !slices.ContainsFunc(s.Ports, func(p *Port) bool { return p.Number == n }) {
+		r.problem(Problem{v.Object, field + ".port.number", fmt.Sprintf("%s has no TCP port %d", s.Object, n)})
+	}
+	covers := func(pattern string) bool {
+		suffix, wild := strings.CutPrefix(pattern, "*")
+		return pattern == host || wild && strings.HasSuffix(host, suffix)
+	}
+	if name := d.GetSubset(); name != "" && !slices.ContainsFunc(r.subsets[name], covers) {
+		r.problem(Problem{v.Object, field + ".subset", fmt.Sprintf("no DestinationRule for %s defines %q", host, name)})
+	}
+}
+
+// noService explains the most common mistake too: only a name without any dot is completed.
+func noService(host string) string {
+	text := "there is no Service " + host
+	if name, rest, ok := strings.Cut(host, "."); ok && !strings.Contains(rest, ".") {
+		text += "; its full name would be " + HostOf(rest, name)
+	}
+	return text
+}
+
+func exportedToAll(exportTo []string) bool {
+	return len(exportTo) == 0 || slices.Contains(exportTo, "*")
+}
