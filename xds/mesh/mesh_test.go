@@ -132,6 +132,30 @@ func TestBuild(t *testing.T) {
 	}
 }
 
+// TestEndpointsThatPeopleWrite shows that a pod is known behind an address too, in its own namespace only.
+func TestEndpointsThatPeopleWrite(t *testing.T) {
+	for namespace, want := range map[string]string{"ns": "ns/default", "other": ""} {
+		in := smallMesh()
+		service, slice := in.Services[0].DeepCopy(), in.EndpointSlices[0].DeepCopy()
+		service.Namespace, service.Spec.Selector = namespace, nil
+		slice.Namespace, slice.Endpoints[0].TargetRef = namespace, nil
+		in.Services, in.EndpointSlices = []*corev1.Service{service}, []*discoveryv1.EndpointSlice{slice}
+		e := Build(nil, in).Service("a." + namespace + ".svc.cluster.local").Ports[0].Endpoints[0]
+		if e.Account != want || e.MTLS != (want != "") {
+			t.Errorf("in namespace %s: endpoint %+v, want account %q", namespace, e, want)
+		}
+	}
+}
+
+// TestAliasesSelectNothing shows that a Service of type ExternalName says nothing about pods.
+func TestAliasesSelectNothing(t *testing.T) {
+	in := smallMesh()
+	in.Services[0].Spec.Type = corev1.ServiceTypeExternalName
+	if p, _ := Build(nil, in).Proxy("ns", "a-1"); len(p.Inbound) > 0 {
+		t.Errorf("inbound ports %+v, want none", p.Inbound)
+	}
+}
+
 // TestUnchangedPartsAreShared shows that a change replaces what it touches and nothing else.
 func TestUnchangedPartsAreShared(t *testing.T) {
 	in := smallMesh()

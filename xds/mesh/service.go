@@ -33,10 +33,10 @@ func (s *Snapshot) buildServices(prev *Snapshot, in Inputs) {
 		byService[n] = append(byService[n], e)
 	}
 	for _, k := range in.Services {
-		s.index.selecting[k.Namespace] = append(s.index.selecting[k.Namespace], k)
 		if k.Spec.Type == corev1.ServiceTypeExternalName {
-			continue
+			continue // it selects no pods either, whatever its selector
 		}
+		s.index.selecting[k.Namespace] = append(s.index.selecting[k.Namespace], k)
 		n := Name{k.Namespace, k.Name}
 		inputs := s.inputsOf(k, byService[n])
 		service := prev.unchanged(n, inputs)
@@ -72,11 +72,30 @@ func (s *Snapshot) inputsOf(k *corev1.Service, es []*discoveryv1.EndpointSlice) 
 	return inputs
 }
 
+// podOf finds the pod behind an endpoint. In a slice that a person wrote, it is told by its address.
 func (s *Snapshot) podOf(namespace string, e *discoveryv1.Endpoint) *corev1.Pod {
-	if e.TargetRef == nil || e.TargetRef.Kind != "Pod" {
+	switch {
+	case e.TargetRef == nil && len(e.Addresses) > 0:
+		return s.podAt(Name{namespace, e.Addresses[0]})
+	case e.TargetRef == nil || e.TargetRef.Kind != "Pod":
 		return nil
 	}
 	return s.index.pods[Name{namespace, e.TargetRef.Name}]
+}
+
+// podAt finds a pod of a namespace by its address, which pods on the node's network do not have for themselves.
+func (s *Snapshot) podAt(at Name) *corev1.Pod {
+	if s.index.addresses == nil {
+		s.index.addresses = map[Name]*corev1.Pod{}
+		for name, p := range s.index.pods {
+			for _, ip := range ipsOf(p) {
+				if !p.Spec.HostNetwork {
+					s.index.addresses[Name{name.Namespace, ip}] = p
+				}
+			}
+		}
+	}
+	return s.index.addresses[at]
 }
 
 func (s *Snapshot) unchanged(n Name, inputs serviceInputs) *Service {

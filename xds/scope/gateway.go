@@ -116,11 +116,17 @@ func newServer(snapshot *mesh.Snapshot, proxy mesh.Proxy, gateway *mesh.Gateway,
 			continue
 		}
 		hosts := commonHosts(gateway.Namespace, spec.GetHosts(), v)
-		if len(hosts) > 0 && mesh.Exported(v.Spec.GetExportTo(), v.Namespace, gateway.Namespace) {
+		if len(hosts) > 0 && exportedTo(v, gateway.Namespace, proxy.Namespace) {
 			server.Routes = append(server.Routes, ServerRoutes{newView(v, name, caller{namespace: proxy.Namespace, labels: proxy.Labels}), hosts})
 		}
 	}
 	return server
+}
+
+// exportedTo tells whether a VirtualService is for a gateway: for the namespace of the Gateway or for that of its pods.
+func exportedTo(v *mesh.VirtualService, gateway, pods string) bool {
+	to := v.Spec.GetExportTo()
+	return mesh.Exported(to, v.Namespace, gateway) || mesh.Exported(to, v.Namespace, pods)
 }
 
 func serverKey(s Server) string {
