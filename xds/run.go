@@ -75,6 +75,7 @@ func newPilot(ctx context.Context, o Options) (*pilot, error) {
 	}
 	p := &pilot{o: o, monitoring: monitoring.New("istio-pilot", o.Monitoring, o.Logger)}
 	p.server = server.New(o.Logger, p.monitoring.Registry)
+	p.monitoring.Registry.MustRegister(&proxies{snapshot: p.snapshot.Load, synced: p.server.Synced})
 	p.source = source.New(source.Options{
 		Kubernetes: o.Kubernetes, Dynamic: o.Dynamic, MeshNamespace: o.MeshNamespace, Logger: o.Logger, Publish: p.publish,
 	})

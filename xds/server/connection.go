@@ -25,6 +25,7 @@ type connection struct {
 	waiting    bool          // the offer has not been taken yet
 	change     Change        // from what was taken last
 	offered    time.Time
+	behind     time.Time // since when there is a response that the proxy has not accepted; zero: there is none
 	once       sync.Once
 }
 
@@ -72,6 +73,8 @@ func (c *connection) next() (r *discovery.DeltaDiscoveryResponse, done time.Time
 	c.refresh()
 	if r = c.session.Next(); r == nil {
 		done, c.offered = c.offered, time.Time{}
+	} else {
+		c.noteSent()
 	}
 	return r, done
 }
@@ -81,6 +84,7 @@ func (c *connection) request(r *discovery.DeltaDiscoveryRequest) (*Rejection, in
 	defer c.mu.Unlock()
 	c.refresh()
 	rejection := c.session.Request(r)
+	c.noteRequest()
 	return rejection, c.session.Size()
 }
 

@@ -298,3 +298,19 @@ func TestSameIgnoresWhatIsNotKept(t *testing.T) {
 		t.Error("a pod with another address counts as the same")
 	}
 }
+
+// TestTrimKeepsTheVersionOfASidecar and nothing else of what tenants write into annotations.
+func TestTrimKeepsTheVersionOfASidecar(t *testing.T) {
+	for status, want := range map[string]string{
+		`{"revision":"default","version":"0123456789abcdef"}`: "0123456789abcdef",
+		`{"revision":"default"}`:                              "", `{"version":"a tenant's own"}`: "", `{"version":7}`: "", `nonsense`: "", "": "",
+	} {
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{mesh.SidecarStatus: status, "other": "x"}}}
+		if _, err := trim(pod); err != nil {
+			t.Fatal(err)
+		}
+		if got := pod.Annotations[mesh.SidecarVersion]; got != want || len(pod.Annotations) > 1 || pod.Annotations["other"] != "" {
+			t.Errorf("status %s leaves %v, want version %q", status, pod.Annotations, want)
+		}
+	}
+}

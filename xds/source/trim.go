@@ -1,10 +1,14 @@
 package source
 
 import (
+	"encoding/json"
 	"maps"
+	"regexp"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/mesh-operator/mesh-operator/xds/mesh"
 )
 
 // lastApplied is kubectl's copy of the whole object.
@@ -35,13 +39,27 @@ func trim(object any) (any, error) {
 }
 
 func trimPod(p *corev1.Pod) {
-	p.Annotations = nil
+	p.Annotations = trimStatus(p.Annotations)
 	p.Spec = corev1.PodSpec{
 		ServiceAccountName: p.Spec.ServiceAccountName, NodeName: p.Spec.NodeName, HostNetwork: p.Spec.HostNetwork,
 		Containers: trimContainers(p.Spec.Containers), InitContainers: trimContainers(p.Spec.InitContainers),
 	}
 	p.Status = corev1.PodStatus{Phase: p.Status.Phase, PodIP: p.Status.PodIP, PodIPs: p.Status.PodIPs}
 }
+
+// trimStatus keeps the version of the sidecar, if it is one that the operator makes: it ends up in metrics, and annotations
+// are their tenant's to write.
+func trimStatus(annotations map[string]string) map[string]string {
+	var status struct {
+		Version string `json:"version"`
+	}
+	if json.Unmarshal([]byte(annotations[mesh.SidecarStatus]), &status) != nil || !sidecarVersion.MatchString(status.Version) {
+		return nil
+	}
+	return map[string]string{mesh.SidecarVersion: status.Version}
+}
+
+var sidecarVersion = regexp.MustCompile(`^[0-9a-f]{16}$`)
 
 func trimContainers(containers []corev1.Container) []corev1.Container {
 	var out []corev1.Container
