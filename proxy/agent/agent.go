@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 
 	"golang.org/x/sync/errgroup"
@@ -118,12 +119,17 @@ func (a *agent) serveSockets(ctx context.Context, group *errgroup.Group) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("open XDS socket: %w", err), sds.Close())
 	}
-	group.Go(func() error { return serveSocket(ctx, newSDSServer(a.client, a.log), sds) })
+	group.Go(func() error { return serveSocket(ctx, newSDSServer(a.client, a.ownFolders(), a.log), sds) })
 	group.Go(func() error {
 		proxy := &xdsProxy{address: c.PilotAddress, name: c.PilotServerName, client: a.client, log: a.log}
 		return serveSocket(ctx, newXDSServer(proxy), xds)
 	})
 	return nil
+}
+
+// ownFolders hold what is this workload's alone: its key's sockets, its token, its roots.
+func (a *agent) ownFolders() []string {
+	return []string{a.o.Config.Dir, filepath.Dir(a.o.Certificates.TokenFile), filepath.Dir(a.o.Certificates.RootFile)}
 }
 
 // until returns a context that ends with either of the two.

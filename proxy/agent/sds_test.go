@@ -31,58 +31,58 @@ var (
 
 func TestStateSession(t *testing.T) {
 	var s stateSession
-	first, _ := s.request(&discoveryv3.DiscoveryRequest{ResourceNames: []string{"default"}}, firstSecrets)
+	first, _ := s.request(&discoveryv3.DiscoveryRequest{ResourceNames: []string{"default"}}, firstSecrets.get)
 	if first == nil || len(first.Resources) != 1 || first.VersionInfo != firstSecrets["default"].version {
 		t.Fatalf("first answer is %v", first)
 	}
 	ack := &discoveryv3.DiscoveryRequest{ResourceNames: []string{"default"}, ResponseNonce: first.Nonce, VersionInfo: first.VersionInfo}
-	if got, _ := s.request(ack, firstSecrets); got != nil {
+	if got, _ := s.request(ack, firstSecrets.get); got != nil {
 		t.Errorf("an ACK is answered by %v", got)
 	}
-	if got := s.push(firstSecrets); got != nil {
+	if got := s.push(firstSecrets.get); got != nil {
 		t.Errorf("unchanged secrets are pushed: %v", got)
 	}
-	second := s.push(renewed)
+	second := s.push(renewed.get)
 	if second == nil || second.VersionInfo == first.VersionInfo || second.Nonce == first.Nonce {
 		t.Fatalf("a renewal pushes %v", second)
 	}
-	if got, rejected := s.request(ack, renewed); got != nil || rejected != "" {
+	if got, rejected := s.request(ack, renewed.get); got != nil || rejected != "" {
 		t.Errorf("a request with an old nonce is answered: %v %q", got, rejected)
 	}
 	nack := &discoveryv3.DiscoveryRequest{ResourceNames: []string{"default"}, ResponseNonce: second.Nonce, ErrorDetail: refusedByUser}
-	if got, rejected := s.request(nack, renewed); got != nil || rejected != "bad key" {
+	if got, rejected := s.request(nack, renewed.get); got != nil || rejected != "bad key" {
 		t.Errorf("a NACK is answered by the same bytes: %v %q", got, rejected)
 	}
 	both := &discoveryv3.DiscoveryRequest{ResourceNames: []string{"default", "ROOTCA", "other"}, ResponseNonce: second.Nonce}
-	if got, _ := s.request(both, renewed); got == nil || len(got.Resources) != 2 {
+	if got, _ := s.request(both, renewed.get); got == nil || len(got.Resources) != 2 {
 		t.Errorf("two more names, one of them unknown, are answered by %v", got)
 	}
-	if s.push(firstSecrets) == nil {
+	if s.push(firstSecrets.get) == nil {
 		t.Error("going back to an earlier certificate is no change")
 	}
 }
 
 func TestDeltaSession(t *testing.T) {
 	var s deltaSession
-	first, _ := s.request(&discoveryv3.DeltaDiscoveryRequest{ResourceNamesSubscribe: []string{"ROOTCA", "default", "other"}}, firstSecrets)
+	first, _ := s.request(&discoveryv3.DeltaDiscoveryRequest{ResourceNamesSubscribe: []string{"ROOTCA", "default", "other"}}, firstSecrets.get)
 	if len(first.GetResources()) != 2 || len(first.GetRemovedResources()) != 1 {
 		t.Fatalf("first answer is %v", first)
 	}
-	if got, rejected := s.request(&discoveryv3.DeltaDiscoveryRequest{ResponseNonce: first.Nonce, ErrorDetail: refusedByUser}, firstSecrets); got != nil || rejected != "bad key" {
+	if got, rejected := s.request(&discoveryv3.DeltaDiscoveryRequest{ResponseNonce: first.Nonce, ErrorDetail: refusedByUser}, firstSecrets.get); got != nil || rejected != "bad key" {
 		t.Errorf("a NACK is answered by %v %q", got, rejected)
 	}
-	second := s.push(renewed)
+	second := s.push(renewed.get)
 	if len(second.GetResources()) != 1 || second.Resources[0].Name != "default" {
 		t.Errorf("a renewed certificate pushes %v", second)
 	}
-	if got, _ := s.request(&discoveryv3.DeltaDiscoveryRequest{ResourceNamesUnsubscribe: []string{"default"}}, firstSecrets); got != nil {
+	if got, _ := s.request(&discoveryv3.DeltaDiscoveryRequest{ResourceNamesUnsubscribe: []string{"default"}}, firstSecrets.get); got != nil {
 		t.Errorf("what is no longer asked for is sent: %v", got)
 	}
 	var returning deltaSession
 	got, _ := returning.request(&discoveryv3.DeltaDiscoveryRequest{
 		ResourceNamesSubscribe:  []string{"default", "ROOTCA"},
 		InitialResourceVersions: map[string]string{"default": renewed["default"].version, "ROOTCA": "older"},
-	}, renewed)
+	}, renewed.get)
 	if len(got.GetResources()) != 1 || got.Resources[0].Name != "ROOTCA" {
 		t.Errorf("a client that comes back with the current certificate is sent %v", got)
 	}
@@ -111,7 +111,7 @@ func socketClient(t *testing.T, server *grpc.Server) *grpc.ClientConn {
 // TestSDSServesSecretsOnly: other types are refused, polling is not there.
 func TestSDSServesSecretsOnly(t *testing.T) {
 	client := certclient.New(certclient.Options{Logger: slog.New(slog.DiscardHandler)})
-	sds := secretv3.NewSecretDiscoveryServiceClient(socketClient(t, newSDSServer(client, slog.New(slog.DiscardHandler))))
+	sds := secretv3.NewSecretDiscoveryServiceClient(socketClient(t, newSDSServer(client, nil, slog.New(slog.DiscardHandler))))
 	if _, err := sds.FetchSecrets(t.Context(), &discoveryv3.DiscoveryRequest{ResourceNames: []string{"default"}}); status.Code(err) != codes.Unimplemented {
 		t.Errorf("FetchSecrets: %v", err)
 	}

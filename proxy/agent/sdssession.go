@@ -23,7 +23,7 @@ type stateSession struct {
 
 // request takes a client's message. It returns a response, or nil when there is nothing new; rejected says what the client
 // did not like about the last one.
-func (s *stateSession) request(r *discoveryv3.DiscoveryRequest, have map[string]secret) (response *discoveryv3.DiscoveryResponse, rejected string) {
+func (s *stateSession) request(r *discoveryv3.DiscoveryRequest, have lookup) (response *discoveryv3.DiscoveryResponse, rejected string) {
 	if r.ResponseNonce != "" && r.ResponseNonce != strconv.Itoa(s.nonce) {
 		return nil, "" // answers a response that a newer one has overtaken
 	}
@@ -39,11 +39,11 @@ func (s *stateSession) request(r *discoveryv3.DiscoveryRequest, have map[string]
 
 // push returns a response when what the client asked for differs from what it was sent last, also after a rejection: the
 // same bytes again would be rejected again, for ever.
-func (s *stateSession) push(have map[string]secret) *discoveryv3.DiscoveryResponse {
+func (s *stateSession) push(have lookup) *discoveryv3.DiscoveryResponse {
 	var versions []string
 	var bodies []*anypb.Any
 	for _, name := range s.names {
-		if secret, ok := have[name]; ok {
+		if secret, ok := have(name); ok {
 			versions = append(versions, secret.version)
 			bodies = append(bodies, secret.body)
 		}
@@ -65,7 +65,7 @@ type deltaSession struct {
 	nonce int
 }
 
-func (s *deltaSession) request(r *discoveryv3.DeltaDiscoveryRequest, have map[string]secret) (response *discoveryv3.DeltaDiscoveryResponse, rejected string) {
+func (s *deltaSession) request(r *discoveryv3.DeltaDiscoveryRequest, have lookup) (response *discoveryv3.DeltaDiscoveryResponse, rejected string) {
 	if s.sent == nil {
 		s.sent = map[string]string{}
 	}
@@ -84,10 +84,10 @@ func (s *deltaSession) request(r *discoveryv3.DeltaDiscoveryRequest, have map[st
 // unsent is the version of a secret that was asked for and not answered.
 const unsent = "?"
 
-func (s *deltaSession) push(have map[string]secret) *discoveryv3.DeltaDiscoveryResponse {
+func (s *deltaSession) push(have lookup) *discoveryv3.DeltaDiscoveryResponse {
 	var out discoveryv3.DeltaDiscoveryResponse
 	for _, name := range slices.Sorted(maps.Keys(s.sent)) {
-		secret, ok := have[name]
+		secret, ok := have(name)
 		switch {
 		case s.sent[name] == secret.version:
 			continue

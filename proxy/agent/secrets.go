@@ -23,8 +23,19 @@ type secret struct {
 	body    *anypb.Any
 }
 
-// currentSecrets returns what there is to serve now.
-func currentSecrets(client *certclient.Client) (map[string]secret, error) {
+// lookup finds what there is to serve under a name.
+type lookup func(name string) (secret, bool)
+
+// ownSecrets are the workload's certificate and roots, by name.
+type ownSecrets map[string]secret
+
+func (s ownSecrets) get(name string) (secret, bool) {
+	found, ok := s[name]
+	return found, ok
+}
+
+// currentSecrets returns the workload's own secrets as they are now.
+func currentSecrets(client *certclient.Client) (ownSecrets, error) {
 	certificate := client.Certificate()
 	if certificate == nil {
 		return nil, nil
@@ -36,19 +47,20 @@ func currentSecrets(client *certclient.Client) (map[string]secret, error) {
 	return secretsOf(chain, key, client.Bundle()), nil
 }
 
-func secretsOf(chain, key, roots []byte) map[string]secret {
-	return map[string]secret{
-		workloadSecret: newSecret(&tlsv3.Secret{
-			Name: workloadSecret,
-			Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
-				CertificateChain: inline(chain), PrivateKey: inline(key),
-			}},
-		}, chain),
-		rootSecret: newSecret(&tlsv3.Secret{
-			Name: rootSecret,
-			Type: &tlsv3.Secret_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{TrustedCa: inline(roots)}},
-		}, roots),
-	}
+func secretsOf(chain, key, roots []byte) ownSecrets {
+	return ownSecrets{workloadSecret: pairSecret(workloadSecret, chain, key), rootSecret: validationSecret(rootSecret, roots)}
+}
+
+func pairSecret(name string, chain, key []byte) secret {
+	return newSecret(&tlsv3.Secret{Name: name, Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
+		CertificateChain: inline(chain), PrivateKey: inline(key),
+	}}}, chain)
+}
+
+func validationSecret(name string, roots []byte) secret {
+	return newSecret(&tlsv3.Secret{Name: name, Type: &tlsv3.Secret_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{
+		TrustedCa: inline(roots),
+	}}}, roots)
 }
 
 // newSecret takes the version from the public part: versions are logged.
