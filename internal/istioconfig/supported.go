@@ -25,7 +25,7 @@ var supported = map[protoreflect.FullName]string{
 	"istio.networking.v1alpha3.DestinationRule":                     "host trafficPolicy subsets exportTo",
 	"istio.networking.v1alpha3.TrafficPolicy":                       "loadBalancer connectionPool outlierDetection tls portLevelSettings",
 	"istio.networking.v1alpha3.LoadBalancerSettings":                "simple",
-	"istio.networking.v1alpha3.ClientTLSSettings":                   "mode sni subjectAltNames insecureSkipVerify",
+	"istio.networking.v1alpha3.ClientTLSSettings":                   "mode clientCertificate privateKey caCertificates credentialName sni subjectAltNames insecureSkipVerify",
 	"istio.networking.v1alpha3.OutlierDetection":                    "consecutive5xxErrors consecutiveGatewayErrors consecutiveLocalOriginFailures splitExternalLocalOriginErrors interval baseEjectionTime maxEjectionPercent minHealthPercent",
 	"istio.networking.v1alpha3.Gateway":                             "servers selector",
 	"istio.networking.v1alpha3.Server":                              "port hosts tls name",
@@ -40,7 +40,6 @@ var supported = map[protoreflect.FullName]string{
 // notYet are enum values that the translator does not express, by their full names.
 var notYet = []protoreflect.FullName{
 	"istio.networking.v1alpha3.LoadBalancerSettings.PASSTHROUGH",
-	"istio.networking.v1alpha3.ClientTLSSettings.MUTUAL",
 	"istio.networking.v1alpha3.ServerTLSSettings.PASSTHROUGH",
 	"istio.networking.v1alpha3.ServerTLSSettings.AUTO_PASSTHROUGH",
 	"istio.networking.v1alpha3.ServerTLSSettings.ISTIO_MUTUAL",
@@ -61,6 +60,8 @@ var instead = map[string]string{
 	"directResponse":     "route to a service that gives the answer",
 	"uriRegexRewrite":    "use uri, with a match on a prefix",
 	"localityLbSetting":  "remove it: endpoints of all zones are used alike",
+	"workloadSelector":   "leave it out: the rule holds for every workload that sees it; certificates of sidecars come from mounted files",
+	"caCrl":              "take the revoked server's authority out of caCertificates",
 	"warmupDurationSecs": "remove it: new endpoints get their full share at once",
 }
 

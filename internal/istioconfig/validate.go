@@ -31,11 +31,17 @@ func Validate(o Object) []Problem {
 
 // Warnings returns what is accepted and probably not meant.
 func Warnings(o Object) []Problem {
-	vs, ok := o.Spec.(*networking.VirtualService)
-	if !ok {
-		return nil
-	}
 	c := &checker{}
+	switch spec := o.Spec.(type) {
+	case *networking.VirtualService:
+		c.routeWarnings(spec)
+	case *networking.DestinationRule:
+		c.clientTLSWarnings(spec)
+	}
+	return c.problems
+}
+
+func (c *checker) routeWarnings(vs *networking.VirtualService) {
 	for i, route := range vs.GetHttp() {
 		path := fmt.Sprintf("spec.http[%d]", i)
 		if len(route.GetRoute()) == 0 && route.GetRedirect() == nil {
@@ -48,5 +54,4 @@ func Warnings(o Object) []Problem {
 			c.add(path+".fault.delay", "has no percentage: no request is delayed", "add percentage: {value: 100}")
 		}
 	}
-	return c.problems
 }

@@ -75,24 +75,3 @@ func (c *checker) outlierDetection(path string, o *networking.OutlierDetection) 
 	c.wholePercent(path+".maxEjectionPercent", o.GetMaxEjectionPercent())
 	c.wholePercent(path+".minHealthPercent", o.GetMinHealthPercent())
 }
-
-// clientTLS refuses settings that the mode has no use for: who names a certificate's owner wants it checked.
-func (c *checker) clientTLS(path string, t *networking.ClientTLSSettings) {
-	if t.GetSni() != "" {
-		c.host(path+".sni", t.GetSni(), false)
-	}
-	if t.GetMode() == networking.ClientTLSSettings_SIMPLE {
-		if t.GetInsecureSkipVerify().GetValue() && len(t.GetSubjectAltNames()) > 0 {
-			c.add(path+".subjectAltNames", "is not checked with insecureSkipVerify", "remove one of them")
-		}
-		return
-	}
-	for _, f := range []struct {
-		name string
-		set  bool
-	}{{"sni", t.GetSni() != ""}, {"subjectAltNames", len(t.GetSubjectAltNames()) > 0}, {"insecureSkipVerify", t.GetInsecureSkipVerify().GetValue()}} {
-		if f.set {
-			c.add(path+"."+f.name, "has no meaning with "+t.GetMode().String(), "remove it, or use mode SIMPLE")
-		}
-	}
-}

@@ -5,16 +5,12 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	rawv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/raw_buffer/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
-	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/types/known/structpb"
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 )
-
-// systemRoots is where the proxy's image keeps the certificates of public authorities.
-const systemRoots = "/etc/ssl/certs/ca-certificates.crt"
 
 // applyTLS sets how connections of a cluster are secured. When no rule says it, each endpoint that can do the mesh's
 // mutual TLS gets it.
@@ -25,8 +21,8 @@ func (t target) applyTLS(c *clusterv3.Cluster, tls *networking.ClientTLSSettings
 	case tls.Mode == networking.ClientTLSSettings_DISABLE:
 	case tls.Mode == networking.ClientTLSSettings_ISTIO_MUTUAL:
 		c.TransportSocket = t.meshSocket()
-	case tls.Mode == networking.ClientTLSSettings_SIMPLE:
-		t.applySimpleTLS(c, tls)
+	case tls.Mode == networking.ClientTLSSettings_SIMPLE, tls.Mode == networking.ClientTLSSettings_MUTUAL:
+		t.applyOrigination(c, tls)
 	default: // reading the certificate of an unknown mode as none would send in the clear
 		panic(failure{"trafficPolicy.tls.mode " + tls.Mode.String() + " is not supported"})
 	}
@@ -102,43 +98,6 @@ func meshALPN(p mesh.Protocol) []string {
 		return []string{"istio-h2", "istio", "h2"}
 	}
 	return []string{"istio"}
-}
-
-// applySimpleTLS originates TLS to a server that is not of the mesh, with the system's certificate authorities. The name
-// that is asked for is verified, unless the rule says other names; without one it is the request's host.
-func (t target) applySimpleTLS(c *clusterv3.Cluster, tls *networking.ClientTLSSettings) {
-	context := &tlsv3.UpstreamTlsContext{Sni: tls.Sni, CommonTlsContext: &tlsv3.CommonTlsContext{TlsParams: tlsVersions()}}
-	switch t.port.Protocol {
-	case mesh.HTTP2:
-		context.CommonTlsContext.AlpnProtocols = []string{"h2"}
-	case mesh.HTTP:
-		context.CommonTlsContext.AlpnProtocols = []string{"http/1.1"}
-	}
-	if !tls.GetInsecureSkipVerify().GetValue() {
-		validation := &tlsv3.CertificateValidationContext{TrustedCa: &corev3.DataSource{Specifier: &corev3.DataSource_Filename{Filename: systemRoots}}}
-		for _, name := range tls.SubjectAltNames {
-			exact := &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: name}}
-			validation.MatchTypedSubjectAltNames = append(validation.MatchTypedSubjectAltNames, dnsMatcher(exact), uriMatcher(exact))
-		}
-		if len(tls.SubjectAltNames) == 0 && tls.Sni != "" {
-			exact := &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: tls.Sni}}
-			validation.MatchTypedSubjectAltNames = append(validation.MatchTypedSubjectAltNames, dnsMatcher(exact))
-		}
-		context.CommonTlsContext.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: validation}
-	}
-	if tls.Sni == "" && t.port.Protocol.IsHTTP() {
-		useHostAsName(c, len(tls.SubjectAltNames) == 0 && !tls.GetInsecureSkipVerify().GetValue())
-	}
-	c.TransportSocket = upstreamSocket(context)
-}
-
-func useHostAsName(c *clusterv3.Cluster, verify bool) {
-	options := &httpv3.HttpProtocolOptions{}
-	if err := c.TypedExtensionProtocolOptions[httpProtocolOptions].UnmarshalTo(options); err != nil {
-		panic(failure{"internal error: the cluster has no protocol options"})
-	}
-	options.UpstreamHttpProtocolOptions = &corev3.UpstreamHttpProtocolOptions{AutoSni: true, AutoSanValidation: verify}
-	c.TypedExtensionProtocolOptions[httpProtocolOptions] = pack(options)
 }
 
 func upstreamSocket(context *tlsv3.UpstreamTlsContext) *corev3.TransportSocket {

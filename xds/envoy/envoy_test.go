@@ -41,6 +41,7 @@ func static(t *testing.T, set *resource.Set) *bootstrapv3.Bootstrap {
 			}
 			c.ClusterDiscoveryType, c.EdsClusterConfig, c.LoadAssignment = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}, nil, a
 		}
+		fromAgent(t, c)
 		s.Clusters = append(s.Clusters, c)
 	}
 	for _, r := range set.Of(resource.Listener) {
@@ -125,6 +126,22 @@ func inlineRoutes(t *testing.T, set *resource.Set, chain *listenerv3.FilterChain
 		return
 	}
 	f.ConfigType = &listenerv3.Filter_TypedConfig{TypedConfig: pack(withInline(m, decode(t, r, &routev3.RouteConfiguration{})))}
+}
+
+// fromAgent lets a cluster ask the agent for what it would ask pilot for, which a static bootstrap has not.
+func fromAgent(t *testing.T, c *clusterv3.Cluster) {
+	t.Helper()
+	context := &tlsv3.UpstreamTlsContext{}
+	if !unpackSocket(t, c.TransportSocket, context) {
+		return
+	}
+	validation := context.CommonTlsContext.GetCombinedValidationContext().GetValidationContextSdsSecretConfig()
+	for _, reference := range append(context.CommonTlsContext.TlsCertificateSdsSecretConfigs, validation) {
+		if reference.GetSdsConfig().GetAds() != nil {
+			reference.SdsConfig = agentSecret(reference.Name).SdsConfig
+		}
+	}
+	c.TransportSocket = upstreamSocket(context)
 }
 
 // inlineSecrets makes references to the secrets of a set static. Those that the agent serves stay as they are.

@@ -18,6 +18,7 @@ import (
 func (c *collector) gateway() {
 	for _, s := range c.scope.Gateway.Services {
 		c.clusters(s)
+		c.clientSecrets(s)
 	}
 	c.add(mesh.NewHash().Add("router clusters"), nil, func(d *draft) { d.emit(resource.Cluster, blackHoleCluster, emptyCluster()) })
 	for _, port := range c.scope.Gateway.Ports {

@@ -15,7 +15,7 @@ import (
 const secretScheme = "kubernetes://"
 
 func secretName(s scope.Server) string {
-	return secretScheme + strings.TrimPrefix(s.Spec.GetTls().GetCredentialName(), secretScheme)
+	return secretScheme + mesh.CredentialName(s.Spec.GetTls())
 }
 
 // pilotSecret gets a secret over the proxy's own stream. The wait is finite: a listener that waits for one certificate
@@ -32,40 +32,59 @@ func (c *collector) gatewaySecrets(s scope.Server) bool {
 		c.serverProblem(s, "tls.credentialName", "names no Secret")
 		return false
 	}
-	if !c.usable(s, s.Credential, secretName(s), func(x *mesh.Credential) bool { return len(x.Certificate) > 0 }) {
+	if !c.usable(s, s.Credential, secretName(s), certificateAndKey) {
 		return false
 	}
-	name := secretName(s)
-	c.add(mesh.NewHash().Add("secret", name, s.Credential.Key), []resource.Object{s.Credential.Object}, func(d *draft) {
-		d.emit(resource.Secret, name, certificateSecret(name, s.Credential))
-	})
+	c.addSecret(secretName(s), s.Credential, certificateSecret)
 	if tls.GetMode() != networking.ServerTLSSettings_MUTUAL {
 		return true
 	}
-	ca := caOf(s)
-	name += mesh.CASuffix
-	if !c.usable(s, ca, name, func(x *mesh.Credential) bool { return len(x.CA) > 0 }) {
+	ca, name := caOf(s), secretName(s)+mesh.CASuffix
+	if !c.usable(s, ca, name, authorities) {
 		return false
 	}
-	c.add(mesh.NewHash().Add("secret", name, ca.Key), []resource.Object{ca.Object}, func(d *draft) {
-		d.emit(resource.Secret, name, validationSecret(name, ca))
-	})
+	c.addSecret(name, ca, validationSecret)
 	return true
 }
 
-func (c *collector) usable(s scope.Server, x *mesh.Credential, name string, complete func(*mesh.Credential) bool) bool {
-	secret := "Secret " + c.scope.Gateway.Namespace + "/" + strings.TrimPrefix(name, secretScheme)
+// addSecret adds a secret of the name that Envoy asks for it by.
+func (c *collector) addSecret(name string, x *mesh.Credential, make func(string, *mesh.Credential) *tlsv3.Secret) {
+	c.add(mesh.NewHash().Add("secret", name, x.Key), []resource.Object{x.Object}, func(d *draft) {
+		d.emit(resource.Secret, name, make(name, x))
+	})
+}
+
+// content is what a credential may hold.
+type content struct {
+	what string
+	in   func(*mesh.Credential) bool
+}
+
+var (
+	certificateAndKey = content{"tls.crt and tls.key", func(x *mesh.Credential) bool { return len(x.Certificate) > 0 }}
+	authorities       = content{"ca.crt", func(x *mesh.Credential) bool { return len(x.CA) > 0 }}
+)
+
+func (c *collector) usable(s scope.Server, x *mesh.Credential, name string, needed content) bool {
+	reason := c.defect(x, strings.TrimPrefix(name, secretScheme), needed)
+	if reason != "" {
+		c.serverProblem(s, "tls.credentialName", reason)
+	}
+	return reason == ""
+}
+
+// defect says why a credential of the router's namespace cannot be used; "" if it can.
+func (c *collector) defect(x *mesh.Credential, name string, needed content) string {
+	secret := "Secret " + c.scope.Gateway.Namespace + "/" + name
 	switch {
 	case x == nil:
-		c.serverProblem(s, "tls.credentialName", secret+" does not exist in the gateway's namespace")
+		return secret + " does not exist in the gateway's namespace"
 	case x.Err != "":
-		c.serverProblem(s, "tls.credentialName", secret+" "+x.Err)
-	case !complete(x):
-		c.serverProblem(s, "tls.credentialName", secret+" lacks what tls.mode "+s.Spec.GetTls().GetMode().String()+" needs")
-	default:
-		return true
+		return secret + " " + x.Err
+	case !needed.in(x):
+		return secret + " lacks " + needed.what
 	}
-	return false
+	return ""
 }
 
 // separateCA tells whether clients are verified with a Secret of its own.

@@ -93,14 +93,16 @@ func socketsOf(c *clusterv3.Cluster) []*corev3.TransportSocket {
 func clientWeaknesses(t *testing.T, c *clusterv3.Cluster, context *tlsv3.UpstreamTlsContext) []string {
 	t.Helper()
 	found := weakParameters(context.CommonTlsContext)
-	if len(context.CommonTlsContext.TlsCertificateSdsSecretConfigs) > 0 {
-		if context.MaxSessionKeys == nil || context.MaxSessionKeys.Value != 0 {
-			found = append(found, "sessions are resumed")
-		}
-		return append(found, weakMeshPeer(context.CommonTlsContext.GetCombinedValidationContext())...)
+	if context.MaxSessionKeys == nil || context.MaxSessionKeys.Value != 0 {
+		found = append(found, "sessions are resumed")
 	}
-	validation := context.CommonTlsContext.GetValidationContext()
-	if validation == nil {
+	for _, certificate := range context.CommonTlsContext.TlsCertificateSdsSecretConfigs {
+		if certificate.Name == workloadSecret {
+			return append(found, weakMeshPeer(context.CommonTlsContext.GetCombinedValidationContext())...)
+		}
+	}
+	validation := context.CommonTlsContext.GetCombinedValidationContext()
+	if context.CommonTlsContext.ValidationContextType == nil {
 		return found // a rule says insecureSkipVerify
 	}
 	options := &httpv3.HttpProtocolOptions{}
@@ -109,10 +111,11 @@ func clientWeaknesses(t *testing.T, c *clusterv3.Cluster, context *tlsv3.Upstrea
 			t.Fatal(err)
 		}
 	}
-	if validation.TrustedCa == nil {
+	if validation.GetValidationContextSdsSecretConfig().GetName() == "" {
 		found = append(found, "no authorities")
 	}
-	if len(validation.MatchTypedSubjectAltNames) == 0 && !options.GetUpstreamHttpProtocolOptions().GetAutoSanValidation() {
+	names := validation.GetDefaultValidationContext().GetMatchTypedSubjectAltNames()
+	if len(names) == 0 && !options.GetUpstreamHttpProtocolOptions().GetAutoSanValidation() {
 		found = append(found, "any name is accepted")
 	}
 	return found

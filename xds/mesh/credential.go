@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -19,12 +20,20 @@ func CredentialName(tls interface{ GetCredentialName() string }) string {
 	return strings.TrimPrefix(tls.GetCredentialName(), secretScheme)
 }
 
-// ClientCredentials lists the names of the Secrets that a rule's policy and subsets refer to, once each.
-func ClientCredentials(policy *networking.TrafficPolicy, subsets []*networking.Subset) []string {
-	var names []string
+// ClientUse is a Secret that client-side TLS settings refer to, and what of it they need.
+type ClientUse struct {
+	Name   string
+	Mutual bool // the key pair
+	Verify bool // the certificates of authorities
+}
+
+// ClientUses lists the Secrets that a rule's policy and subsets refer to, by name.
+func ClientUses(policy *networking.TrafficPolicy, subsets []*networking.Subset) []ClientUse {
+	uses := map[string]ClientUse{}
 	add := func(tls *networking.ClientTLSSettings) {
 		if name := CredentialName(tls); name != "" {
-			names = append(names, name)
+			mutual, verify := tls.GetMode() == networking.ClientTLSSettings_MUTUAL, !tls.GetInsecureSkipVerify().GetValue()
+			uses[name] = ClientUse{name, uses[name].Mutual || mutual, uses[name].Verify || verify}
 		}
 	}
 	policies := []*networking.TrafficPolicy{policy}
@@ -37,8 +46,7 @@ func ClientCredentials(policy *networking.TrafficPolicy, subsets []*networking.S
 			add(settings.GetTls())
 		}
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	return slices.SortedFunc(maps.Values(uses), func(a, b ClientUse) int { return strings.Compare(a.Name, b.Name) })
 }
 
 // CASuffix marks the Secret that holds only the certificates which peers are verified with.
@@ -58,8 +66,8 @@ func (s *Snapshot) buildCredentials(prev *Snapshot, in Inputs) {
 		}
 	}
 	for _, r := range s.Rules {
-		for _, name := range ClientCredentials(r.Spec.GetTrafficPolicy(), r.Spec.GetSubsets()) {
-			wanted[name], wanted[name+CASuffix] = true, true
+		for _, use := range ClientUses(r.Spec.GetTrafficPolicy(), r.Spec.GetSubsets()) {
+			wanted[use.Name], wanted[use.Name+CASuffix] = true, true
 		}
 	}
 	for _, secret := range in.Secrets {

@@ -6,7 +6,7 @@ import (
 
 // ClientCredential is what a router proves itself with to a service outside of the mesh, from a Secret of its own namespace.
 type ClientCredential struct {
-	Name string
+	mesh.ClientUse
 	Pair *mesh.Credential // nil: there is no such Secret
 	CA   *mesh.Credential // of its name with mesh.CASuffix
 }
@@ -17,11 +17,11 @@ func clientCredentials(snapshot *mesh.Snapshot, namespace string, rule *Rule) []
 		return nil
 	}
 	var list []ClientCredential
-	for _, name := range mesh.ClientCredentials(rule.Policy, rule.Subsets) {
+	for _, use := range mesh.ClientUses(rule.Policy, rule.Subsets) {
 		list = append(list, ClientCredential{
-			Name: name,
-			Pair: snapshot.Credentials[mesh.Name{Namespace: namespace, Name: name}],
-			CA:   snapshot.Credentials[mesh.Name{Namespace: namespace, Name: name + mesh.CASuffix}],
+			ClientUse: use,
+			Pair:      snapshot.Credentials[mesh.Name{Namespace: namespace, Name: use.Name}],
+			CA:        snapshot.Credentials[mesh.Name{Namespace: namespace, Name: use.Name + mesh.CASuffix}],
 		})
 	}
 	return list

@@ -181,9 +181,13 @@ func describeRules() {
 		"min_health_percent":                 "With fewer healthy endpoints than this, all get requests.",
 	})
 	describe(network+"ClientTLSSettings", "How connections to the service are encrypted.", map[string]string{
-		"mode":                 "DISABLE: not. SIMPLE: the server shows a certificate. ISTIO_MUTUAL: both sides show the mesh's certificates.",
-		"sni":                  "The name to ask the server for.",
-		"subject_alt_names":    "Names of which the server's certificate must have one.",
+		"mode":                 "DISABLE: not. SIMPLE: the server shows a certificate. MUTUAL: the proxy shows one as well. ISTIO_MUTUAL: both sides show the mesh's certificates.",
+		"client_certificate":   "MUTUAL: path of the file in the proxy with the certificate to show.",
+		"private_key":          "MUTUAL: path of the file in the proxy with the certificate's key.",
+		"ca_certificates":      "Path of the file in the proxy with the authorities of the server's certificate; default: public authorities.",
+		"credential_name":      "For gateways, instead of files: the Secret in the gateway's namespace with tls.crt, tls.key and ca.crt.",
+		"sni":                  "The name to ask the server for; default: the host of each request.",
+		"subject_alt_names":    "Names of which the server's certificate must have one; default: the name that it was asked for.",
 		"insecure_skip_verify": "Accepts any certificate.",
 	})
 }
