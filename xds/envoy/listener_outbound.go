@@ -91,15 +91,19 @@ type address struct {
 	port uint32
 }
 
-// addressesOf lists the addresses that the proxy's workload can dial.
+// addressesOf lists the addresses that the proxy's workload can dial. What the author of an EndpointSlice claims without a
+// pod that has it counts for his own namespace only: for others it would let him lay hands on connections to any address.
 func (c *collector) addressesOf(s *scope.Service, p *mesh.Port) []address {
 	var list []address
 	for _, ip := range s.Addresses {
 		list = append(list, address{ip, p.Number})
 	}
 	if s.Headless {
+		own := s.Namespace == c.scope.Outbound.Namespace || s.Namespace == c.scope.Settings.RootNamespace
 		for _, e := range p.Endpoints {
-			list = append(list, address{e.Address, e.Port})
+			if e.Proven || own {
+				list = append(list, address{e.Address, e.Port})
+			}
 		}
 	}
 	return slices.DeleteFunc(list, func(a address) bool { return !c.reachable(a.ip) })

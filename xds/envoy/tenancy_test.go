@@ -2,6 +2,8 @@ package envoy
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -9,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/mesh-operator/mesh-operator/internal/golden"
 	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 	"github.com/mesh-operator/mesh-operator/xds/resource"
@@ -64,6 +67,52 @@ func TestSecretsStayInTheirNamespace(t *testing.T) {
 			if got := len(set.Of(resource.Secret)); got > secrets {
 				t.Errorf("the router of %s has %d secrets, its namespace %d", namespace, got, secrets)
 			}
+		}
+	}
+}
+
+// TestAClaimedAddressIsForItsOwnNamespace lets a tenant write into an EndpointSlice the address of another's pod, as his
+// pod's, and one outside of the cluster. The listener for an address decides about connections to it.
+func TestAClaimedAddressIsForItsOwnNamespace(t *testing.T) {
+	const text = `
+apiVersion: v1
+kind: Service
+metadata: {namespace: aaa, name: claims}
+spec: {clusterIP: None, ports: [{name: tcp, port: 3306}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {namespace: aaa, name: pod}
+status: {podIPs: [{ip: 10.1.0.1}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {namespace: aaa, name: claims-1, labels: {kubernetes.io/service-name: claims}}
+addressType: IPv4
+ports: [{name: tcp, port: 3306}]
+endpoints:
+- {addresses: [10.1.0.1], targetRef: {kind: Pod, name: pod}}
+- {addresses: [10.1.0.2], targetRef: {kind: Pod, name: pod}}
+- {addresses: [198.51.100.7]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {namespace: victim, name: pod}
+status: {podIPs: [{ip: 10.1.0.2}]}
+`
+	for proxy, want := range map[string]string{
+		"victim/pod": "10.1.0.1_3306",
+		"aaa/pod":    "10.1.0.1_3306 10.1.0.2_3306 198.51.100.7_3306",
+	} {
+		set, _ := translate(t, golden.Case{Files: map[string][]byte{"input.yaml": []byte(text), "proxy": []byte(proxy)}})
+		var got []string
+		for _, name := range slices.Sorted(maps.Keys(set.Of(resource.Listener))) {
+			if strings.HasSuffix(name, "_3306") {
+				got = append(got, name)
+			}
+		}
+		if got := strings.Join(got, " "); got != want {
+			t.Errorf("%s has %q, want %q", proxy, got, want)
 		}
 	}
 }

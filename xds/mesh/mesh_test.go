@@ -119,7 +119,7 @@ func TestBuild(t *testing.T) {
 	if len(s.Problems) > 0 {
 		t.Errorf("problems: %v", s.Problems)
 	}
-	want := []Endpoint{{Address: "10.1.0.1", Port: 8080, MTLS: true, Account: "ns/default", Labels: map[string]string{"app": "a", tlsModeLabel: "istio"}, Workload: "a-1;ns;a;latest;Kubernetes"}}
+	want := []Endpoint{{Address: "10.1.0.1", Port: 8080, Proven: true, MTLS: true, Account: "ns/default", Labels: map[string]string{"app": "a", tlsModeLabel: "istio"}, Workload: "a-1;ns;a;latest;Kubernetes"}}
 	if diff := cmp.Diff(want, s.Service("a.ns.svc.cluster.local").Ports[0].Endpoints); diff != "" {
 		t.Errorf("endpoints (-want +got):\n%s", diff)
 	}

@@ -70,6 +70,7 @@ type Port struct {
 type Endpoint struct {
 	Address  string
 	Port     uint32
+	Proven   bool // the address is that of a pod of the service's namespace; else the slice's author alone says so
 	MTLS     bool // accepts the mesh's mutual TLS
 	Account  string
 	Labels   map[string]string

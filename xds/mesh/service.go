@@ -168,7 +168,7 @@ func (s *Snapshot) fillEndpoints(port *Port, in serviceInputs) {
 	h := NewHash()
 	for _, e := range port.Endpoints {
 		port.AllMesh = port.AllMesh && e.MTLS
-		h.Add(e.Address, e.Account, e.Workload).Uint(uint64(e.Port)).Bool(e.MTLS).Map(e.Labels)
+		h.Add(e.Address, e.Account, e.Workload).Uint(uint64(e.Port)).Bool(e.Proven).Bool(e.MTLS).Map(e.Labels)
 	}
 	port.Key = h.Key()
 }
@@ -187,6 +187,7 @@ func (s *Snapshot) endpoints(e *discoveryv1.Endpoint, port uint32, pod *corev1.P
 	for _, address := range e.Addresses {
 		endpoint := Endpoint{Address: address, Port: port}
 		if pod != nil {
+			endpoint.Proven = slices.Contains(ipsOf(pod), address)
 			endpoint.Account = pod.Namespace + "/" + accountOf(pod)
 			endpoint.Labels = pod.Labels
 			endpoint.Workload = telemetryOf(pod)
