@@ -12,7 +12,7 @@ import (
 // refer to may come later. But their author should hear of it.
 type references struct {
 	snapshot *Snapshot
-	gateways map[string]bool
+	gateways map[string]*Gateway
 	subsets  map[string][]string           // by name: the hosts whose rules define one
 	routed   map[hostOf]*VirtualService    // the oldest for a host in the mesh
 	policies map[hostOf]*DestinationRule   // the oldest with a policy
@@ -26,12 +26,12 @@ type subsetOf struct{ namespace, host, subset string }
 
 func (s *Snapshot) reportReferences() {
 	r := references{
-		snapshot: s, gateways: map[string]bool{}, subsets: map[string][]string{}, routed: map[hostOf]*VirtualService{},
+		snapshot: s, gateways: map[string]*Gateway{}, subsets: map[string][]string{}, routed: map[hostOf]*VirtualService{},
 		policies: map[hostOf]*DestinationRule{}, defined: map[subsetOf]*DestinationRule{},
 		problem: func(p Problem) { s.Problems = append(s.Problems, p) },
 	}
 	for _, g := range s.Gateways {
-		r.gateways[g.Namespace+"/"+g.Name] = true
+		r.gateways[g.Namespace+"/"+g.Name] = g
 	}
 	for _, d := range s.Rules {
 		r.destinationRule(d)
@@ -66,8 +66,8 @@ func (r references) destinationRule(d *DestinationRule) {
 
 func (r references) virtualService(v *VirtualService) {
 	for i, g := range v.Gateways {
-		if g != MeshGateway && !r.gateways[g] {
-			r.problem(Problem{v.Object, fmt.Sprintf("spec.gateways[%d]", i), "there is no Gateway " + g})
+		if g != MeshGateway {
+			r.gateway(v, fmt.Sprintf("spec.gateways[%d]", i), g)
 		}
 	}
 	if slices.Contains(v.Gateways, MeshGateway) && len(v.Spec.GetHttp()) > 0 {
@@ -81,6 +81,20 @@ func (r references) virtualService(v *VirtualService) {
 			r.destination(v, fmt.Sprintf("spec.http[%d].mirror", i), m)
 		}
 	}
+}
+
+func (r references) gateway(v *VirtualService, field, name string) {
+	g := r.gateways[name]
+	if g == nil {
+		r.problem(Problem{v.Object, field, "there is no Gateway " + name})
+		return
+	}
+	for _, s := range g.Spec.GetServers() {
+		if len(CommonHosts(g.Namespace, s.GetHosts(), v)) > 0 {
+			return
+		}
+	}
+	r.problem(Problem{v.Object, field, fmt.Sprintf("no server of %s has one of the hosts, for namespace %s", g.Object, v.Namespace)})
 }
 
 // hosts checks those that sidecars route by. Of two VirtualServices of one namespace for a host, they take the older;
@@ -109,10 +123,7 @@ func (r references) destination(v *VirtualService, field string, d *networking.D
 	if n := d.GetPort().GetNumber(); n != 0 && !slices.ContainsFunc(s.Ports, func(p *Port) bool { return p.Number == n }) {
 		r.problem(Problem{v.Object, field + ".port.number", fmt.Sprintf("%s has no TCP port %d", s.Object, n)})
 	}
-	covers := func(pattern string) bool {
-		suffix, wild := strings.CutPrefix(pattern, "*")
-		return pattern == host || wild && strings.HasSuffix(host, suffix)
-	}
+	covers := func(pattern string) bool { return includes(pattern, host) }
 	if name := d.GetSubset(); name != "" && !slices.ContainsFunc(r.subsets[name], covers) {
 		r.problem(Problem{v.Object, field + ".subset", fmt.Sprintf("no DestinationRule for %s defines %q", host, name)})
 	}

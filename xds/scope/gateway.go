@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strings"
 
 	networking "istio.io/api/networking/v1alpha3"
 
@@ -115,7 +114,7 @@ func newServer(snapshot *mesh.Snapshot, proxy mesh.Proxy, gateway *mesh.Gateway,
 		if !slices.Contains(v.Gateways, name) {
 			continue
 		}
-		hosts := commonHosts(gateway.Namespace, spec.GetHosts(), v)
+		hosts := mesh.CommonHosts(gateway.Namespace, spec.GetHosts(), v)
 		if len(hosts) > 0 && exportedTo(v, gateway.Namespace, proxy.Namespace) {
 			server.Routes = append(server.Routes, ServerRoutes{newView(v, name, caller{namespace: proxy.Namespace, labels: proxy.Labels}), hosts})
 		}
@@ -160,49 +159,6 @@ func addDestinations(wanted map[string]bool, server Server) {
 			}
 		}
 	}
-}
-
-// commonHosts intersects a server's hosts, which may say whose VirtualServices they are for, with a VirtualService's. Of
-// two patterns of which one includes the other, the narrower is common.
-func commonHosts(gatewayNamespace string, serverHosts []string, v *mesh.VirtualService) []string {
-	found := map[string]bool{}
-	for _, s := range serverHosts {
-		namespace, host, ok := strings.Cut(s, "/")
-		if !ok {
-			namespace, host = "*", s
-		}
-		if namespace == "." {
-			namespace = gatewayNamespace
-		}
-		if namespace != "*" && namespace != v.Namespace {
-			continue
-		}
-		for _, own := range v.Hosts {
-			if common, ok := narrower(mesh.ResolveHost(host, gatewayNamespace), own); ok {
-				found[common] = true
-			}
-		}
-	}
-	return slices.Sorted(maps.Keys(found))
-}
-
-func narrower(a, b string) (string, bool) {
-	switch {
-	case includes(a, b):
-		return b, true
-	case includes(b, a):
-		return a, true
-	}
-	return "", false
-}
-
-// includes tells whether every host that b means is one that a means.
-func includes(a, b string) bool {
-	if a == "*" || a == b {
-		return true
-	}
-	suffix, ok := strings.CutPrefix(a, "*")
-	return ok && b != "*" && strings.HasSuffix(strings.TrimPrefix(b, "*"), suffix) && (strings.HasPrefix(b, "*") || len(b) > len(suffix))
 }
 
 // Sources lists the objects that a server was made from.

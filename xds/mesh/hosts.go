@@ -1,0 +1,50 @@
+package mesh
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// CommonHosts intersects a server's hosts, which may say whose VirtualServices they are for, with a VirtualService's. Of
+// two patterns of which one includes the other, the narrower is common.
+func CommonHosts(gatewayNamespace string, serverHosts []string, v *VirtualService) []string {
+	found := map[string]bool{}
+	for _, s := range serverHosts {
+		namespace, host, ok := strings.Cut(s, "/")
+		if !ok {
+			namespace, host = "*", s
+		}
+		if namespace == "." {
+			namespace = gatewayNamespace
+		}
+		if namespace != "*" && namespace != v.Namespace {
+			continue
+		}
+		for _, own := range v.Hosts {
+			if common, ok := narrower(ResolveHost(host, gatewayNamespace), own); ok {
+				found[common] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(found))
+}
+
+func narrower(a, b string) (string, bool) {
+	switch {
+	case includes(a, b):
+		return b, true
+	case includes(b, a):
+		return a, true
+	}
+	return "", false
+}
+
+// includes tells whether every host that b means is one that a means.
+func includes(a, b string) bool {
+	if a == "*" || a == b {
+		return true
+	}
+	suffix, ok := strings.CutPrefix(a, "*")
+	return ok && b != "*" && strings.HasSuffix(strings.TrimPrefix(b, "*"), suffix) && (strings.HasPrefix(b, "*") || len(b) > len(suffix))
+}
