@@ -37,6 +37,10 @@ func Warnings(o Object) []Problem {
 		c.routeWarnings(spec)
 	case *networking.DestinationRule:
 		c.clientTLSWarnings(spec)
+		c.ejectionWarnings("spec.trafficPolicy", spec.GetTrafficPolicy())
+		for i, s := range spec.GetSubsets() {
+			c.ejectionWarnings(fmt.Sprintf("spec.subsets[%d].trafficPolicy", i), s.GetTrafficPolicy())
+		}
 	}
 	return c.problems
 }

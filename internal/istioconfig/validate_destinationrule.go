@@ -75,3 +75,17 @@ func (c *checker) outlierDetection(path string, o *networking.OutlierDetection) 
 	c.wholePercent(path+".maxEjectionPercent", o.GetMaxEjectionPercent())
 	c.wholePercent(path+".minHealthPercent", o.GetMinHealthPercent())
 }
+
+func (c *checker) ejectionWarnings(path string, p *networking.TrafficPolicy) {
+	c.ejectionWarning(path, p.GetOutlierDetection())
+	for i, s := range p.GetPortLevelSettings() {
+		c.ejectionWarning(fmt.Sprintf("%s.portLevelSettings[%d]", path, i), s.GetOutlierDetection())
+	}
+}
+
+// ejectionWarning tells of the default: Envoy ejects no endpoint beyond the share, where older ones ejected the first anyway.
+func (c *checker) ejectionWarning(path string, o *networking.OutlierDetection) {
+	if o != nil && o.GetMaxEjectionPercent() == 0 {
+		c.add(path+".outlierDetection.maxEjectionPercent", "is 10 unless it is set: of fewer than ten endpoints none is ejected", "set it, to 100 for example")
+	}
+}
