@@ -50,6 +50,10 @@ type InstallationStatus struct {
 	// +listType=atomic
 	// +optional
 	Certificates []CertificateStatus `json:"certificates,omitempty"`
+	// dataPlane counts the proxies of the mesh. It follows within about a minute, and is absent until the operator has asked
+	// pilot and while it can't: no pilot is ready, or a NetworkPolicy keeps the operator from pilot's port 15014.
+	// +optional
+	DataPlane *DataPlaneStatus `json:"dataPlane,omitempty"`
 	// endpoints lists the addresses under which users reach the mesh: one for every http and https port of every ingress
 	// gateway at the address of its load balancer; while there is none, at a node that runs the gateway and the node port.
 	// An address is listed whether or not an Istio Gateway serves anything there.
@@ -114,6 +118,18 @@ type CertificateStatus struct {
 	NotAfter metav1.Time `json:"notAfter"`
 	// fingerprint is the SHA-256 of the certificate.
 	Fingerprint string `json:"fingerprint"`
+}
+
+// DataPlaneStatus counts the proxies of the mesh, as the pilots know them.
+type DataPlaneStatus struct {
+	// proxies is the number of running pods that carry a sidecar or are a gateway.
+	Proxies int32 `json:"proxies"`
+	// outdated is the number of pods whose sidecar is another one than they would get now: another image, template or
+	// setting. Restart their workloads (kubectl rollout restart) to update them. Gateways are updated by the operator.
+	Outdated int32 `json:"outdated"`
+	// notSynced is the number of proxies that run without the newest configuration: not connected to any pilot, or having
+	// rejected a part of it, or not having accepted it for more than ten seconds. Pilot's log names what was rejected.
+	NotSynced int32 `json:"notSynced"`
 }
 
 // Endpoint is an address under which users reach the mesh.

@@ -43,6 +43,7 @@ type Reconciler struct {
 
 	applier      *apply.Applier
 	inventory    *apply.Inventory
+	dataPlane    *dataPlane
 	checked      map[apply.Ref]bool // passed the preflight
 	established  map[string]string  // definitions that are served, and whose they are
 	changes      []apply.Change
@@ -60,6 +61,10 @@ func (r *Reconciler) Register(mgr ctrl.Manager) error {
 	r.checked, r.established = map[apply.Ref]bool{}, map[string]string{}
 	if err := mgr.Add(r.Watch); err != nil {
 		return fmt.Errorf("add watches: %w", err)
+	}
+	r.dataPlane = newDataPlane(r.Log, r.Watch.Poke)
+	if err := mgr.Add(r.dataPlane); err != nil {
+		return fmt.Errorf("add questions to pilot: %w", err)
 	}
 	always := crhandler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request {
 		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: owner.OperatorNamespace, Name: owner.Installation}}}

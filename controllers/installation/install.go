@@ -57,7 +57,7 @@ func (r *Reconciler) installInto(ctx context.Context, in *v1alpha1.Installation,
 	}
 	err = r.applyPlan(ctx, &out)
 	out.Deployments, out.Services, out.Pods = r.Watch.Deployments(), r.Watch.Services(), r.Watch.Pods()
-	out.Problems = podProblems(out.Pods)
+	out.Problems, out.DataPlane = podProblems(out.Pods), r.dataPlane.Of(out.Pods)
 	return out, err
 }
 

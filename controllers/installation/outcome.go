@@ -21,6 +21,7 @@ type Outcome struct {
 	Services    map[string]*corev1.Service
 	Pods        []*corev1.Pod
 	Problems    map[string]podProblem // by component
+	DataPlane   dataPlaneAnswer
 	Roots       []byte
 	Changes     []apply.Change // what was written
 	Pruned      []apply.Ref    // what was deleted

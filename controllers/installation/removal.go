@@ -74,6 +74,7 @@ func (r *Reconciler) reconcileRemoval(ctx context.Context, in *v1alpha1.Installa
 // reset forgets everything that was known about the mesh.
 func (r *Reconciler) reset() {
 	r.Watch.CloseMesh()
+	r.dataPlane.Forget()
 	r.applier.Forget()
 	clear(r.checked)
 	clear(r.established)

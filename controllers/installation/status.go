@@ -31,6 +31,7 @@ func Status(old v1alpha1.InstallationStatus, out Outcome, failure error, now tim
 	status.Components = componentStatuses(out)
 	status.Warnings = out.Warnings
 	status.Certificates = certificateStatus(out.Roots)
+	status.DataPlane = dataPlaneStatus(old.DataPlane, out)
 	status.Endpoints = endpoints(out)
 	status.Images = usedImages(out.Plan, out.Pods)
 	for _, condition := range []metav1.Condition{

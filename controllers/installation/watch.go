@@ -260,17 +260,25 @@ func (w *Watch) open(kinds []watched, namespace string) *session {
 	return s
 }
 
-// notify sends an event for whatever changes. Nobody reads while the queue is full, but then a reconcile is due anyway.
+// Poke makes the operator look again.
+func (w *Watch) Poke() { w.send(&metav1.PartialObjectMetadata{}) }
+
+// send does not wait: nobody reads while the queue is full, but then a reconcile is due anyway.
+func (w *Watch) send(object client.Object) {
+	select {
+	case w.events <- event.GenericEvent{Object: object}:
+	default:
+	}
+}
+
+// notify sends an event for whatever changes.
 func (w *Watch) notify(informer cache.SharedIndexInformer) {
 	send := func(object any) {
 		if tombstone, ok := object.(cache.DeletedFinalStateUnknown); ok {
 			object = tombstone.Obj
 		}
 		if o, ok := object.(client.Object); ok {
-			select {
-			case w.events <- event.GenericEvent{Object: o}:
-			default:
-			}
+			w.send(o)
 		}
 	}
 	handler := cache.ResourceEventHandlerFuncs{AddFunc: send, DeleteFunc: send, UpdateFunc: func(_, now any) { send(now) }}
