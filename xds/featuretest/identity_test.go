@@ -132,3 +132,27 @@ func TestAStreamEndsWhenItsPodIsReplaced(t *testing.T) {
 		t.Errorf("stream of a replaced pod ends with %v, want Unavailable", got)
 	}
 }
+
+// TestAPodHasAShareOfTheStreams is about a tenant who opens as many streams as his certificate gets him.
+func TestAPodHasAShareOfTheStreams(t *testing.T) {
+	p := startPilot(t, workload("bookinfo", "reviews", reviewsIP), workload("bookinfo", "ratings", "10.244.0.2"))
+	node := sidecar("bookinfo", "reviews", reviewsIP)
+	var streams []*client
+	for range 16 {
+		c := p.connect(node)
+		c.everything()
+		streams = append(streams, c)
+	}
+	more := p.connect(node)
+	more.subscribe(resource.Cluster)
+	if got := more.refused(); got.Code() != codes.ResourceExhausted {
+		t.Errorf("one stream too many ends with %v, want ResourceExhausted", got)
+	}
+	p.connect(sidecar("bookinfo", "ratings", "10.244.0.2")).everything()
+	p.remove("Pod/bookinfo/reviews-1")
+	for _, c := range streams {
+		c.refused()
+	}
+	p.apply(pod("bookinfo", "reviews", reviewsIP))
+	p.connect(node).everything() // the places of streams that ended are free
+}

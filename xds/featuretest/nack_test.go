@@ -45,3 +45,16 @@ func TestARejectedResourceIsCountedAndItsObjectNamed(t *testing.T) {
 		t.Errorf("without the VirtualService the version is %s, want the first one again", got)
 	}
 }
+
+// TestALongReasonIsCut is about a client whose reason fills a message of 4 MiB: it is searched for the name of every
+// resource that was sent, and logged.
+func TestALongReasonIsCut(t *testing.T) {
+	p := startPilot(t, workload("bookinfo", "reviews", "10.244.0.1"))
+	c := p.connect(sidecar("bookinfo", "reviews", "10.244.0.1"))
+	c.subscribe(resource.Cluster)
+	c.nack(c.next(resource.Cluster), strings.Repeat("x", 1<<20))
+	c.next(resource.Cluster) // tried again, after the NACK was taken
+	if n := len(p.log.String()); n > 100<<10 {
+		t.Errorf("the log has %d bytes", n)
+	}
+}

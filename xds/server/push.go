@@ -28,6 +28,7 @@ type Server struct {
 	snapshot    *mesh.Snapshot
 	generation  uint64
 	connections map[*connection]bool
+	streams     map[string]int // by pod
 }
 
 // Publish makes snapshot the current one and wakes the proxies whose resources it changes, and only those.
@@ -58,9 +59,14 @@ func (s *Server) advance(snapshot *mesh.Snapshot) (uint64, []*connection) {
 }
 
 // attach adds a connection. It is added before its set is made, so that a push at the same time reaches it: whichever of
-// the two has the newer snapshot wins.
-func (s *Server) attach(c *connection) {
+// the two has the newer snapshot wins. A pod that has its share of streams is refused.
+func (s *Server) attach(c *connection) bool {
 	s.mu.Lock()
+	if s.streams[nameOf(c)] >= streamsPerPod {
+		s.mu.Unlock()
+		return false
+	}
+	s.streams[nameOf(c)]++
 	s.connections[c] = true
 	snapshot, generation := s.snapshot, s.generation
 	s.mu.Unlock()
@@ -68,15 +74,19 @@ func (s *Server) attach(c *connection) {
 	proxy, ok := snapshot.Proxy(c.proxy.Namespace, c.proxy.Name)
 	if !ok {
 		c.expire()
-		return
+		return true
 	}
 	set, _ := s.builder.Build(scope.For(snapshot, proxy))
 	c.offer(generation, set, func(_, _ *resource.Set) Change { return nil })
+	return true
 }
 
 func (s *Server) detach(c *connection) {
 	s.mu.Lock()
 	delete(s.connections, c)
+	if s.streams[nameOf(c)]--; s.streams[nameOf(c)] == 0 {
+		delete(s.streams, nameOf(c))
+	}
 	s.mu.Unlock()
 	s.metrics.connected.Dec()
 }

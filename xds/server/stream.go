@@ -20,6 +20,11 @@ const (
 	firstRequestWithin = 10 * time.Second
 	// mostNames is how many resource names one stream may subscribe to; a mesh of 10,000 services stays far below.
 	mostNames = 100_000
+	// streamsPerPod is how many streams one pod may have: a proxy needs one, and another while it changes replicas or
+	// has lost one without a word. Each costs memory that a tenant could multiply.
+	streamsPerPod = 16
+	// longestMessage is what is kept of a proxy's reason to reject; Envoy names some hundred listeners in less.
+	longestMessage = 16 << 10
 	// sendWithin is how long a client may take nothing of a response: one that answers pings and never reads would hold it
 	// for as long as its connection lives.
 	sendWithin = time.Minute
@@ -55,7 +60,11 @@ func (s *service) DeltaAggregatedResources(stream deltaStream) error {
 		return err
 	}
 	c := newConnection(proxy)
-	s.server.attach(c)
+	if !s.server.attach(c) {
+		err := status.Errorf(codes.ResourceExhausted, "pod %s/%s has %d streams already", proxy.Namespace, proxy.Name, streamsPerPod)
+		s.server.refuse(err)
+		return err
+	}
 	defer s.server.detach(c)
 	log := s.server.log.With("proxy", proxy.Name, "namespace", proxy.Namespace)
 	log.Debug("proxy connected", "type", proxy.Type)

@@ -215,7 +215,8 @@ func (s *subscription) acknowledge(r *discovery.DeltaDiscoveryRequest) *Rejectio
 		s.last.acked, s.last.message = p.nonce, ""
 		return nil
 	}
-	s.last.message = r.GetErrorDetail().GetMessage()
+	message := r.GetErrorDetail().GetMessage()
+	s.last.message = message[:min(len(message), longestMessage)]
 	if len(p.sent) > 0 { // removals alone are not rejected for good reason, and saying them again would not end
 		for _, name := range p.removed {
 			if s.wants(name) {
