@@ -14,7 +14,9 @@ RUN CGO_ENABLED=0 GOOS=linux GOARCH=amd64 go build -trimpath -buildvcs=false -ld
 
 FROM envoyproxy/envoy:v1.40.0 AS envoy
 
-FROM debian:bookworm-slim AS libc
+FROM debian:bookworm-slim AS debian
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends --allow-downgrades libc6=2.36-9+deb12u14 ca-certificates=20250419~deb12u2
 
 FROM scratch AS mesh-operator
 LABEL org.opencontainers.image.title="mesh-operator: operator and control plane"
@@ -27,12 +29,13 @@ ENTRYPOINT ["/usr/local/bin/mesh-operator"]
 FROM scratch AS proxyv2
 LABEL org.opencontainers.image.title="mesh-operator: Envoy and its agent"
 ENV PATH=/usr/local/bin:/usr/bin:/bin
-COPY --from=libc /lib64/ld-linux-x86-64.so.2 /lib64/ld-linux-x86-64.so.2
-COPY --from=libc /lib/x86_64-linux-gnu/libc.so.6 /lib/x86_64-linux-gnu/libc.so.6
-COPY --from=libc /lib/x86_64-linux-gnu/libdl.so.2 /lib/x86_64-linux-gnu/libdl.so.2
-COPY --from=libc /lib/x86_64-linux-gnu/libm.so.6 /lib/x86_64-linux-gnu/libm.so.6
-COPY --from=libc /lib/x86_64-linux-gnu/libpthread.so.0 /lib/x86_64-linux-gnu/libpthread.so.0
-COPY --from=libc /lib/x86_64-linux-gnu/librt.so.1 /lib/x86_64-linux-gnu/librt.so.1
+COPY --from=debian /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=debian /lib64/ld-linux-x86-64.so.2 /lib64/ld-linux-x86-64.so.2
+COPY --from=debian /lib/x86_64-linux-gnu/libc.so.6 /lib/x86_64-linux-gnu/libc.so.6
+COPY --from=debian /lib/x86_64-linux-gnu/libdl.so.2 /lib/x86_64-linux-gnu/libdl.so.2
+COPY --from=debian /lib/x86_64-linux-gnu/libm.so.6 /lib/x86_64-linux-gnu/libm.so.6
+COPY --from=debian /lib/x86_64-linux-gnu/libpthread.so.0 /lib/x86_64-linux-gnu/libpthread.so.0
+COPY --from=debian /lib/x86_64-linux-gnu/librt.so.1 /lib/x86_64-linux-gnu/librt.so.1
 COPY --from=envoy /usr/local/bin/envoy /usr/local/bin/envoy
 COPY e2e/images/files/passwd /etc/passwd
 COPY --from=build /out/mesh-operator /usr/local/bin/mesh-operator

@@ -82,8 +82,8 @@ func (b *builder) source(e Entry) string {
 		return b.programPath(filepath.Base(e.Path))
 	case Envoy:
 		return b.envoyPath()
-	case Libc:
-		return filepath.Join(b.libcPath(), e.Path)
+	case Debian:
+		return filepath.Join(b.debianPath(), e.Path)
 	default:
 		return filepath.Join(b.root, e.Path)
 	}

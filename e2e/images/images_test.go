@@ -38,6 +38,9 @@ func TestDockerfileCopiesTheSame(t *testing.T) {
 	if !strings.Contains(string(text), "FROM envoyproxy/envoy:v"+envoyVersion+" AS envoy\n") {
 		t.Errorf("the Dockerfile does not take Envoy %s", envoyVersion)
 	}
+	if pinned := " " + strings.Join(debianPackages, " ") + "\n"; !strings.Contains(string(text), pinned) {
+		t.Errorf("the Dockerfile does not take%s", pinned)
+	}
 }
 
 // parseDockerfile returns the instructions of each stage that begins with nothing.
@@ -218,7 +221,7 @@ func TestFetchSaysWhatBeforeItDoes(t *testing.T) {
 	var said strings.Builder
 	b.out = &said
 	t.Setenv("PATH", t.TempDir()) // neither pip nor apt-get
-	if err := b.fetch(t.Context(), []string{"libc"}); err == nil {
+	if err := b.fetch(t.Context(), []string{"debian"}); err == nil {
 		t.Error("it fetched without a client")
 	}
 	if !strings.Contains(said.String(), "fetching Debian's libc6") {
@@ -238,5 +241,41 @@ func TestVerifyRefusesAnotherBinary(t *testing.T) {
 	write(t, path, "not Envoy")
 	if err := verify(path, envoySHA256); err == nil {
 		t.Error("accepted")
+	}
+}
+
+// TestAuthoritiesAreJoined: the package has a file for each, programs read one.
+func TestAuthoritiesAreJoined(t *testing.T) {
+	root := t.TempDir()
+	if err := joinAuthorities(root); err == nil {
+		t.Error("no authority is no error")
+	}
+	write(t, filepath.Join(root, "usr/share/ca-certificates/mozilla/b.crt"), "second\n\n")
+	write(t, filepath.Join(root, "usr/share/ca-certificates/mozilla/a.crt"), "first")
+	if err := joinAuthorities(root); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(filepath.Join(root, "etc/ssl/certs/ca-certificates.crt")); err != nil || string(got) != "first\nsecond\n" {
+		t.Errorf("%q %v", got, err)
+	}
+}
+
+// TestAPinnedVersionMayBeGone: Debian's archive keeps one version.
+func TestAPinnedVersionMayBeGone(t *testing.T) {
+	b, _ := fake(t)
+	var said strings.Builder
+	b.out = &said
+	bin := t.TempDir()
+	script := "#!/bin/sh\nfor last; do :; done\ncase $1 in download) case $* in *=1*) exit 1;; esac; : > $last.deb;; esac\n"
+	if err := os.WriteFile(filepath.Join(bin, "apt-get"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin)
+	dir := t.TempDir()
+	if err := b.downloadDebian(t.Context(), dir, []string{"tool=1"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "tool.deb")); err != nil || !strings.Contains(said.String(), "taking the current ones") {
+		t.Errorf("%v, it says %q", err, said.String())
 	}
 }

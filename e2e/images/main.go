@@ -2,7 +2,7 @@
 // the applications that the demo and the tests run in a mesh.
 //
 //	go run ./e2e/images build [NAME...] --out DIR    one NAME.tar each, as `ctr images import` and `docker load` take it
-//	go run ./e2e/images fetch [NAME...]              what has to come from outside: envoy, libc
+//	go run ./e2e/images fetch [NAME...]              what has to come from outside: envoy, debian
 //
 // What is in an image is a table (contents.go). An image is a function of its contents: the same files give the same bytes,
 // which are kept in ${MESH_CACHE:-$HOME/.cache/mesh-operator}/images under a hash of them.
@@ -60,8 +60,8 @@ func newBuildCommand() *cobra.Command {
 func newFetchCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:       "fetch [NAME...]",
-		Short:     "Fetch what is missing of: envoy libc",
-		ValidArgs: []string{"envoy", "libc"},
+		Short:     "Fetch what is missing of: envoy debian",
+		ValidArgs: []string{"envoy", "debian"},
 		Args:      cobra.OnlyValidArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
