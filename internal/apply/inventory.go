@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -171,13 +172,21 @@ func Prune(ctx context.Context, c client.Client, entry Entry, owned func(labels 
 
 // DeleteUID deletes exactly this object, and what it owns in the background.
 func DeleteUID(ctx context.Context, c client.Client, live *metav1.PartialObjectMetadata) (bool, error) {
-	uid := live.UID
+	uid, gvk, key := live.UID, live.GroupVersionKind(), client.ObjectKeyFromObject(live)
 	err := c.Delete(ctx, live, client.Preconditions{UID: &uid}, client.PropagationPolicy(metav1.DeletePropagationBackground))
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+	if apierrors.IsNotFound(err) {
 		return false, nil
 	}
+	if apierrors.IsConflict(err) {
+		// Another object of that name is none of ours; but the API server has other reasons for the same answer.
+		now, lookup := Metadata(ctx, c, gvk, key)
+		if lookup == nil && (now == nil || now.UID != uid || now.DeletionTimestamp != nil) {
+			return false, nil
+		}
+		err = errors.Join(err, lookup)
+	}
 	if err != nil {
-		return false, fmt.Errorf("delete %s %s: %w", live.Kind, live.Name, err)
+		return false, fmt.Errorf("delete %s %s: %w", gvk.Kind, key.Name, err)
 	}
 	return true, nil
 }
