@@ -37,11 +37,11 @@ kubeconfig: ## print the path of the demo's kubeconfig
 	@go run ./e2e/demo kubeconfig --name $(CLUSTER)
 
 .PHONY: test
-test: test-unit test-cluster test-scenarios ## run every test on a cluster of its own
+test: test-unit test-cluster test-apiserver test-scenarios ## run every test on a cluster of its own
 
 .PHONY: test-unit
 test-unit: envoy ## run the tests that need no cluster (real Envoy processes included)
-	go test $$(go list ./... | grep -v -e /e2e/scenarios)
+	go test $$(go list ./... | grep -v -e /e2e/scenarios -e /e2e/apiserver)
 
 .PHONY: test-race
 test-race: envoy ## run the concurrent packages under the race detector
@@ -50,6 +50,10 @@ test-race: envoy ## run the concurrent packages under the race detector
 .PHONY: test-cluster
 test-cluster: cluster ## run the local cluster's own tests (needs root)
 	cd e2e/cluster && go test -count=1 ./...
+
+.PHONY: test-apiserver
+test-apiserver: cluster ## test the operator on a real API server that fails and an operator that dies (needs no root)
+	go test -count=1 -timeout 20m $(APISERVER_FLAGS) ./e2e/apiserver
 
 .PHONY: test-scenarios
 test-scenarios: ## run the end-to-end scenarios on a fresh local cluster (needs root)
