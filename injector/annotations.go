@@ -34,8 +34,16 @@ type options struct {
 	redirect      Redirect
 	proxy         Proxy
 	rewriteProbes bool
+	volumes       []corev1.Volume
+	mounts        []corev1.VolumeMount
 	warnings      []string
 }
+
+// Annotations that bring files, such as certificates, into the sidecar.
+const (
+	userVolumeKey      = "sidecar.istio.io/userVolume"
+	userVolumeMountKey = "sidecar.istio.io/userVolumeMount"
+)
 
 // agentPorts are never captured: the kubelet and Prometheus reach the agent and Envoy there.
 const agentPorts = "15090,15021,15020"
@@ -54,6 +62,8 @@ var honoured = map[string]func(*options, string) error{
 	"sidecar.istio.io/proxyMemoryLimit":                quantity(limits, corev1.ResourceMemory),
 	"sidecar.istio.io/logLevel":                        logLevel,
 	"sidecar.istio.io/rewriteAppHTTPProbers":           rewriteProbers,
+	userVolumeKey:                                      userVolume,
+	userVolumeMountKey:                                 userVolumeMount,
 	injectKey:                                          accept,
 	statusKey:                                          accept,
 }
@@ -63,8 +73,6 @@ var refused = map[string]string{
 	"sidecar.istio.io/proxyImage":        "the image is the administrator's choice",
 	"sidecar.istio.io/proxyImageType":    "the image is the administrator's choice",
 	"sidecar.istio.io/bootstrapOverride": "the proxy's bootstrap is not open to change",
-	"sidecar.istio.io/userVolume":        "declare the volume in the pod, and mount it in a container istio-proxy of its own",
-	"sidecar.istio.io/userVolumeMount":   "declare the mount in a container istio-proxy of the pod",
 	"sidecar.istio.io/interceptionMode":  "traffic is always captured by redirection",
 	"sidecar.istio.io/discoveryAddress":  "the control plane is the administrator's choice",
 	"proxy.istio.io/config":              "the proxy's configuration is not open to change",

@@ -92,5 +92,8 @@ func (s *Settings) sidecarFor(pod *corev1.Pod, owner *Owner) (*sidecar, []string
 	}
 	out.annotate(s.annotations, pod.Annotations)
 	out.force(scrape)
-	return out, options.warnings, out.override(pod)
+	if err := out.override(pod); err != nil {
+		return nil, nil, err
+	}
+	return out, options.warnings, out.addVolumes(pod, options)
 }

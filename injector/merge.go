@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -113,10 +112,7 @@ func (s *sidecar) override(pod *corev1.Pod) error {
 	if wish == nil {
 		return nil
 	}
-	proxy := findContainer(s.pod.Spec.InitContainers, proxyName)
-	if proxy == nil {
-		proxy = findContainer(s.pod.Spec.Containers, proxyName)
-	}
+	proxy := s.proxy()
 	if err := onlyAllowed(*wish, proxy.Image); err != nil {
 		return err
 	}
@@ -128,7 +124,15 @@ func (s *sidecar) override(pod *corev1.Pod) error {
 			return err
 		}
 	}
-	return overrideMounts(proxy, wish.VolumeMounts)
+	return s.addMounts(wish.VolumeMounts)
+}
+
+// proxy is the rendered container; render has made sure that there is one.
+func (s *sidecar) proxy() *corev1.Container {
+	if c := findContainer(s.pod.Spec.InitContainers, proxyName); c != nil {
+		return c
+	}
+	return findContainer(s.pod.Spec.Containers, proxyName)
 }
 
 // onlyAllowed refuses what a user may not set. The fields beside the allowed ones are those that the API server fills in
@@ -186,25 +190,5 @@ func overrideEnv(proxy *corev1.Container, e corev1.EnvVar) error {
 		}
 	}
 	proxy.Env = append(proxy.Env, e)
-	return nil
-}
-
-// mountRoots are where users may mount volumes into the proxy; elsewhere lie its binary, identity and configuration.
-var mountRoots = []string{"/mnt/", "/tmp/", "/etc/istio/user/"}
-
-func overrideMounts(proxy *corev1.Container, mounts []corev1.VolumeMount) error {
-	for _, m := range mounts {
-		if m.MountPath == tokenPath {
-			continue
-		}
-		if slices.ContainsFunc(proxy.VolumeMounts, func(own corev1.VolumeMount) bool { return own.Name == m.Name }) {
-			return refuse("container %s: volume %s is the sidecar's own", proxyName, m.Name)
-		}
-		clean := path.Clean(m.MountPath) + "/"
-		if !slices.ContainsFunc(mountRoots, func(root string) bool { return strings.HasPrefix(clean, root) }) {
-			return refuse("container %s: a mount at %s is refused: use a path below %s", proxyName, m.MountPath, strings.Join(mountRoots, ", "))
-		}
-		proxy.VolumeMounts = append(proxy.VolumeMounts, m)
-	}
 	return nil
 }
