@@ -153,7 +153,8 @@ func (a authenticator) pod(ctx context.Context, user tokenUser) (*corev1.Pod, er
 }
 
 // byCertificate believes a certificate of our own root. The chain was verified in the handshake; it is verified again,
-// because a connection may outlive the certificate or the root.
+// because a connection may outlive the certificate or the root. What it proves ends with it: no pod is looked at here, and
+// a key that was stolen once would renew itself for ever.
 func (a authenticator) byCertificate(ctx context.Context, bundle trust.Bundle) (caller, error) {
 	p, _ := peer.FromContext(ctx)
 	if p == nil {
@@ -178,5 +179,5 @@ func (a authenticator) byCertificate(ctx context.Context, bundle trust.Bundle) (
 	if id.TrustDomain != a.trustDomain {
 		return caller{}, refused(codes.Unauthenticated, "certificate_trust_domain", fmt.Errorf("identity %s", id))
 	}
-	return caller{id: id, by: "certificate"}, nil
+	return caller{id: id, by: "certificate", until: leaf.NotAfter}, nil
 }

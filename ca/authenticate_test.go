@@ -187,7 +187,7 @@ func TestClientCertificates(t *testing.T) {
 				t.Fatalf("refused %q (%v), want %q", got, err, c.want)
 			}
 			if err == nil {
-				want := caller{id: spiffe.ID{TrustDomain: "cluster.local", Namespace: "default", ServiceAccount: "sleep"}, by: "certificate"}
+				want := caller{id: spiffe.ID{TrustDomain: "cluster.local", Namespace: "default", ServiceAccount: "sleep"}, by: "certificate", until: good.NotAfter}
 				if diff := cmp.Diff(want, who, cmp.AllowUnexported(caller{})); diff != "" {
 					t.Errorf("caller (-want +got):\n%s", diff)
 				}

@@ -25,6 +25,7 @@ type names struct {
 	id      spiffe.ID
 	dns     []string
 	subject subject.Facts
+	until   time.Time // the end of what proved them; zero: none
 }
 
 // authorizer decides what an authenticated caller gets, and how often.
@@ -63,7 +64,7 @@ func (a *authorizer) authorize(who caller) (names, error) {
 	if !a.total.AllowN(a.now(), 1) {
 		return names{}, refused(codes.ResourceExhausted, "rate_total", errTooMany)
 	}
-	return names{id: who.id, dns: a.dnsNames(who.id), subject: who.facts}, nil
+	return names{id: who.id, dns: a.dnsNames(who.id), subject: who.facts, until: who.until}, nil
 }
 
 func (a *authorizer) dnsNames(id spiffe.ID) []string {

@@ -38,6 +38,7 @@ type caller struct {
 	id    spiffe.ID
 	facts subject.Facts // empty unless a pod was seen
 	by    string        // how it was proved: "token" or "certificate"
+	until time.Time     // the end of a certificate that proved it
 }
 
 // service is the gRPC service. Its only method authenticates.

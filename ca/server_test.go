@@ -261,12 +261,14 @@ func TestControlPlaneAccountsGetTheirServiceNames(t *testing.T) {
 	})
 }
 
-// A certificate renews itself without a token, and without facts: nobody has looked at a pod.
+// A certificate gives its identity another key without a token, but no facts and no longer life: nobody has looked at a pod.
 func TestClientCertificateRenewsWithoutFacts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, options(newAPI(namespace("istio-system"))))
 		defer r.stop()
-		own := &serving{authority: r.keeper.authority, issuer: testIssuer(), names: sleep(t), now: time.Now}
+		short := testIssuer()
+		short.ttl = time.Hour
+		own := &serving{authority: r.keeper.authority, issuer: short, names: sleep(t), now: time.Now}
 		_, certificate, err := own.current()
 		if err != nil {
 			t.Fatal(err)
@@ -279,6 +281,9 @@ func TestClientCertificateRenewsWithoutFacts(t *testing.T) {
 		}
 		if id, err := spiffe.FromCertificate(chain[0]); err != nil || id != sleep(t).id || chain[0].Subject.String() != "" {
 			t.Errorf("identity %s, %v, subject %q", id, err, chain[0].Subject)
+		}
+		if until := certificate.Leaf.NotAfter; !chain[0].NotAfter.Equal(until) {
+			t.Errorf("ends %s, what proved it %s", chain[0].NotAfter, until)
 		}
 	})
 }
