@@ -336,9 +336,13 @@ endpoints: [{addresses: [127.0.0.1], targetRef: {kind: Pod, name: server}}]
 // sends what passes to an application.
 func startServer(t *testing.T, text string, port uint32, identity *identity) (address string, e *envoytest.Envoy) {
 	t.Helper()
+	return startServerFor(t, text, port, identity, serve(t, "app"))
+}
+
+func startServerFor(t *testing.T, text string, port uint32, identity *identity, app string) (address string, e *envoytest.Envoy) {
+	t.Helper()
 	b := bootstrapFor(t, text, "default/server")
 	identity.install(t, b)
-	app := serve(t, "app")
 	for _, c := range b.StaticResources.Clusters {
 		if strings.HasPrefix(c.Name, "inbound|") {
 			toAddress(c, app)
