@@ -69,7 +69,8 @@ type InstallationStatus struct {
 	// +listType=atomic
 	// +optional
 	Warnings []Warning `json:"warnings,omitempty"`
-	// removal says how far the removal is, while the Installation is being deleted.
+	// removal says how far the removal is, while the Installation is being deleted. Condition Ready sums it up and names the
+	// pods that still run a sidecar, which do not hold it up.
 	// +optional
 	Removal *RemovalStatus `json:"removal,omitempty"`
 }

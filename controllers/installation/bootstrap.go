@@ -22,7 +22,7 @@ const meshAccess = "istio-operator-mesh"
 var errNamespaceTerminating = errors.New("namespace " + owner.MeshNamespace + " is being deleted; waiting until it is gone")
 
 // bootstrap makes the mesh's namespace and the operator's access to it, which everything else needs, and returns the
-// namespace's UID. A namespace that is already there is used as it is and stays when the mesh goes.
+// namespace's UID. A namespace that is already there is used as it is and stays when the mesh goes, unless it was ours before.
 func (r *Reconciler) bootstrap(ctx context.Context) (types.UID, error) {
 	live, err := r.namespace(ctx)
 	if err != nil {
@@ -35,6 +35,11 @@ func (r *Reconciler) bootstrap(ctx context.Context) (types.UID, error) {
 	if live != nil {
 		uid = live.UID
 	}
+	if live != nil && owner.Kept(live.Annotations) {
+		if err = r.takeBackMesh(ctx, live); err != nil {
+			return "", err
+		}
+	}
 	if live == nil || owner.Owned(live.Labels) {
 		if uid, err = r.applyRecorded(ctx, meshNamespaceObject()); err != nil {
 			return "", err
@@ -44,6 +49,27 @@ func (r *Reconciler) bootstrap(ctx context.Context) (types.UID, error) {
 		return "", err
 	}
 	return uid, r.Watch.OpenMesh(ctx, uid)
+}
+
+// takeBackMesh makes what a removal left behind ours again: the root of trust, which running sidecars know, and then the
+// namespace, whose mark says that this is still to be done.
+func (r *Reconciler) takeBackMesh(ctx context.Context, namespace *metav1.PartialObjectMetadata) error {
+	if _, err := r.applyRecorded(ctx, accessObject()); err != nil {
+		return err
+	}
+	if err := r.Watch.OpenMesh(ctx, namespace.UID); err != nil { // which also waits until the access works
+		return err
+	}
+	root, err := apply.Metadata(ctx, r.Client, kindSecret, types.NamespacedName{Namespace: owner.MeshNamespace, Name: rootSecret})
+	if err != nil {
+		return fmt.Errorf("look up Secret %s: %w", rootSecret, err)
+	}
+	if root != nil && owner.Kept(root.Annotations) {
+		if err := takeBack(ctx, r.Client, kindSecret, root, componentCA); err != nil {
+			return err
+		}
+	}
+	return takeBack(ctx, r.Client, kindNamespace, namespace, componentBase)
 }
 
 // namespace returns the mesh's namespace. Ours is in the cache; one that somebody else made has to be asked for.

@@ -52,6 +52,7 @@ type Reconciler struct {
 	rootsVersion string
 	rootsPEM     []byte
 	announced    types.UID // Installation that the log has heard of
+	sidecars     []string  // pods that had a sidecar when the removal began; nil: not looked at yet
 }
 
 // Register adds the controller to mgr.

@@ -26,4 +26,5 @@ type Outcome struct {
 	Changes     []apply.Change // what was written
 	Pruned      []apply.Ref    // what was deleted
 	Removal     *v1alpha1.RemovalStatus
+	Sidecars    []string // pods that outlive the mesh
 }

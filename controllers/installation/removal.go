@@ -35,6 +35,9 @@ type removal struct {
 	r         *Reconciler
 	in        *v1alpha1.Installation
 	namespace *metav1.PartialObjectMetadata // of the mesh; nil: gone
+	running   []string                      // pods with a sidecar
+	keepsRoot bool                          // the root of trust stays, for them
+	shared    bool                          // the namespace stays, because others have objects in it
 	kept      []Event                       // what stays on purpose
 }
 
@@ -50,6 +53,7 @@ func (r *Reconciler) reconcileRemoval(ctx context.Context, in *v1alpha1.Installa
 	}
 	run := removal{r: r, in: in}
 	status, err := run.remove(ctx)
+	err = errors.Join(err, run.count(ctx))
 	if status != nil || err != nil {
 		if status == nil {
 			status = in.Status.Removal
@@ -57,14 +61,14 @@ func (r *Reconciler) reconcileRemoval(ctx context.Context, in *v1alpha1.Installa
 		if status == nil {
 			status = &v1alpha1.RemovalStatus{Stage: removeWebhooks}
 		}
-		outcome := Outcome{Generation: in.Generation, Removal: status}
+		outcome := Outcome{Generation: in.Generation, Removal: status, Sidecars: run.running}
 		return ctrl.Result{RequeueAfter: time.Second}, errors.Join(err, r.patchStatus(ctx, in, outcome, err))
 	}
 	if err := r.inventory.Delete(ctx); err != nil {
 		return ctrl.Result{}, err
 	}
 	r.reset()
-	for _, e := range append(run.kept, Event{corev1.EventTypeNormal, "Removed", "the mesh is removed"}) {
+	for _, e := range append(run.left(), Event{corev1.EventTypeNormal, "Removed", "the mesh is removed"}) {
 		r.Events.Event(in, e.Type, e.Reason, e.Message)
 	}
 	r.Log.Info("Removed istio for Installation " + in.Name)
@@ -78,7 +82,7 @@ func (r *Reconciler) reset() {
 	r.applier.Forget()
 	clear(r.checked)
 	clear(r.established)
-	r.changes, r.planKey, r.rootsVersion, r.rootsPEM, r.announced = nil, "", "", nil, ""
+	r.changes, r.planKey, r.rootsVersion, r.rootsPEM, r.announced, r.sidecars = nil, "", "", nil, "", nil
 }
 
 // remove returns how far it came, nil when nothing is left.
@@ -112,7 +116,12 @@ func (m *removal) remove(ctx context.Context) (*v1alpha1.RemovalStatus, error) {
 // inside reports whether the operator has business in the mesh's namespace: one that it neither made nor put anything into
 // is left alone.
 func (m *removal) inside() bool {
-	return m.namespace != nil && (owner.Owned(m.namespace.Labels) || len(m.r.inventory.Entries()) > 0)
+	return m.namespace != nil && (ours(m.namespace) || len(m.r.inventory.Entries()) > 0)
+}
+
+// ours is true for what we made, also when an earlier removal has left it behind.
+func ours(object *metav1.PartialObjectMetadata) bool {
+	return owner.Owned(object.Labels) || owner.Kept(object.Annotations)
 }
 
 func (m *removal) webhooks(ctx context.Context) ([]v1alpha1.Blocker, error) {

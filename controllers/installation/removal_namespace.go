@@ -29,29 +29,32 @@ var foreignKinds = []schema.GroupVersionKind{
 	{Group: "networking.istio.io", Version: "v1", Kind: "Gateway"}, {Group: "security.istio.io", Version: "v1", Kind: "PeerAuthentication"},
 }
 
-// lastNamespace deletes the mesh's namespace if we made it and nothing of anybody else is in it. Otherwise it stays, and
-// nothing in it or on it is ours any more.
+// lastNamespace deletes the mesh's namespace if we made it, nothing of anybody else is in it and the root may go. Otherwise it
+// stays, and nothing in it is ours any more.
 func (m *removal) lastNamespace(ctx context.Context) ([]v1alpha1.Blocker, error) {
 	if !m.inside() {
 		return nil, nil
 	}
-	if !owner.Owned(m.namespace.Labels) {
+	if !ours(m.namespace) {
 		return nil, m.leave(ctx)
 	}
 	foreign, err := m.foreign(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if len(foreign) == 0 {
+	if len(foreign) == 0 && !m.keepsRoot {
 		m.r.Watch.CloseMesh()
 		if err := m.delete(ctx, kindNamespace, m.namespace); err != nil {
 			return nil, err
 		}
 		return []v1alpha1.Blocker{{Kind: "Namespace", Name: owner.MeshNamespace, Reason: "it is being deleted"}}, nil
 	}
-	m.kept = append(m.kept, Event{corev1.EventTypeNormal, "Kept",
-		"namespace " + owner.MeshNamespace + " stays, because it holds " + summary(foreign)})
-	if err := m.unlabel(ctx, kindNamespace, m.namespace); err != nil {
+	if len(foreign) > 0 {
+		m.kept = append(m.kept, Event{corev1.EventTypeNormal, "Kept",
+			"namespace " + owner.MeshNamespace + " stays, because it holds " + summary(foreign)})
+	}
+	m.shared = len(foreign) > 0
+	if err := m.keep(ctx, kindNamespace, m.namespace); err != nil {
 		return nil, err
 	}
 	return nil, m.leave(ctx)
@@ -69,16 +72,33 @@ func (m *removal) leave(ctx context.Context) error {
 	return m.delete(ctx, kind, live)
 }
 
-// unlabel takes our labels off an object that stays: from now on it is nobody's.
-func (m *removal) unlabel(ctx context.Context, kind schema.GroupVersionKind, object *metav1.PartialObjectMetadata) error {
-	before := object.DeepCopy()
-	for _, label := range []string{owner.LabelManagedBy, owner.LabelInstallation, owner.LabelComponent, owner.LabelRevision} {
-		delete(object.Labels, label)
+// keep takes our labels off an object that stays: from now on it is nobody's, until there is an Installation again.
+func (m *removal) keep(ctx context.Context, kind schema.GroupVersionKind, object *metav1.PartialObjectMetadata) error {
+	if owner.Kept(object.Annotations) && !owner.Owned(object.Labels) {
+		return nil
 	}
+	return relabel(ctx, m.r.Client, kind, object, func() {
+		for _, label := range []string{owner.LabelManagedBy, owner.LabelInstallation, owner.LabelComponent, owner.LabelRevision} {
+			delete(object.Labels, label)
+		}
+		metav1.SetMetaDataAnnotation(&object.ObjectMeta, owner.AnnotationKept, "true")
+	})
+}
+
+// takeBack makes an object that a removal left behind ours again.
+func takeBack(ctx context.Context, c client.Client, kind schema.GroupVersionKind, object *metav1.PartialObjectMetadata, component string) error {
+	return relabel(ctx, c, kind, object, func() {
+		object.Labels = owner.Label(object.Labels, component)
+		delete(object.Annotations, owner.AnnotationKept)
+	})
+}
+
+func relabel(ctx context.Context, c client.Client, kind schema.GroupVersionKind, object *metav1.PartialObjectMetadata, change func()) error {
 	object.SetGroupVersionKind(kind)
-	before.SetGroupVersionKind(kind)
-	if err := m.r.Client.Patch(ctx, object, client.MergeFrom(before)); err != nil {
-		return fmt.Errorf("take the labels off %s %s: %w", kind.Kind, object.Name, err)
+	before := object.DeepCopy()
+	change()
+	if err := c.Patch(ctx, object, client.MergeFrom(before)); err != nil {
+		return fmt.Errorf("change the labels of %s %s: %w", kind.Kind, object.Name, err)
 	}
 	return nil
 }
@@ -92,7 +112,7 @@ func (m *removal) foreign(ctx context.Context) ([]apply.Ref, error) {
 			return nil, err
 		}
 		for i := range items {
-			if !belongsToCluster(kind.Kind, &items[i]) && !owner.Owned(items[i].Labels) {
+			if !belongsToCluster(kind.Kind, &items[i]) && !ours(&items[i]) {
 				refs = append(refs, apply.Ref{Group: kind.Group, Kind: kind.Kind, Namespace: owner.MeshNamespace, Name: items[i].Name})
 			}
 		}

@@ -3,12 +3,9 @@ package installation
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -18,12 +15,13 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/owner"
 )
 
-// sidecarAnnotation is on every pod that got a sidecar.
-const sidecarAnnotation = "sidecar.istio.io/status"
-
 // runtimeObjects deletes what citadel wrote while it ran, and Istio's definitions.
 func (m *removal) runtimeObjects(ctx context.Context) ([]v1alpha1.Blocker, error) {
 	if err := m.bundles(ctx); err != nil {
+		return nil, err
+	}
+	var err error
+	if m.running, err = m.sidecars(ctx); err != nil {
 		return nil, err
 	}
 	if m.inside() {
@@ -41,48 +39,15 @@ func (m *removal) root(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("look up Secret %s: %w", rootSecret, err)
 	}
-	if live == nil || !owner.Owned(live.Labels) {
+	if live == nil || !ours(live) {
 		return nil
 	}
-	if m.in.Spec.Uninstall != nil && m.in.Spec.Uninstall.RootCA == "Delete" {
+	deletes := m.in.Spec.Uninstall != nil && m.in.Spec.Uninstall.RootCA == "Delete"
+	if deletes || len(m.running) == 0 {
 		return m.delete(ctx, kindSecret, live)
 	}
-	sidecars, err := m.sidecars(ctx)
-	if err != nil {
-		return err
-	}
-	if len(sidecars) == 0 {
-		return m.delete(ctx, kindSecret, live)
-	}
-	m.kept = append(m.kept, Event{corev1.EventTypeWarning, "SidecarsRunning", sidecarsMessage(sidecars)})
-	return m.unlabel(ctx, kindSecret, live)
-}
-
-// sidecars names the pods that run a sidecar, as namespace/name.
-func (m *removal) sidecars(ctx context.Context) ([]string, error) {
-	running := client.MatchingFieldsSelector{Selector: fields.ParseSelectorOrDie("status.phase!=Succeeded,status.phase!=Failed")}
-	pods, err := m.list(ctx, "", kindPod, running)
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, pod := range pods {
-		if pod.Annotations[sidecarAnnotation] != "" {
-			names = append(names, pod.Namespace+"/"+pod.Name)
-		}
-	}
-	slices.Sort(names)
-	return names, nil
-}
-
-// sidecarsMessage counts the pods, names the first five and says the next step.
-func sidecarsMessage(pods []string) string {
-	named := strings.Join(pods[:min(len(pods), 5)], ", ")
-	if more := len(pods) - 5; more > 0 {
-		named += fmt.Sprintf(" and %d more", more)
-	}
-	return fmt.Sprintf("%d pods still run a sidecar: %s; restart their workloads (kubectl rollout restart), then run "+
-		"kubectl delete secret -n %s %s, which was kept for them", len(pods), named, owner.MeshNamespace, rootSecret)
+	m.keepsRoot = true
+	return m.keep(ctx, kindSecret, live)
 }
 
 // bundles deletes the roots of trust from all namespaces.

@@ -218,6 +218,9 @@ func setRemovalConditions(status *v1alpha1.InstallationStatus, out Outcome, fail
 	if failure != nil {
 		message = failure.Error()
 	}
+	if len(out.Sidecars) > 0 {
+		message += "; " + sidecarsMessage(out.Sidecars)
+	}
 	for _, kind := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionReconciled} {
 		set(status, condition(kind, false, "Removing", message), out.Generation)
 	}

@@ -16,6 +16,10 @@ const (
 	LabelComponent = "istio.openshift.com/component"
 	// LabelRevision names the control plane that an object belongs to.
 	LabelRevision = "istio.io/rev"
+	// AnnotationKept marks what a removal left behind although we made it: the mesh's namespace when others have objects in
+	// it, and the root of trust while sidecars run on it. It carries no label of ours any more, so that it is nobody's; an
+	// Installation that comes later takes it back.
+	AnnotationKept = "istio.openshift.com/kept"
 
 	// Installation is the only name an Installation may have.
 	Installation = "istio-installation"
@@ -51,3 +55,6 @@ func Label(labels map[string]string, component string) map[string]string {
 func Owned(labels map[string]string) bool {
 	return labels[LabelManagedBy] == ManagedBy && labels[LabelInstallation] == Installation
 }
+
+// Kept reports whether an object with these annotations was left behind by a removal.
+func Kept(annotations map[string]string) bool { return annotations[AnnotationKept] == "true" }

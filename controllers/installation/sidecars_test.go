@@ -1,0 +1,46 @@
+package installation
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mesh-operator/mesh-operator/api/v1alpha1"
+	"github.com/mesh-operator/mesh-operator/internal/owner"
+)
+
+// TestLeftSaysTheNextStep for whatever stays with running sidecars.
+func TestLeftSaysTheNextStep(t *testing.T) {
+	made := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{owner.AnnotationKept: "true"}}}
+	cases := map[string]struct {
+		removal removal
+		want    string // how the message ends; empty: no Event
+	}{
+		"NoSidecars":     {removal: removal{namespace: made}},
+		"NoRoot":         {removal{running: []string{"a/b"}}, "from a manifest without it"},
+		"OurNamespace":   {removal{running: []string{"a/b"}, keepsRoot: true, namespace: made}, "run kubectl delete namespace istio-system"},
+		"WithUserThings": {removal{running: []string{"a/b"}, keepsRoot: true, namespace: made, shared: true}, "run kubectl delete secret -n istio-system istio-ca-secret"},
+		"UsersNamespace": {removal{running: []string{"a/b"}, keepsRoot: true, namespace: &metav1.PartialObjectMetadata{}}, "run kubectl delete secret -n istio-system istio-ca-secret"},
+	}
+	for name, c := range cases {
+		events := c.removal.left()
+		switch {
+		case c.want == "" && len(events) == 0:
+		case len(events) != 1 || events[0].Reason != "SidecarsRunning" || !strings.HasSuffix(events[0].Message, c.want):
+			t.Errorf("%s: %v, want one that ends with %q", name, events, c.want)
+		}
+	}
+}
+
+// TestSidecarsAreToldWhileRemoving because nobody can read the status afterwards.
+func TestSidecarsAreToldWhileRemoving(t *testing.T) {
+	out := Outcome{Removal: &v1alpha1.RemovalStatus{Stage: removeWorkloads}, Sidecars: []string{"a/1", "a/2", "a/3", "b/4", "b/5", "b/6", "c/7"}}
+	for _, failure := range []error{nil, errors.New("delete Service: refused")} {
+		message := Status(v1alpha1.InstallationStatus{}, out, failure, now).Conditions[0].Message
+		if want := "; 7 pods still run a sidecar: a/1, a/2, a/3, b/4, b/5 and 2 more; "; !strings.Contains(message, want) || !strings.Contains(message, "kubectl rollout restart") {
+			t.Errorf("Ready says %q, want %q in it", message, want)
+		}
+	}
+}
