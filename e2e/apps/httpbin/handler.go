@@ -36,6 +36,7 @@ func newHandler(version string, logger *slog.Logger) http.Handler {
 		reply(w, map[string]any{"headers": headers(r)})
 	})
 	mux.HandleFunc("GET /ip", func(w http.ResponseWriter, r *http.Request) { reply(w, map[string]any{"origin": origin(r)}) })
+	mux.HandleFunc("GET /tls", showPeer)
 	mux.HandleFunc("GET /get", everything)
 	mux.HandleFunc("POST /post", everything)
 	mux.HandleFunc("/anything", everything)

@@ -1,10 +1,23 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
+	"encoding/pem"
+	"io"
+	"log"
 	"log/slog"
+	"math/big"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -40,6 +53,7 @@ func TestAnswers(t *testing.T) {
 		"DelayIsNumber":  {"GET", "/delay/x", 400, "seconds"},
 		"DelayIsFinite":  {"GET", "/delay/NaN", 400, "seconds"},
 		"Anything":       {"PUT", "/anything/a/b", 200, `"url":"http://example.com/anything/a/b"`},
+		"NoTLS":          {"GET", "/tls", 200, `{"tls":false}`},
 		"Health":         {"GET", "/health", 200, "healthy"},
 		"Unknown":        {"GET", "/no-such-path", 404, ""},
 	}
@@ -76,4 +90,74 @@ func TestDelayWaits(t *testing.T) {
 	if took := time.Since(started); took < 50*time.Millisecond {
 		t.Errorf("took %s", took)
 	}
+}
+
+// TestTLS: a client without a certificate of the authority is refused, one with it is told who it is.
+func TestTLS(t *testing.T) {
+	dir := t.TempDir()
+	authority := certificate(t, dir, "ca", &x509.Certificate{IsCA: true, BasicConstraintsValid: true}, nil)
+	certificate(t, dir, "own", &x509.Certificate{IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}, &authority)
+	client := certificate(t, dir, "client", &x509.Certificate{Subject: pkix.Name{CommonName: "somebody"}}, &authority)
+	config, err := tlsConfig(filepath.Join(dir, "own.crt"), filepath.Join(dir, "own.key"), filepath.Join(dir, "ca.crt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(newHandler("v1", slog.New(slog.DiscardHandler)))
+	server.TLS, server.Config.ErrorLog = config, log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(authority.Leaf)
+	get := func(certificates ...tls.Certificate) (string, error) {
+		c := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: certificates}}}
+		defer c.CloseIdleConnections()
+		response, err := c.Get(server.URL + "/tls")
+		if err != nil {
+			return "", err
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		return string(body), err
+	}
+	if body, err := get(client); err != nil || !strings.Contains(body, `"client":"CN=somebody"`) {
+		t.Errorf("%s %v", body, err)
+	}
+	if body, err := get(); err == nil {
+		t.Errorf("a client without a certificate gets %s", body)
+	}
+	if _, err := tlsConfig(filepath.Join(dir, "own.crt"), filepath.Join(dir, "own.key"), filepath.Join(dir, "own.key")); err == nil {
+		t.Error("a key is no authority")
+	}
+}
+
+// certificate writes name.crt and name.key, signed by parent or, without one, by itself.
+func certificate(t *testing.T, dir, name string, template *x509.Certificate, parent *tls.Certificate) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template.SerialNumber, template.NotBefore, template.NotAfter = big.NewInt(1), time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	issuer, signer := template, key
+	if parent != nil {
+		issuer, signer = parent.Leaf, parent.PrivateKey.(*ecdsa.PrivateKey)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, issuer, key.Public(), signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for suffix, block := range map[string]*pem.Block{".crt": {Type: "CERTIFICATE", Bytes: der}, ".key": {Type: "PRIVATE KEY", Bytes: private}} {
+		if err := os.WriteFile(filepath.Join(dir, name+suffix), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, name+".crt"), filepath.Join(dir, name+".key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pair
 }

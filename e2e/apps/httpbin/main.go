@@ -4,8 +4,10 @@
 //	/status/503      that status                 /headers         the request's headers
 //	/delay/2         after so many seconds       /get /post /anything/…  everything about the request
 //	/ip              who called                  /health          that it is up
+//	/tls             who called, by certificate
 //
-// PORT is where it listens (8080); SERVICE_VERSION is part of its answers, so that versions can be told apart.
+// PORT is where it listens (8080); SERVICE_VERSION is part of its answers, so that versions can be told apart. With TLS_CERT
+// and TLS_KEY (files) it listens with TLS on TLS_PORT (8443) as well, and with TLS_CLIENT_CA wants certificates of clients.
 package main
 
 import (
@@ -33,23 +35,54 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	address := ":8080"
-	if port := os.Getenv("PORT"); port != "" {
-		address = ":" + port
+	handler := newHandler(os.Getenv("SERVICE_VERSION"), slog.Default())
+	servers := []*http.Server{newServer("PORT", "8080", handler)}
+	if certificate := os.Getenv("TLS_CERT"); certificate != "" {
+		config, err := tlsConfig(certificate, os.Getenv("TLS_KEY"), os.Getenv("TLS_CLIENT_CA"))
+		if err != nil {
+			return err
+		}
+		servers = append(servers, newServer("TLS_PORT", "8443", handler))
+		servers[1].TLSConfig = config
 	}
-	server := &http.Server{Addr: address, Handler: newHandler(os.Getenv("SERVICE_VERSION"), slog.Default()), ReadHeaderTimeout: 10 * time.Second}
-	failed := make(chan error, 1)
-	go func() { failed <- server.ListenAndServe() }()
-	slog.Info("httpbin serves", "address", address)
+	failed := make(chan error, len(servers))
+	for _, s := range servers {
+		go func() { failed <- serve(s) }()
+	}
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
 	}
+	return shutdown(servers)
+}
+
+// newServer listens on the port that a variable names.
+func newServer(variable, port string, handler http.Handler) *http.Server {
+	if named := os.Getenv(variable); named != "" {
+		port = named
+	}
+	return &http.Server{Addr: ":" + port, Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+}
+
+func serve(s *http.Server) error {
+	slog.Info("httpbin serves", "address", s.Addr, "tls", s.TLSConfig != nil)
+	if s.TLSConfig != nil {
+		return s.ListenAndServeTLS("", "")
+	}
+	return s.ListenAndServe()
+}
+
+func shutdown(servers []*http.Server) error {
 	stopping, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
-	if err := server.Shutdown(stopping); !errors.Is(err, context.DeadlineExceeded) {
-		return err
+	var failed error
+	for _, s := range servers {
+		err := s.Shutdown(stopping)
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = s.Close()
+		}
+		failed = errors.Join(failed, err)
 	}
-	return server.Close()
+	return failed
 }
