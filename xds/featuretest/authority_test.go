@@ -95,6 +95,12 @@ func (a *authority) secret(t *testing.T, namespace, name string) string {
 		"  tls.crt: " + base64PEM("CERTIFICATE", pair.Certificate[0]) + "\n  tls.key: " + base64PEM("PRIVATE KEY", der) + "\n"
 }
 
+// authorities is a Secret with the authority's own certificate.
+func (a *authority) authorities(namespace, name string) string {
+	return "apiVersion: v1\nkind: Secret\nmetadata: {namespace: " + namespace + ", name: " + name + "}\ndata:\n" +
+		"  ca.crt: " + base64PEM("CERTIFICATE", a.certificate.Raw) + "\n"
+}
+
 func base64PEM(kind string, der []byte) string {
 	return base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 }

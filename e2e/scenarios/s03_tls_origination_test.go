@@ -1,0 +1,239 @@
+package scenarios
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"math/big"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mesh-operator/mesh-operator/e2e/lab"
+)
+
+const (
+	bank        = "bank"         // namespace of a server that wants certificates, without sidecars
+	bankClients = "bank-clients" // namespace of its clients, with sidecars
+	bankURL     = "http://bank.bank/tls"
+	bankName    = "bank.example.com"
+)
+
+// TestMutualTLSToAServer calls a server outside of the mesh that wants a certificate. The application speaks plain HTTP; its
+// sidecar shows the certificate that is mounted into it, a gateway the one of a Secret beside it, and the server says whom
+// it saw.
+func TestMutualTLSToAServer(t *testing.T) {
+	servers, clients := newIssuer(t, "authority of the server"), newIssuer(t, "authority of the clients")
+	namespace(t, bank, nil)
+	namespace(t, bankClients, injected)
+	putSecret(t, bank, "bank-server", servers.secret(t, bankName, clients))
+	putSecret(t, bankClients, "bank-client", clients.secret(t, "payments", servers))
+	must(t, mesh.ApplyFile(within(t, time.Minute), bank, "samples/httpbin/bank.yaml"))
+	must(t, mesh.Apply(within(t, time.Minute), bankClients, sleepWithCertificate(t)))
+	must(t, mesh.Available(within(t, 3*time.Minute), bank))
+	must(t, mesh.Available(within(t, 3*time.Minute), bankClients))
+
+	t.Run("without a rule the server does not answer", func(t *testing.T) {
+		askBank(t, 400, "HTTP request to an HTTPS server")
+	})
+	t.Run("public authorities do not vouch for it", func(t *testing.T) {
+		apply(t, bankClients, bankRule("{mode: SIMPLE, sni: "+bankName+"}"))
+		askBank(t, 503, "")
+	})
+	t.Run("without a certificate the server refuses", func(t *testing.T) {
+		apply(t, bankClients, bankRule("{mode: SIMPLE, sni: "+bankName+", caCertificates: /etc/certs/bank/ca.crt}"))
+		askBank(t, 503, "")
+	})
+	t.Run("a file that is not there fails that server only", func(t *testing.T) {
+		apply(t, bankClients, bankRule("{mode: MUTUAL, clientCertificate: /etc/certs/none.crt, privateKey: /etc/certs/none.key}"))
+		askBank(t, 503, "")
+		proxyLogs(t, "/etc/certs/none.crt does not exist in the proxy")
+	})
+	t.Run("with the certificate it answers", func(t *testing.T) {
+		applyFile(t, bankClients, "samples/httpbin/bank-clients-tls.yaml")
+		askBank(t, 200, `"client":"CN=payments"`)
+		askBank(t, 200, `"serverName":"`+bankName+`"`)
+		putSecret(t, bankClients, "bank-client", clients.secret(t, "payments renewed", servers))
+		touchPods(t)
+		askBank(t, 200, `"client":"CN=payments renewed"`)
+	})
+	t.Run("a server of another name is refused", func(t *testing.T) {
+		text, err := os.ReadFile("../../samples/httpbin/bank-clients-tls.yaml")
+		must(t, err)
+		apply(t, bankClients, strings.Replace(string(text), bankName, "thief.example.com", 1))
+		askBank(t, 503, "")
+	})
+	t.Run("a gateway shows the certificate of a Secret beside it", func(t *testing.T) { throughGateway(t, servers, clients) })
+}
+
+// throughGateway opens the server on the ingress gateway, which calls it with a certificate of its own.
+func throughGateway(t *testing.T, servers, clients *issuer) {
+	apply(t, "istio-system", bankRule("{mode: MUTUAL, credentialName: bank-gateway, sni: "+bankName+"}"))
+	apply(t, bankClients, `
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: bank}
+spec:
+  selector: {istio: ingressgateway}
+  servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: [`+bankName+`]}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: bank}
+spec:
+  hosts: [`+bankName+`]
+  gateways: [bank]
+  http: [{route: [{destination: {host: bank.bank.svc.cluster.local, port: {number: 80}}}]}]
+`)
+	ask := func(ctx context.Context) (lab.Reply, error) {
+		return lab.Get(ctx, lab.Request{URL: ingress(t, "http") + "/tls", Host: bankName})
+	}
+	eventually(t, "without the Secret the gateway does not call", 503, ask)
+	putSecret(t, "istio-system", "bank-gateway", clients.secret(t, "gateway", servers))
+	reply := eventually(t, "with it the server answers", 200, ask)
+	if !strings.Contains(reply.Body, `"client":"CN=gateway"`) {
+		t.Errorf("the server saw %s", reply.Body)
+	}
+}
+
+func bankRule(tls string) string {
+	return `
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: bank}
+spec:
+  host: bank.bank.svc.cluster.local
+  trafficPolicy: {tls: ` + tls + `}
+`
+}
+
+// sleepWithCertificate is the sample with a certificate mounted into its sidecar.
+func sleepWithCertificate(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../../samples/sleep/sleep.yaml")
+	must(t, err)
+	const labels = "      labels:\n        app: sleep\n    spec:"
+	if strings.Count(string(text), labels) != 1 {
+		t.Fatal("the sample's pod template is not where it was")
+	}
+	return strings.Replace(string(text), labels, `      labels:
+        app: sleep
+      annotations:
+        sidecar.istio.io/userVolume: '[{"name": "bank", "secret": {"secretName": "bank-client"}}]'
+        sidecar.istio.io/userVolumeMount: '[{"name": "bank", "mountPath": "/etc/certs/bank", "readOnly": true}]'
+    spec:`, 1)
+}
+
+// askBank calls the server until it answers so.
+func askBank(t *testing.T, status int, has string) {
+	t.Helper()
+	must(t, lab.Until(within(t, 2*time.Minute), fmt.Sprintf("the server answers %d %s", status, has), func(ctx context.Context) error {
+		text, err := mesh.Exec(ctx, bankClients, "app=sleep", "sleep", "curl", "-s", "-w", " %{http_code}", "-m", "10", bankURL)
+		if err == nil && (!strings.HasSuffix(strings.TrimSpace(text), fmt.Sprint(status)) || !strings.Contains(text, has)) {
+			err = fmt.Errorf("it answers %.300s", text)
+		}
+		return err
+	}))
+}
+
+func proxyLogs(t *testing.T, text string) {
+	t.Helper()
+	must(t, lab.Until(within(t, time.Minute), "the proxy logs "+text, func(ctx context.Context) error {
+		log, err := mesh.Logs(ctx, bankClients, "app=sleep", "istio-proxy", 0)
+		if err == nil && !strings.Contains(log, text) {
+			err = errors.New("not yet")
+		}
+		return err
+	}))
+}
+
+// touchPods makes the kubelet look at the clients' volumes now; else it does within a minute or two.
+func touchPods(t *testing.T) {
+	t.Helper()
+	_, err := mesh.Kubectl(within(t, 30*time.Second), "annotate", "pods", "-n", bankClients, "-l", "app=sleep", "touched="+fmt.Sprint(time.Now().UnixNano()))
+	must(t, err)
+}
+
+// issuer is a certificate authority of somebody's.
+type issuer struct {
+	key         *ecdsa.PrivateKey
+	certificate *x509.Certificate
+}
+
+func newIssuer(t *testing.T, name string) *issuer {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	i := &issuer{key: key}
+	i.certificate = i.sign(t, &x509.Certificate{
+		Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}, key)
+	return i
+}
+
+// sign makes a certificate; the first one signs itself.
+func (i *issuer) sign(t *testing.T, template *x509.Certificate, key *ecdsa.PrivateKey) *x509.Certificate {
+	t.Helper()
+	parent := i.certificate
+	if parent == nil {
+		parent = template
+	}
+	var err error
+	template.SerialNumber, err = rand.Int(rand.Reader, big.NewInt(1<<62))
+	must(t, err)
+	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), i.key)
+	must(t, err)
+	certificate, err := x509.ParseCertificate(der)
+	must(t, err)
+	return certificate
+}
+
+// secret is the data of a Secret with a certificate of this authority, for somebody whose peers another one vouches for.
+func (i *issuer) secret(t *testing.T, name string, peers *issuer) map[string][]byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	template := &x509.Certificate{Subject: pkix.Name{CommonName: name}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}}
+	if strings.Contains(name, ".") {
+		template.DNSNames = []string{name}
+	}
+	leaf := i.sign(t, template, key)
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	must(t, err)
+	return map[string][]byte{
+		"tls.crt": encodePEM("CERTIFICATE", leaf.Raw), "tls.key": encodePEM("PRIVATE KEY", private),
+		"ca.crt": encodePEM("CERTIFICATE", peers.certificate.Raw),
+	}
+}
+
+// putSecret creates a Secret or changes it, and deletes it at the test's end.
+func putSecret(t *testing.T, namespace, name string, data map[string][]byte) {
+	t.Helper()
+	secrets := mesh.Client.CoreV1().Secrets(namespace)
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name}, Type: corev1.SecretTypeTLS, Data: data}
+	_, err := secrets.Create(within(t, 30*time.Second), secret, metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(err) {
+		_, err = secrets.Update(within(t, 30*time.Second), secret, metav1.UpdateOptions{})
+		must(t, err)
+		return
+	}
+	must(t, err)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		if err := secrets.Delete(ctx, name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+			t.Error(err)
+		}
+	})
+}
