@@ -38,6 +38,7 @@ type Wire struct {
 
 	mu     sync.Mutex
 	judge  Judge
+	held   map[string]chan struct{} // reads that wait
 	dead   bool
 	writes []string
 	reads  []string
@@ -51,6 +52,37 @@ func (w *Wire) Judge(judge Judge) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.judge, w.writes, w.reads = judge, nil, nil
+}
+
+// Hold makes reads of path wait until release is called.
+func (w *Wire) Hold(path string) (release func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	gate := make(chan struct{})
+	w.held = map[string]chan struct{}{path: gate}
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.held = nil
+		close(gate)
+	}
+}
+
+// wait waits where a read is held.
+func (w *Wire) wait(request *http.Request) {
+	if request.Method != http.MethodGet || request.URL.Query().Get("watch") != "" {
+		return
+	}
+	w.mu.Lock()
+	gate := w.held[request.URL.Path]
+	w.mu.Unlock()
+	if gate == nil {
+		return
+	}
+	select {
+	case <-gate:
+	case <-request.Context().Done():
+	}
 }
 
 // Writes returns all writes so far, Events left out.
@@ -79,7 +111,9 @@ var errDead = errors.New("the operator is dead")
 
 // RoundTrip sends one request, or does not.
 func (t *wired) RoundTrip(request *http.Request) (*http.Response, error) {
-	switch fault := t.wire.decide(request); fault {
+	fault := t.wire.decide(request)
+	t.wire.wait(request)
+	switch fault {
 	case None:
 		return t.next.RoundTrip(request)
 	case Internal:
