@@ -194,13 +194,12 @@ func (b *hosts) sorted() []*routev3.VirtualHost {
 	return b.list
 }
 
-// domainsOf lists what a caller may call a service: its names, the short one only in its own namespace, and its addresses.
-// A pod of a headless service has a name below each of the service's.
+// domainsOf lists what a caller may call a service: its names, those of its aliases, and its addresses. A pod of a headless
+// service has a name below each of the service's.
 func domainsOf(s *mesh.Service, caller string) []string {
-	qualified := s.Name + "." + s.Namespace
-	domains := []string{s.Host, qualified, qualified + ".svc"}
-	if caller == s.Namespace {
-		domains = append(domains, s.Name)
+	domains := serviceNames(s.Namespace, s.Name, caller)
+	for _, a := range s.Aliases {
+		domains = append(domains, serviceNames(a.Namespace, a.Name, caller)...)
 	}
 	if s.Headless {
 		for _, name := range slices.Clone(domains) {
@@ -214,6 +213,16 @@ func domainsOf(s *mesh.Service, caller string) []string {
 		domains = append(domains, ip)
 	}
 	return domains
+}
+
+// serviceNames lists the names of a Service, the short one only in its own namespace.
+func serviceNames(namespace, name, caller string) []string {
+	qualified := name + "." + namespace
+	names := []string{mesh.HostOf(namespace, name), qualified, qualified + ".svc"}
+	if caller == namespace {
+		names = append(names, name)
+	}
+	return names
 }
 
 // edgeHeaders are stripped from what strangers send: they would be believed further in. Envoy strips most of its own by itself.

@@ -48,6 +48,7 @@ type Service struct {
 	Name      string
 	Host      string // its full name
 	Addresses []string
+	Aliases   []Name // of type ExternalName, which lead to it
 	Headless  bool
 	Created   time.Time
 	Ports     []*Port

@@ -3,6 +3,7 @@ package mesh
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -15,11 +16,13 @@ type serviceInputs struct {
 	service  *corev1.Service
 	slices   []*discoveryv1.EndpointSlice
 	pods     []*corev1.Pod
+	aliases  []Name
 	policies string
 }
 
 func (a serviceInputs) equal(b serviceInputs) bool {
-	return a.service == b.service && a.policies == b.policies && slices.Equal(a.slices, b.slices) && slices.Equal(a.pods, b.pods)
+	return a.service == b.service && a.policies == b.policies &&
+		slices.Equal(a.slices, b.slices) && slices.Equal(a.pods, b.pods) && slices.Equal(a.aliases, b.aliases)
 }
 
 // HostOf is the full name of a Kubernetes Service.
@@ -32,6 +35,7 @@ func (s *Snapshot) buildServices(prev *Snapshot, in Inputs) {
 		n := Name{e.Namespace, e.Labels[discoveryv1.LabelServiceName]}
 		byService[n] = append(byService[n], e)
 	}
+	aliases := aliasesOf(in.Services)
 	for _, k := range in.Services {
 		if k.Spec.Type == corev1.ServiceTypeExternalName {
 			continue // it selects no pods either, whatever its selector
@@ -39,6 +43,7 @@ func (s *Snapshot) buildServices(prev *Snapshot, in Inputs) {
 		s.index.selecting[k.Namespace] = append(s.index.selecting[k.Namespace], k)
 		n := Name{k.Namespace, k.Name}
 		inputs := s.inputsOf(k, byService[n])
+		inputs.aliases = aliases[HostOf(k.Namespace, k.Name)]
 		service := prev.unchanged(n, inputs)
 		if service == nil {
 			service = s.buildService(inputs)
@@ -51,6 +56,22 @@ func (s *Snapshot) buildServices(prev *Snapshot, in Inputs) {
 	for _, list := range s.index.selecting {
 		slices.SortFunc(list, olderService)
 	}
+}
+
+// aliasesOf finds the Services of type ExternalName that stand for another Service, by the host of that. DNS leads their
+// clients to its address, where they ask for it by the name that they know.
+func aliasesOf(services []*corev1.Service) map[string][]Name {
+	aliases := map[string][]Name{}
+	for _, k := range services {
+		if k.Spec.Type == corev1.ServiceTypeExternalName {
+			target := strings.ToLower(strings.TrimSuffix(k.Spec.ExternalName, "."))
+			aliases[target] = append(aliases[target], Name{k.Namespace, k.Name})
+		}
+	}
+	for _, list := range aliases {
+		slices.SortFunc(list, func(a, b Name) int { return compareStrings(a.Namespace, b.Namespace, a.Name, b.Name) })
+	}
+	return aliases
 }
 
 func olderService(a, b *corev1.Service) int {
@@ -113,12 +134,15 @@ func (s *Snapshot) buildService(in serviceInputs) *Service {
 	service := &Service{
 		Object:    resource.Object("Service/" + k.Namespace + "/" + k.Name),
 		Namespace: k.Namespace, Name: k.Name, Host: HostOf(k.Namespace, k.Name), Created: k.CreationTimestamp.Time,
-		Headless: k.Spec.ClusterIP == corev1.ClusterIPNone,
+		Headless: k.Spec.ClusterIP == corev1.ClusterIPNone, Aliases: in.aliases,
 	}
 	if !service.Headless {
 		service.Addresses = addressesOf(k)
 	}
 	h := NewHash().Add(service.Namespace, service.Name).Bool(service.Headless).List(service.Addresses).Uint(uint64(service.Created.Unix()))
+	for _, a := range service.Aliases {
+		h.Add("alias", a.Namespace, a.Name)
+	}
 	for _, p := range k.Spec.Ports {
 		if !isTCP(p.Protocol) {
 			continue
