@@ -71,6 +71,7 @@ func TestEvents(t *testing.T) {
 // quietWhileNothingChanges makes the operator look again, several times, at a mesh that is as it should be.
 func quietWhileNothingChanges(t *testing.T) {
 	must(t, mesh.InstallationReady(within(t, 2*time.Minute)))
+	dataPlaneSettled(t)
 	earlier := events(within(t, 30*time.Second), t)
 	for i := range 3 {
 		looks := reconciles(within(t, 30*time.Second), t)
