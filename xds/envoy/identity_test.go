@@ -16,6 +16,8 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+
+	"github.com/mesh-operator/mesh-operator/xds/mesh"
 )
 
 // authority signs identities of the trust domain.
@@ -44,12 +46,16 @@ func newAuthority(t *testing.T) *authority {
 
 func (a *authority) issue(t *testing.T, account string) *identity {
 	t.Helper()
-	key := newKey(t)
 	uri := &url.URL{Scheme: "spiffe", Host: "cluster.local", Path: "/ns/default/sa/" + account}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(2), NotAfter: time.Now().Add(time.Hour), URIs: []*url.URL{uri}, KeyUsage: x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
+	return a.sign(t, &x509.Certificate{URIs: []*url.URL{uri}})
+}
+
+// sign makes a certificate of what the template says about its owner.
+func (a *authority) sign(t *testing.T, template *x509.Certificate) *identity {
+	t.Helper()
+	key := newKey(t)
+	template.SerialNumber, template.NotAfter, template.KeyUsage = big.NewInt(2), time.Now().Add(time.Hour), x509.KeyUsageDigitalSignature
+	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, key.Public(), a.key)
 	keyDER, keyErr := x509.MarshalPKCS8PrivateKey(key)
 	if err := errors.Join(err, keyErr); err != nil {
@@ -77,20 +83,30 @@ func (i *identity) install(t *testing.T, b *bootstrapv3.Bootstrap) {
 	if i == nil {
 		return
 	}
-	b.StaticResources.Secrets = append(b.StaticResources.Secrets,
-		&tlsv3.Secret{Name: workloadSecret, Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{CertificateChain: inline(i.certificate), PrivateKey: inline(i.key)}}},
-		&tlsv3.Secret{Name: rootsSecret, Type: &tlsv3.Secret_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{TrustedCa: inline(i.roots)}}})
+	b.StaticResources.Secrets = append(b.StaticResources.Secrets, i.pair(workloadSecret), i.authorities(rootsSecret))
+	has := map[string]bool{}
+	for _, s := range b.StaticResources.Secrets {
+		has[s.Name] = true
+	}
 	for _, c := range b.StaticResources.Clusters {
-		installSocket(t, c.TransportSocket, &tlsv3.UpstreamTlsContext{})
+		installSocket(t, has, c.TransportSocket, &tlsv3.UpstreamTlsContext{})
 		for _, m := range c.TransportSocketMatches {
-			installSocket(t, m.TransportSocket, &tlsv3.UpstreamTlsContext{})
+			installSocket(t, has, m.TransportSocket, &tlsv3.UpstreamTlsContext{})
 		}
 	}
 	for _, l := range b.StaticResources.Listeners {
 		eachChain(l, func(chain *listenerv3.FilterChain) {
-			installSocket(t, chain.TransportSocket, &tlsv3.DownstreamTlsContext{})
+			installSocket(t, has, chain.TransportSocket, &tlsv3.DownstreamTlsContext{})
 		})
 	}
+}
+
+func (i *identity) pair(name string) *tlsv3.Secret {
+	return certificateSecret(name, &mesh.Credential{Certificate: i.certificate, PrivateKey: i.key})
+}
+
+func (i *identity) authorities(name string) *tlsv3.Secret {
+	return validationSecret(name, &mesh.Credential{CA: i.roots})
 }
 
 type tlsContext interface {
@@ -98,8 +114,8 @@ type tlsContext interface {
 	GetCommonTlsContext() *tlsv3.CommonTlsContext
 }
 
-// installSocket makes the references to secrets static.
-func installSocket(t *testing.T, s *corev3.TransportSocket, context tlsContext) {
+// installSocket makes the references to secrets that the Envoy has static; for the others it asks an agent that is not there.
+func installSocket(t *testing.T, has map[string]bool, s *corev3.TransportSocket, context tlsContext) {
 	t.Helper()
 	if !s.GetTypedConfig().MessageIs(context) {
 		return
@@ -110,7 +126,7 @@ func installSocket(t *testing.T, s *corev3.TransportSocket, context tlsContext) 
 	common := context.GetCommonTlsContext()
 	references := append(common.TlsCertificateSdsSecretConfigs, common.GetCombinedValidationContext().GetValidationContextSdsSecretConfig())
 	for _, reference := range references {
-		if reference != nil {
+		if has[reference.GetName()] {
 			reference.SdsConfig = nil
 		}
 	}

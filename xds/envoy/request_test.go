@@ -19,6 +19,7 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 
 	"github.com/mesh-operator/mesh-operator/internal/envoytest"
 	"github.com/mesh-operator/mesh-operator/internal/golden"
@@ -201,9 +202,10 @@ func (c client) getHost(t *testing.T, host, path string, header http.Header) ans
 }
 
 // startOutbound binds the named outbound listener of pod default/client to a loopback port.
-func startOutbound(t *testing.T, text, listener string, identity *identity) client {
+func startOutbound(t *testing.T, text, listener string, identity *identity, more ...*tlsv3.Secret) client {
 	t.Helper()
 	b := bootstrapFor(t, text, "default/client")
+	b.StaticResources.Secrets = append(b.StaticResources.Secrets, more...)
 	identity.install(t, b)
 	keep := b.StaticResources.Listeners[:0]
 	for _, l := range b.StaticResources.Listeners {
