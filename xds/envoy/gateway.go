@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"slices"
 	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -146,6 +147,9 @@ func (c *collector) serverNames(s scope.Server, taken map[string]bool) ([]string
 	var names []string
 	for _, host := range s.Spec.GetHosts() {
 		host = mesh.HostPart(host)
+		if slices.Contains(names, host) { // for two namespaces
+			continue
+		}
 		if taken[host] {
 			c.serverProblem(s, "hosts", host+" belongs to an older server on the same port")
 			continue
@@ -153,10 +157,8 @@ func (c *collector) serverNames(s scope.Server, taken map[string]bool) ([]string
 		taken[host] = true
 		names = append(names, host)
 	}
-	for _, name := range names {
-		if name == "*" {
-			return nil, true
-		}
+	if slices.Contains(names, "*") {
+		return nil, true
 	}
 	return names, len(names) > 0
 }
