@@ -48,7 +48,8 @@ type Service struct {
 	Name      string
 	Host      string // its full name
 	Addresses []string
-	Aliases   []Name // of type ExternalName, which lead to it
+	Aliases   []Name   // of type ExternalName, which lead to it
+	ExportTo  []string // the namespaces that may call it; none: all
 	Headless  bool
 	Created   time.Time
 	Ports     []*Port

@@ -134,12 +134,13 @@ func (s *Snapshot) buildService(in serviceInputs) *Service {
 	service := &Service{
 		Object:    resource.Object("Service/" + k.Namespace + "/" + k.Name),
 		Namespace: k.Namespace, Name: k.Name, Host: HostOf(k.Namespace, k.Name), Created: k.CreationTimestamp.Time,
-		Headless: k.Spec.ClusterIP == corev1.ClusterIPNone, Aliases: in.aliases,
+		Headless: k.Spec.ClusterIP == corev1.ClusterIPNone, Aliases: in.aliases, ExportTo: exportToOf(k),
 	}
 	if !service.Headless {
 		service.Addresses = addressesOf(k)
 	}
 	h := NewHash().Add(service.Namespace, service.Name).Bool(service.Headless).List(service.Addresses).Uint(uint64(service.Created.Unix()))
+	h.List(service.ExportTo)
 	for _, a := range service.Aliases {
 		h.Add("alias", a.Namespace, a.Name)
 	}
@@ -154,6 +155,19 @@ func (s *Snapshot) buildService(in serviceInputs) *Service {
 	}
 	service.Key = h.Key()
 	return service
+}
+
+// exportAnnotation lists the namespaces that a Service is for, as a rule's exportTo does.
+const exportAnnotation = "networking.istio.io/exportTo"
+
+func exportToOf(k *corev1.Service) []string {
+	var list []string
+	for part := range strings.SplitSeq(k.Annotations[exportAnnotation], ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			list = append(list, part)
+		}
+	}
+	return list
 }
 
 func addressesOf(k *corev1.Service) []string {

@@ -73,7 +73,7 @@ func newGateway(snapshot *mesh.Snapshot, proxy mesh.Proxy) *Gateway {
 	}
 	rules := rulesOf(snapshot)
 	for _, host := range slices.Sorted(maps.Keys(wanted)) {
-		if s := snapshot.Service(host); s != nil {
+		if s := snapshot.Service(host); s != nil && mesh.Exported(s.ExportTo, s.Namespace, proxy.Namespace) {
 			view := &Service{Service: s, Rule: rules.find(s.Host, s.Namespace, proxy.Namespace)}
 			view.Credentials = clientCredentials(snapshot, proxy.Namespace, view.Rule)
 			view.Key = routerViewKey(proxy.Namespace, view)

@@ -39,6 +39,9 @@ func newOutbound(snapshot *mesh.Snapshot, c caller) *Outbound {
 	rules, routes := rulesOf(snapshot), newRouteFinder(snapshot, c)
 	h := mesh.NewHash().Add(c.namespace)
 	for _, s := range snapshot.Services {
+		if !mesh.Exported(s.ExportTo, s.Namespace, c.namespace) {
+			continue
+		}
 		view := &Service{Service: s, Rule: rules.find(s.Host, s.Namespace, c.namespace), Routes: routes.find(s.Host, s.Namespace)}
 		view.Key = viewKey(view)
 		out.Services = append(out.Services, view)

@@ -80,3 +80,25 @@ func TestPatterns(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestServicesAreExported shows that a Service may say who can call it: to others it does not exist.
+func TestServicesAreExported(t *testing.T) {
+	for exportTo, want := range map[string][]string{
+		"": {"shop", "web"}, "*": {"shop", "web"}, ".": {"shop"}, "web, x": {"web"}, "~": nil,
+	} {
+		service := &corev1.Service{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "pay", Annotations: map[string]string{"networking.istio.io/exportTo": exportTo}},
+			Spec:       corev1.ServiceSpec{ClusterIP: "10.0.0.1", Ports: []corev1.ServicePort{{Name: "http", Port: 80}}},
+		}
+		s := mesh.Build(nil, mesh.Inputs{MeshNamespace: "root", Services: []*corev1.Service{service}})
+		var got []string
+		for _, namespace := range []string{"shop", "web"} {
+			if len(For(s, sidecar(namespace, nil)).Outbound.Services) > 0 {
+				got = append(got, namespace)
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("exportTo %q (-want +got):\n%s", exportTo, diff)
+		}
+	}
+}
