@@ -48,15 +48,17 @@ func TestMutualTLSToAServer(t *testing.T) {
 	})
 	t.Run("public authorities do not vouch for it", func(t *testing.T) {
 		apply(t, bankClients, bankRule("{mode: SIMPLE, sni: "+bankName+"}"))
-		askBank(t, 503, "")
+		askBank(t, 503, "upstream connect error")
+		counted(t, "fail_verify_error")
 	})
 	t.Run("without a certificate the server refuses", func(t *testing.T) {
 		apply(t, bankClients, bankRule("{mode: SIMPLE, sni: "+bankName+", caCertificates: /etc/certs/bank/ca.crt}"))
-		askBank(t, 503, "")
+		askBank(t, 503, "upstream connect error")
+		bankLogs(t, "client didn't provide a certificate")
 	})
 	t.Run("a file that is not there fails that server only", func(t *testing.T) {
 		apply(t, bankClients, bankRule("{mode: MUTUAL, clientCertificate: /etc/certs/none.crt, privateKey: /etc/certs/none.key}"))
-		askBank(t, 503, "")
+		askBank(t, 503, "upstream connect error")
 		proxyLogs(t, "/etc/certs/none.crt does not exist in the proxy")
 	})
 	t.Run("with the certificate it answers", func(t *testing.T) {
@@ -71,7 +73,8 @@ func TestMutualTLSToAServer(t *testing.T) {
 		text, err := os.ReadFile("../../samples/httpbin/bank-clients-tls.yaml")
 		must(t, err)
 		apply(t, bankClients, strings.Replace(string(text), bankName, "thief.example.com", 1))
-		askBank(t, 503, "")
+		askBank(t, 503, "upstream connect error")
+		counted(t, "fail_verify_san")
 	})
 	t.Run("a gateway shows the certificate of a Secret beside it", func(t *testing.T) { throughGateway(t, servers, clients) })
 }
@@ -146,10 +149,27 @@ func askBank(t *testing.T, status int, has string) {
 	}))
 }
 
-func proxyLogs(t *testing.T, text string) {
+// counted waits until the sidecar has counted a reason for which it did not believe the server.
+func counted(t *testing.T, reason string) {
 	t.Helper()
-	must(t, lab.Until(within(t, time.Minute), "the proxy logs "+text, func(ctx context.Context) error {
-		log, err := mesh.Logs(ctx, bankClients, "app=sleep", "istio-proxy", 0)
+	name := `envoy_cluster_ssl_` + reason + `{cluster_name="outbound|80||bank.bank.svc.cluster.local"} `
+	must(t, lab.Until(within(t, time.Minute), "the sidecar counts "+reason, func(ctx context.Context) error {
+		page, err := mesh.Exec(ctx, bankClients, "app=sleep", "sleep", "curl", "-s", "-m", "10", "http://127.0.0.1:15020/stats/prometheus")
+		_, rest, found := strings.Cut(page, name)
+		if err == nil && (!found || strings.HasPrefix(rest, "0\n")) {
+			err = errors.New("not yet")
+		}
+		return err
+	}))
+}
+
+func proxyLogs(t *testing.T, text string) { logs(t, bankClients, "app=sleep", "istio-proxy", text) }
+func bankLogs(t *testing.T, text string)  { logs(t, bank, "app=bank", "httpbin", text) }
+
+func logs(t *testing.T, namespace, selector, container, text string) {
+	t.Helper()
+	must(t, lab.Until(within(t, time.Minute), container+" logs "+text, func(ctx context.Context) error {
+		log, err := mesh.Logs(ctx, namespace, selector, container, 0)
 		if err == nil && !strings.Contains(log, text) {
 			err = errors.New("not yet")
 		}
