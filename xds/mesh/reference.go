@@ -6,6 +6,9 @@ import (
 	"strings"
 
 	networking "istio.io/api/networking/v1alpha3"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/mesh-operator/mesh-operator/xds/resource"
 )
 
 // references finds the rules that refer to nothing and those that an older one hides. They stay as they are: what they
@@ -39,6 +42,14 @@ func (s *Snapshot) reportReferences() {
 	for _, v := range s.VirtualServices {
 		r.virtualService(v)
 	}
+}
+
+// unfollowed reports what a Service asks for and proxies do not do.
+func unfollowed(k *corev1.Service) []Problem {
+	if p := k.Spec.InternalTrafficPolicy; p != nil && *p == corev1.ServiceInternalTrafficPolicyLocal {
+		return []Problem{{resource.Object("Service/" + k.Namespace + "/" + k.Name), "spec.internalTrafficPolicy", "Local is not followed: endpoints of all nodes are called"}}
+	}
+	return nil
 }
 
 func (r references) destinationRule(d *DestinationRule) {
@@ -120,13 +131,29 @@ func (r references) destination(v *VirtualService, field string, d *networking.D
 		r.problem(Problem{v.Object, field + ".host", noService(host)})
 		return
 	}
-	if n := d.GetPort().GetNumber(); n != 0 && !slices.ContainsFunc(s.Ports, func(p *Port) bool { return p.Number == n }) {
+	if n := d.GetPort().GetNumber(); n != 0 && !hasPort(s, n) {
 		r.problem(Problem{v.Object, field + ".port.number", fmt.Sprintf("%s has no TCP port %d", s.Object, n)})
+	} else if n == 0 && len(s.Ports) > 1 && !r.guessed(v, s) {
+		r.problem(Problem{v.Object, field + ".port", fmt.Sprintf("%s has several ports: say which", s.Object)})
 	}
 	covers := func(pattern string) bool { return includes(pattern, host) }
 	if name := d.GetSubset(); name != "" && !slices.ContainsFunc(r.subsets[name], covers) {
 		r.problem(Problem{v.Object, field + ".subset", fmt.Sprintf("no DestinationRule for %s defines %q", host, name)})
 	}
+}
+
+// guessed tells whether a destination needs no port: it is that of the request, which at a gateway is a server's.
+func (r references) guessed(v *VirtualService, s *Service) bool {
+	for _, name := range v.Gateways {
+		if g := r.gateways[name]; g != nil && !slices.ContainsFunc(g.Spec.GetServers(), func(x *networking.Server) bool { return hasPort(s, x.GetPort().GetNumber()) }) {
+			return false
+		}
+	}
+	return true
+}
+
+func hasPort(s *Service, number uint32) bool {
+	return slices.ContainsFunc(s.Ports, func(p *Port) bool { return p.Number == number })
 }
 
 // noService explains the most common mistake too: only a name without any dot is completed.

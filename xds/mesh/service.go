@@ -41,6 +41,7 @@ func (s *Snapshot) buildServices(prev *Snapshot, in Inputs) {
 			continue // it selects no pods either, whatever its selector
 		}
 		s.index.selecting[k.Namespace] = append(s.index.selecting[k.Namespace], k)
+		s.Problems = append(s.Problems, unfollowed(k)...)
 		n := Name{k.Namespace, k.Name}
 		inputs := s.inputsOf(k, byService[n])
 		inputs.aliases = aliases[HostOf(k.Namespace, k.Name)]
