@@ -1,6 +1,6 @@
 package v1alpha1
 
-// JaegerSpec asks for distributed tracing.
+// JaegerSpec asks for distributed tracing, which this version does not install.
 type JaegerSpec struct {
 	// prefix is put before Jaeger's image names.
 	// +optional
@@ -17,12 +17,14 @@ type JaegerSpec struct {
 	ElasticsearchMemory *Scalar `json:"elasticsearch_memory,omitempty"`
 }
 
-// KialiSpec asks for the mesh's console.
+// KialiSpec asks for the mesh's console, which this version does not install.
 type KialiSpec struct {
 	// username of the console's user. The console is asked for when username and password are both given.
 	// +optional
 	Username string `json:"username,omitempty"`
-	// password of the console's user, in the clear: everybody who can read Installations can read it.
+	// password of the console's user, in the clear: everybody who can read Installations can read it. This version installs no
+	// console, so nothing reads it, and it is copied nowhere, not into a Secret either: a second place that can leak would
+	// serve nobody. It stays in this field until you remove it.
 	// +optional
 	Password string `json:"password,omitempty"`
 	// prefix is put before Kiali's image name.
@@ -35,7 +37,7 @@ type KialiSpec struct {
 	Version *Scalar `json:"version,omitempty"`
 }
 
-// LauncherSpec asks for the Fabric8 launcher by its presence.
+// LauncherSpec asks for the Fabric8 launcher by its presence; this version does not install it.
 type LauncherSpec struct {
 	// openshift is the account the launcher used on OpenShift.
 	// +optional
@@ -53,7 +55,8 @@ type LauncherOpenShiftSpec struct {
 	// user is the name of the account on OpenShift.
 	// +optional
 	User string `json:"user,omitempty"`
-	// password, in the clear: everybody who can read Installations can read it.
+	// password of the account, in the clear: everybody who can read Installations can read it. Nothing reads it, and it is
+	// copied nowhere: remove it.
 	// +optional
 	Password string `json:"password,omitempty"`
 }
@@ -63,7 +66,8 @@ type LauncherGitHubSpec struct {
 	// username on GitHub.
 	// +optional
 	Username string `json:"username,omitempty"`
-	// token of the user, in the clear: everybody who can read Installations can read it.
+	// token of the user, in the clear: everybody who can read Installations can read it. Nothing reads it, and it is copied
+	// nowhere: remove it.
 	// +optional
 	Token string `json:"token,omitempty"`
 }
@@ -81,9 +85,9 @@ type LauncherCatalogSpec struct {
 	Repo string `json:"repo,omitempty"`
 }
 
-// ThreeScaleSpec asks for the 3scale adapter.
+// ThreeScaleSpec asks for the 3scale adapter, which this version does not install.
 type ThreeScaleSpec struct {
-	// enabled asks for the adapter. Unset: false.
+	// enabled asks for the adapter; the Installation then does not become Ready, because nothing checks requests. Unset: false.
 	// +optional
 	Enabled *bool `json:"enabled,omitempty"`
 	// prefix is put before the adapter's image name.
@@ -121,15 +125,15 @@ type ThreeScaleAdapterSpec struct {
 	// +kubebuilder:validation:Maximum=65535
 	// +optional
 	MetricsPort *int32 `json:"metricsPort,omitempty"`
-	// cacheTTLSeconds is how long an answer of 3scale is kept. Unset: 300.
+	// cacheTTLSeconds is how long an answer of 3scale is kept, in seconds. Unset: 300.
 	// +kubebuilder:validation:Minimum=0
 	// +optional
 	CacheTTLSeconds *int32 `json:"cacheTTLSeconds,omitempty"`
-	// cacheRefreshSeconds is how long before it expires an answer is renewed. Unset: 180.
+	// cacheRefreshSeconds is how long before it expires an answer is renewed, in seconds. Unset: 180.
 	// +kubebuilder:validation:Minimum=0
 	// +optional
 	CacheRefreshSeconds *int32 `json:"cacheRefreshSeconds,omitempty"`
-	// cacheEntriesMax is the size of the cache; 0 turns it off. Unset: 1000.
+	// cacheEntriesMax is the number of answers in the cache; 0 turns it off. Unset: 1000.
 	// +kubebuilder:validation:Minimum=0
 	// +optional
 	CacheEntriesMax *int32 `json:"cacheEntriesMax,omitempty"`
@@ -140,7 +144,7 @@ type ThreeScaleAdapterSpec struct {
 	// allowInsecureConn skips the check of 3scale's certificate. Unset: false.
 	// +optional
 	AllowInsecureConn *bool `json:"allowInsecureConn,omitempty"`
-	// clientTimeoutSeconds is how long 3scale may take to answer. Unset: 10.
+	// clientTimeoutSeconds is how long 3scale may take to answer, in seconds. Unset: 10.
 	// +kubebuilder:validation:Minimum=0
 	// +optional
 	ClientTimeoutSeconds *int32 `json:"clientTimeoutSeconds,omitempty"`

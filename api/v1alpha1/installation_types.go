@@ -40,13 +40,14 @@ type InstallationList struct {
 
 // InstallationSpec is the mesh you want.
 type InstallationSpec struct {
-	// deployment_type says what kind of cluster this is: "openshift" or "origin". Historically it also chose the set of
-	// images; today all clusters run the same ones. Unset: detected.
+	// deployment_type says what kind of cluster this is: "openshift" or "origin". It chose the set of images once; today all
+	// clusters run the same ones, and the field changes nothing. Unset: the same.
 	// +kubebuilder:validation:Enum=origin;openshift
 	// +optional
 	DeploymentType string `json:"deployment_type,omitempty"`
 
-	// istio holds the mesh-wide settings of the historic resource: mutual TLS, and where images come from.
+	// istio holds the mesh-wide settings of the historic resource: mutual TLS (see also security), and where images come from
+	// (see also images).
 	// +optional
 	Istio *IstioSpec `json:"istio,omitempty"`
 	// jaeger asks for distributed tracing. Accepted; this version does not install it and says so in status.components.
@@ -68,8 +69,8 @@ type InstallationSpec struct {
 	// components tunes the parts of the control plane: replicas, resources, placement, image.
 	// +optional
 	Components *ComponentsSpec `json:"components,omitempty"`
-	// gateways is a list of edge proxies. istio-ingressgateway and istio-egressgateway are always there unless disabled; an
-	// entry of that name changes it, an entry of another name adds a gateway to istio-system.
+	// gateways is a list of edge proxies. istio-ingressgateway and istio-egressgateway are there even if the list is empty; an
+	// entry of that name changes it (enabled: false leaves it out), an entry of another name adds a gateway to istio-system.
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=32
@@ -84,7 +85,8 @@ type InstallationSpec struct {
 	// mesh holds settings of the whole mesh.
 	// +optional
 	Mesh *MeshSpec `json:"mesh,omitempty"`
-	// injection configures the sidecar that is added to pods.
+	// injection configures the sidecar that is added to pods. A change concerns pods created afterwards;
+	// status.dataPlane.outdated counts those to restart.
 	// +optional
 	Injection *InjectionSpec `json:"injection,omitempty"`
 	// uninstall says what deleting this Installation may remove beyond what it created.
@@ -137,29 +139,34 @@ type ComponentsSpec struct {
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.replicas) || !has(self.autoscaling)",message="replicas and autoscaling both decide the number of pods; remove one of the two"
 type ComponentSpec struct {
-	// enabled false leaves the component out. Unset: true.
+	// enabled false leaves the component out, and deletes it if it was there. Without citadel pods get no certificates, without
+	// pilot no configuration, without sidecarInjector new pods get no sidecar, without galley wrong configuration is not
+	// refused. Unset: true.
 	// +optional
 	Enabled *bool `json:"enabled,omitempty"`
-	// image is the complete image reference of this component; it wins over every prefix, version and registry.
+	// image is the complete image reference of this component, such as registry.example.com/mesh/mesh-operator:1; it wins over
+	// every prefix, version and registry. Unset: the image of the operator's version, as spec.istio and spec.images say.
 	// +kubebuilder:validation:MaxLength=512
 	// +optional
 	Image string `json:"image,omitempty"`
-	// replicas is the number of pods. Unset: one at first, and the operator leaves the count to you (kubectl scale) or to an
-	// autoscaler.
+	// replicas is the number of pods; a count changed by other means is put back. Unset: one at first, and the operator leaves
+	// the count to you (kubectl scale) or to an autoscaler.
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
 	// +optional
 	Replicas *int32 `json:"replicas,omitempty"`
-	// autoscaling creates a HorizontalPodAutoscaler that owns the number of pods; replicas must then be unset.
+	// autoscaling creates a HorizontalPodAutoscaler that owns the number of pods; replicas must then be unset. The cluster
+	// needs a metrics server for it. Unset: none.
 	// +optional
 	Autoscaling *AutoscalingSpec `json:"autoscaling,omitempty"`
-	// podDisruptionBudget creates a PodDisruptionBudget, which limits how many pods a node drain may take at once.
+	// podDisruptionBudget creates a PodDisruptionBudget, which limits how many pods a node drain may take at once. Unset: none.
 	// +optional
 	PodDisruptionBudget *PodDisruptionBudgetSpec `json:"podDisruptionBudget,omitempty"`
-	// resources are the requests and limits of the component's container.
+	// resources are the requests and limits of the component's container. Unset: requests of cpu 10m and memory 64Mi, and no
+	// limits.
 	// +optional
 	Resources *ResourcesSpec `json:"resources,omitempty"`
-	// nodeSelector places the pods on nodes with these labels.
+	// nodeSelector places the pods on nodes with all of these labels. Unset: on any node.
 	// +optional
 	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
 	// tolerations let the pods run on nodes with these taints, as in a pod.
@@ -177,13 +184,13 @@ type ComponentSpec struct {
 	// +kubebuilder:pruning:PreserveUnknownFields
 	// +optional
 	TopologySpreadConstraints *Raw `json:"topologySpreadConstraints,omitempty"`
-	// priorityClassName is the priority of the pods.
+	// priorityClassName names the PriorityClass of the pods, which has to exist. Unset: the cluster's default.
 	// +optional
 	PriorityClassName string `json:"priorityClassName,omitempty"`
 	// podLabels are added to the pods; labels of the component itself win.
 	// +optional
 	PodLabels map[string]string `json:"podLabels,omitempty"`
-	// podAnnotations are added to the pods.
+	// podAnnotations are added to the pods; annotations of the component itself win.
 	// +optional
 	PodAnnotations map[string]string `json:"podAnnotations,omitempty"`
 	// env is added to the environment of the component's container; variables of the component itself win.
@@ -206,10 +213,10 @@ type EnvVar struct {
 
 // ResourcesSpec is what a container may use.
 type ResourcesSpec struct {
-	// requests is what the container is guaranteed, such as cpu: 100m, memory: 128Mi.
+	// requests is what the container is guaranteed, such as cpu: 100m, memory: 128Mi. Unset: what limits says, if anything.
 	// +optional
 	Requests corev1.ResourceList `json:"requests,omitempty"`
-	// limits is what the container can't exceed.
+	// limits is what the container can't exceed: it is slowed down at the cpu, and killed at the memory. Unset: no limits.
 	// +optional
 	Limits corev1.ResourceList `json:"limits,omitempty"`
 }
@@ -218,7 +225,7 @@ type ResourcesSpec struct {
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.minReplicas) || self.minReplicas <= self.maxReplicas",message="minReplicas is more than maxReplicas; lower it, or raise maxReplicas",fieldPath=".minReplicas"
 type AutoscalingSpec struct {
-	// minReplicas is the smallest number of pods. Unset: 1.
+	// minReplicas is the smallest number of pods; not more than maxReplicas. Unset: 1.
 	// +kubebuilder:validation:Minimum=1
 	// +optional
 	MinReplicas *int32 `json:"minReplicas,omitempty"`
@@ -239,7 +246,7 @@ type AutoscalingSpec struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.minAvailable) || !has(self.maxUnavailable)",message="minAvailable and maxUnavailable exclude each other; remove one of the two"
 // +kubebuilder:validation:XValidation:rule="has(self.minAvailable) || has(self.maxUnavailable)",message="neither minAvailable nor maxUnavailable is given; give one of the two"
 type PodDisruptionBudgetSpec struct {
-	// minAvailable is how many pods must stay.
+	// minAvailable is how many pods must stay. With as many pods as that, a node with one of them can't be drained.
 	// +kubebuilder:validation:Minimum=0
 	// +optional
 	MinAvailable *int32 `json:"minAvailable,omitempty"`

@@ -2,12 +2,13 @@ package v1alpha1
 
 // ImagesSpec says where images are pulled from and how.
 type ImagesSpec struct {
-	// registry is put before the image names, such as registry.example.com/mesh. spec.istio.prefix and a component's image
-	// win over it.
+	// registry is put before the image names mesh-operator and proxyv2, such as registry.example.com/mesh, with the operator's
+	// version as their tag. spec.istio.prefix and a component's image win over it; it wins over the operator's flag
+	// --image-registry. Unset: that flag, then the images that the operator was built with; status.images lists them.
 	// +kubebuilder:validation:MaxLength=255
 	// +optional
 	Registry string `json:"registry,omitempty"`
-	// pullPolicy of every container. Unset: IfNotPresent.
+	// pullPolicy of every container of the mesh, injected ones included. Unset: IfNotPresent.
 	// +kubebuilder:validation:Enum=Always;IfNotPresent;Never
 	// +optional
 	PullPolicy string `json:"pullPolicy,omitempty"`
@@ -44,8 +45,8 @@ type SecuritySpec struct {
 // MTLSSpec is mutual TLS between the pods of the mesh.
 type MTLSSpec struct {
 	// mode is STRICT (only mutual TLS is accepted), PERMISSIVE (plaintext as well) or DISABLE (no mutual TLS). It becomes the
-	// PeerAuthentication "default" in istio-system, which a namespace or workload can override. Unset: what
-	// spec.istio.authentication says.
+	// PeerAuthentication "default" in istio-system, which a PeerAuthentication of a namespace or workload overrides. Unset:
+	// what spec.istio.authentication says, and PERMISSIVE if that is unset too.
 	// +kubebuilder:validation:Enum=STRICT;PERMISSIVE;DISABLE
 	// +optional
 	Mode string `json:"mode,omitempty"`
@@ -63,7 +64,7 @@ type MeshSpec struct {
 // InjectionSpec configures the sidecar that is added to pods.
 type InjectionSpec struct {
 	// annotationOptIn false ignores the pod annotation sidecar.istio.io/inject: "true" in namespaces without the label
-	// istio-injection=enabled. Unset: true.
+	// istio-injection=enabled; the pod label of that name still works. Unset: true, the annotation is enough.
 	// +optional
 	AnnotationOptIn *bool `json:"annotationOptIn,omitempty"`
 	// proxy configures the sidecar's container.
@@ -71,12 +72,15 @@ type InjectionSpec struct {
 	Proxy *ProxySpec `json:"proxy,omitempty"`
 }
 
-// ProxySpec configures the sidecar's container; it concerns pods created afterwards.
+// ProxySpec configures the sidecar's container. It concerns pods created afterwards; status.dataPlane.outdated counts the
+// others.
 type ProxySpec struct {
-	// resources are the requests and limits of the sidecar.
+	// resources are the requests and limits of the sidecar; a pod can have its own by the annotations
+	// sidecar.istio.io/proxyCPU, proxyMemory, proxyCPULimit and proxyMemoryLimit. Unset: requests of cpu 10m and memory 64Mi,
+	// and no limits.
 	// +optional
 	Resources *ResourcesSpec `json:"resources,omitempty"`
-	// logLevel of Envoy. Unset: warning.
+	// logLevel of Envoy; a pod can have its own by the annotation sidecar.istio.io/logLevel. Unset: warning.
 	// +kubebuilder:validation:Enum=trace;debug;info;warning;error;critical;off
 	// +optional
 	LogLevel string `json:"logLevel,omitempty"`

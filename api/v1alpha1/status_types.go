@@ -30,15 +30,18 @@ const (
 
 // InstallationStatus is what the operator found and did.
 type InstallationStatus struct {
-	// observedGeneration is the metadata.generation that this status is about.
+	// observedGeneration is the metadata.generation that this status is about; while it is lower than that one, the operator
+	// has not seen the last change of spec.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// conditions sum up: Ready, Reconciled, SpecSupported, NoConflicts, CertificatesHealthy.
+	// conditions sum up. Ready: the mesh that spec asks for can be used. Reconciled: the cluster holds every object of it.
+	// SpecSupported: this version does all that spec asks for. NoConflicts: nothing of others stands in the way.
+	// CertificatesHealthy: a root of trust is there and will not expire within 30 days. The message says what to do.
 	// +listType=map
 	// +listMapKey=type
 	// +optional
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
-	// version says which version runs.
+	// version says which version of the control plane runs, and which one will.
 	// +optional
 	Version *VersionStatus `json:"version,omitempty"`
 	// components says how each component does.
@@ -46,7 +49,7 @@ type InstallationStatus struct {
 	// +listMapKey=name
 	// +optional
 	Components []ComponentStatus `json:"components,omitempty"`
-	// certificates lists the roots of trust.
+	// certificates lists the roots of trust that the certificates of the mesh are checked against.
 	// +listType=atomic
 	// +optional
 	Certificates []CertificateStatus `json:"certificates,omitempty"`
@@ -65,7 +68,7 @@ type InstallationStatus struct {
 	// +listType=atomic
 	// +optional
 	Images []string `json:"images,omitempty"`
-	// warnings lists fields of spec that work, but not as one may think.
+	// warnings lists fields of spec that are accepted, but do not work as one may think.
 	// +listType=atomic
 	// +optional
 	Warnings []Warning `json:"warnings,omitempty"`
@@ -92,7 +95,8 @@ type VersionStatus struct {
 type ComponentStatus struct {
 	// name of the component or gateway.
 	Name string `json:"name"`
-	// state is Ready, Progressing, Degraded, Disabled or Unsupported.
+	// state is Ready, Progressing (its pods are being replaced), Degraded (something keeps them from running), Disabled
+	// (enabled is false) or Unsupported (this version can't install it).
 	State ComponentState `json:"state"`
 	// reason is one word for machines.
 	// +optional
@@ -100,7 +104,7 @@ type ComponentStatus struct {
 	// message is one sentence for people.
 	// +optional
 	Message string `json:"message,omitempty"`
-	// desired is the number of pods asked for.
+	// desired is the number of pods that its Deployment asks for.
 	// +optional
 	Desired int32 `json:"desired,omitempty"`
 	// ready is the number of pods that are ready.
@@ -115,9 +119,9 @@ type ComponentStatus struct {
 type CertificateStatus struct {
 	// name is the subject of the certificate.
 	Name string `json:"name"`
-	// notAfter is when it expires.
+	// notAfter is when it expires. From 30 days before, condition CertificatesHealthy is False.
 	NotAfter metav1.Time `json:"notAfter"`
-	// fingerprint is the SHA-256 of the certificate.
+	// fingerprint is the SHA-256 of the certificate, in hexadecimal: openssl x509 -noout -fingerprint -sha256.
 	Fingerprint string `json:"fingerprint"`
 }
 
@@ -153,7 +157,8 @@ type Warning struct {
 
 // RemovalStatus says how far the removal is.
 type RemovalStatus struct {
-	// stage is what is being removed: Webhooks, Workloads, RuntimeObjects, Access, Namespace.
+	// stage is what is being removed, in this order: Webhooks, Workloads, RuntimeObjects (roots of trust, Istio's definitions),
+	// Access (permissions), Namespace.
 	Stage string `json:"stage"`
 	// remaining is the number of things the stage still waits for.
 	// +optional

@@ -57,6 +57,8 @@ func specWarnings(spec *v1alpha1.InstallationSpec) []v1alpha1.Warning {
 	return warnings
 }
 
+// plaintextSecrets lists what is in the clear. It is not moved into a Secret before there is a component that reads one: the
+// spec is not edited, so nothing is lost, and a copy would be one more place that can leak.
 func plaintextSecrets(spec *v1alpha1.InstallationSpec) []string {
 	var fields []string
 	if spec.Kiali != nil && spec.Kiali.Password != "" {
