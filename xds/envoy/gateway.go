@@ -23,6 +23,7 @@ func (c *collector) gateway() {
 	}
 	c.add(mesh.NewHash().Add("router clusters"), nil, func(d *draft) { d.emit(resource.Cluster, blackHoleCluster, emptyCluster()) })
 	for _, port := range c.scope.Gateway.Ports {
+		c.refusals(port.Servers)
 		plain, secured := c.splitServers(port)
 		switch {
 		case ownPorts[port.Number]:
@@ -71,6 +72,19 @@ func (c *collector) serverProblem(s scope.Server, field, reason string) {
 
 func serverField(s scope.Server, field string) string {
 	return "spec.servers[" + number(uint32(s.Index)) + "]." + field
+}
+
+// refusals tells whose hosts an older Gateway keeps for other namespaces.
+func (c *collector) refusals(servers []scope.Server) {
+	for _, s := range servers {
+		for _, r := range s.Refusals {
+			field := r.Field
+			if r.Object == s.Gateway.Object {
+				field = serverField(s, field)
+			}
+			c.problems = append(c.problems, mesh.Problem{Object: r.Object, Field: field, Reason: r.Host + " is kept for other namespaces by the older " + string(r.By)})
+		}
+	}
 }
 
 // plainPort serves all plaintext servers of a port alike; their routes tell them apart by host.
@@ -145,7 +159,7 @@ func tlsRouteName(port uint32, s scope.Server) string {
 // serverNames lists the names a server answers to; nil is any. A name that an older server has is not given twice.
 func (c *collector) serverNames(s scope.Server, taken map[string]bool) ([]string, bool) {
 	var names []string
-	for _, host := range s.Spec.GetHosts() {
+	for _, host := range s.Hosts {
 		host = mesh.HostPart(host)
 		if slices.Contains(names, host) { // for two namespaces
 			continue

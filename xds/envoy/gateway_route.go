@@ -16,7 +16,7 @@ func (c *collector) gatewayRoutes(name string, servers []scope.Server) {
 	key := mesh.NewHash().Add("gateway routes", name)
 	var sources []resource.Object
 	for _, s := range servers {
-		key.Add(s.Gateway.Key).Uint(uint64(s.Index))
+		key.Add(s.Gateway.Key).Uint(uint64(s.Index)).List(s.Hosts)
 		sources = append(sources, s.Sources()...)
 		for _, r := range s.Routes {
 			key.Add(r.Key).List(r.Hosts)
@@ -24,7 +24,7 @@ func (c *collector) gatewayRoutes(name string, servers []scope.Server) {
 		}
 	}
 	c.add(key, sortedObjects(sources), func(d *draft) {
-		g := &gatewayHosts{hosts: hosts{draft: d, find: c.service}, byDomain: map[string]*routev3.VirtualHost{}}
+		g := &gatewayHosts{hosts: hosts{draft: d, find: c.service}, byDomain: map[string]*routev3.VirtualHost{}, first: map[string]*mesh.Gateway{}}
 		for _, s := range servers {
 			g.server(s)
 		}
@@ -39,30 +39,46 @@ type gatewayHosts struct {
 	hosts
 	byDomain map[string]*routev3.VirtualHost
 	merged   map[string]bool // domain and VirtualService, whose routes are there already
+	first    map[string]*mesh.Gateway
 }
 
 func (g *gatewayHosts) server(s scope.Server) {
 	g.port = s.Spec.GetPort().GetNumber()
-	redirect := s.Spec.GetTls().GetHttpsRedirect()
 	for _, r := range s.Routes {
 		for _, domain := range r.Hosts {
 			routes := g.translate(r.VirtualService, domain+":"+number(g.port))
 			if len(routes) == 0 {
 				continue
 			}
-			g.merge(domain, string(r.Object), routes, redirect)
+			g.merge(domain, string(r.Object), s.Gateway, routes)
 		}
 	}
-	if redirect {
-		for _, domain := range serverDomains(s) {
-			g.host(domain).RequireTls = routev3.VirtualHost_ALL
+	if s.Spec.GetTls().GetHttpsRedirect() {
+		g.redirect(s)
+	}
+}
+
+// redirect sends the server's hosts to HTTPS. A host that a Gateway of another namespace had first stays as that one says:
+// else one object would take the page away from anybody who serves it in the clear.
+func (g *gatewayHosts) redirect(s scope.Server) {
+	domains := serverDomains(s)
+	for _, r := range s.Routes {
+		domains = append(domains, r.Hosts...)
+	}
+	slices.Sort(domains)
+	for _, domain := range slices.Compact(domains) {
+		host := g.host(domain, s.Gateway)
+		if first := g.first[domain]; first.Namespace != s.Gateway.Namespace {
+			g.draft.problem(s.Gateway.Object, serverField(s, "tls.httpsRedirect"), domain+" belongs to the older "+string(first.Object))
+			continue
 		}
+		host.RequireTls = routev3.VirtualHost_ALL
 	}
 }
 
 func serverDomains(s scope.Server) []string {
 	var domains []string
-	for _, host := range s.Spec.GetHosts() {
+	for _, host := range s.Hosts {
 		domains = append(domains, mesh.HostPart(host))
 	}
 	return domains
@@ -70,11 +86,8 @@ func serverDomains(s scope.Server) []string {
 
 // merge appends routes to a host's, once for each VirtualService. A route that takes everything goes to the end, or the
 // older of two VirtualServices would hide the younger.
-func (g *gatewayHosts) merge(domain, object string, routes []*routev3.Route, redirect bool) {
-	host := g.host(domain)
-	if redirect {
-		host.RequireTls = routev3.VirtualHost_ALL
-	}
+func (g *gatewayHosts) merge(domain, object string, gateway *mesh.Gateway, routes []*routev3.Route) {
+	host := g.host(domain, gateway)
 	if g.merged == nil {
 		g.merged = map[string]bool{}
 	}
@@ -92,11 +105,11 @@ func last(r *routev3.Route) int {
 	return 0
 }
 
-func (g *gatewayHosts) host(domain string) *routev3.VirtualHost {
+func (g *gatewayHosts) host(domain string, gateway *mesh.Gateway) *routev3.VirtualHost {
 	host, ok := g.byDomain[domain]
 	if !ok {
 		host = &routev3.VirtualHost{Name: domain + ":" + number(g.port), Domains: []string{domain}}
-		g.byDomain[domain] = host
+		g.byDomain[domain], g.first[domain] = host, gateway
 		g.list = append(g.list, host)
 	}
 	return host

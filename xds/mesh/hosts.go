@@ -32,16 +32,16 @@ func CommonHosts(gatewayNamespace string, serverHosts []string, v *VirtualServic
 
 func narrower(a, b string) (string, bool) {
 	switch {
-	case includes(a, b):
+	case Includes(a, b):
 		return b, true
-	case includes(b, a):
+	case Includes(b, a):
 		return a, true
 	}
 	return "", false
 }
 
-// includes tells whether every host that b means is one that a means.
-func includes(a, b string) bool {
+// Includes tells whether every host that b means is one that a means.
+func Includes(a, b string) bool {
 	if a == "*" || a == b {
 		return true
 	}

@@ -136,7 +136,7 @@ func (r references) destination(v *VirtualService, field string, d *networking.D
 	} else if n == 0 && len(s.Ports) > 1 && !r.guessed(v, s) {
 		r.problem(Problem{v.Object, field + ".port", fmt.Sprintf("%s has several ports: say which", s.Object)})
 	}
-	covers := func(pattern string) bool { return includes(pattern, host) }
+	covers := func(pattern string) bool { return Includes(pattern, host) }
 	if name := d.GetSubset(); name != "" && !slices.ContainsFunc(r.subsets[name], covers) {
 		r.problem(Problem{v.Object, field + ".subset", fmt.Sprintf("no DestinationRule for %s defines %q", host, name)})
 	}

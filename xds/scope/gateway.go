@@ -31,6 +31,8 @@ type Server struct {
 	Gateway    *mesh.Gateway
 	Index      int // in the Gateway
 	Spec       *networking.Server
+	Hosts      []string // of the Spec, without those that an older Gateway keeps for others
+	Refusals   []Refusal
 	Routes     []ServerRoutes
 	Credential *mesh.Credential // of spec.tls.credentialName, from the router's own namespace; nil if there is none
 	CA         *mesh.Credential // of its name with mesh.CASuffix
@@ -54,16 +56,19 @@ func gatewayFor(snapshot *mesh.Snapshot, proxy mesh.Proxy) *Gateway {
 func newGateway(snapshot *mesh.Snapshot, proxy mesh.Proxy) *Gateway {
 	g := &Gateway{Namespace: proxy.Namespace}
 	h := mesh.NewHash().Add(proxy.Namespace)
-	ports, wanted := map[uint32][]Server{}, map[string]bool{}
+	ports, reserved, wanted := map[uint32][]Server{}, map[uint32][]reservation{}, map[string]bool{}
 	for _, gateway := range snapshot.Gateways {
 		if !mesh.Selects(gateway.Spec.GetSelector(), proxy.Labels) {
 			continue
 		}
 		for i, spec := range gateway.Spec.GetServers() {
-			server := newServer(snapshot, proxy, gateway, i)
-			addDestinations(wanted, server)
 			for _, number := range listenOn(proxy, spec.GetPort().GetNumber()) {
+				server := newServer(snapshot, proxy, gateway, i, reserved[number])
+				addDestinations(wanted, server)
 				ports[number] = append(ports[number], server)
+				if reserves(spec) {
+					reserved[number] = append(reserved[number], reservation{gateway, spec})
+				}
 				h.Uint(uint64(number)).Add(serverKey(server))
 			}
 		}
@@ -102,9 +107,10 @@ func listenOn(proxy mesh.Proxy, number uint32) []uint32 {
 	return ports
 }
 
-func newServer(snapshot *mesh.Snapshot, proxy mesh.Proxy, gateway *mesh.Gateway, index int) Server {
+func newServer(snapshot *mesh.Snapshot, proxy mesh.Proxy, gateway *mesh.Gateway, index int, older []reservation) Server {
 	spec := gateway.Spec.GetServers()[index]
 	server := Server{Gateway: gateway, Index: index, Spec: spec}
+	server.admitHosts(older)
 	if name := mesh.CredentialName(spec.GetTls()); name != "" {
 		server.Credential = snapshot.Credentials[mesh.Name{Namespace: proxy.Namespace, Name: name}]
 		server.CA = snapshot.Credentials[mesh.Name{Namespace: proxy.Namespace, Name: name + mesh.CASuffix}]
@@ -114,8 +120,10 @@ func newServer(snapshot *mesh.Snapshot, proxy mesh.Proxy, gateway *mesh.Gateway,
 		if !slices.Contains(v.Gateways, name) {
 			continue
 		}
-		hosts := mesh.CommonHosts(gateway.Namespace, spec.GetHosts(), v)
-		if len(hosts) > 0 && exportedTo(v, gateway.Namespace, proxy.Namespace) {
+		if !exportedTo(v, gateway.Namespace, proxy.Namespace) {
+			continue
+		}
+		if hosts := server.admitRoutes(older, v, mesh.CommonHosts(gateway.Namespace, server.Hosts, v)); len(hosts) > 0 {
 			server.Routes = append(server.Routes, ServerRoutes{newView(v, name, caller{namespace: proxy.Namespace, labels: proxy.Labels}), hosts})
 		}
 	}
@@ -129,7 +137,10 @@ func exportedTo(v *mesh.VirtualService, gateway, pods string) bool {
 }
 
 func serverKey(s Server) string {
-	h := mesh.NewHash().Add(s.Gateway.Key).Uint(uint64(s.Index))
+	h := mesh.NewHash().Add(s.Gateway.Key).Uint(uint64(s.Index)).List(s.Hosts)
+	for _, r := range s.Refusals {
+		h.Add(string(r.Object), r.Field, r.Host, string(r.By))
+	}
 	for _, r := range s.Routes {
 		h.Add(r.Key).List(r.Hosts)
 	}

@@ -1,0 +1,89 @@
+package scope
+
+import (
+	"slices"
+	"strings"
+
+	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/mesh-operator/mesh-operator/xds/mesh"
+	"github.com/mesh-operator/mesh-operator/xds/resource"
+)
+
+// reservation is a server that says, by hosts of the form namespace/host, whose VirtualServices its hosts are for. On its
+// port it keeps those hosts from the Gateways of other namespaces that are younger: without that, whoever is kept out of a
+// Gateway would write one of his own for the same gateway and port.
+type reservation struct {
+	gateway *mesh.Gateway
+	spec    *networking.Server
+}
+
+// Refusal is a host that an object does not get, because an older Gateway keeps it for other namespaces.
+type Refusal struct {
+	Object resource.Object
+	Field  string
+	Host   string
+	By     resource.Object
+}
+
+func reserves(server *networking.Server) bool {
+	return slices.ContainsFunc(server.GetHosts(), func(h string) bool {
+		namespace, _, ok := strings.Cut(h, "/")
+		return ok && namespace != "*"
+	})
+}
+
+// keeps tells whether host is for other namespaces than this one.
+func (r reservation) keeps(host, namespace string) bool {
+	kept := false
+	for _, h := range r.spec.GetHosts() {
+		owner, pattern, ok := strings.Cut(h, "/")
+		if !ok {
+			owner, pattern = "*", h
+		}
+		if owner == "." {
+			owner = r.gateway.Namespace
+		}
+		if !mesh.Includes(mesh.ResolveHost(pattern, r.gateway.Namespace), host) {
+			continue
+		}
+		if owner == "*" || owner == namespace {
+			return false
+		}
+		kept = true
+	}
+	return kept
+}
+
+// keeper returns the oldest reservation of another Gateway's namespace that keeps host from namespace, or nil.
+func keeper(older []reservation, gateway *mesh.Gateway, host, namespace string) *reservation {
+	for i, r := range older {
+		if r.gateway.Namespace != gateway.Namespace && r.keeps(host, namespace) {
+			return &older[i]
+		}
+	}
+	return nil
+}
+
+// admitHosts drops the hosts of a server that an older one keeps from its Gateway's namespace.
+func (s *Server) admitHosts(older []reservation) {
+	for _, h := range s.Spec.GetHosts() {
+		host := mesh.ResolveHost(mesh.HostPart(h), s.Gateway.Namespace)
+		if r := keeper(older, s.Gateway, host, s.Gateway.Namespace); r != nil {
+			s.Refusals = append(s.Refusals, Refusal{s.Gateway.Object, "hosts", host, r.gateway.Object})
+			continue
+		}
+		s.Hosts = append(s.Hosts, h)
+	}
+}
+
+// admitRoutes drops the hosts of a VirtualService that an older server keeps from its namespace.
+func (s *Server) admitRoutes(older []reservation, v *mesh.VirtualService, hosts []string) []string {
+	return slices.DeleteFunc(hosts, func(host string) bool {
+		r := keeper(older, s.Gateway, host, v.Namespace)
+		if r != nil {
+			s.Refusals = append(s.Refusals, Refusal{v.Object, "spec.hosts", host, r.gateway.Object})
+		}
+		return r != nil
+	})
+}
