@@ -32,11 +32,11 @@ spec:
     livenessProbe: {tcpSocket: {port: 8080}, periodSeconds: 1, failureThreshold: 2}
 `
 
-// TestProxySettings changes what sidecars are started with: pods created afterwards have it, and under strict mutual TLS
-// the kubelet's probes reach them.
+// TestProxySettings changes what sidecars are started with, and whose credentials they are pulled with: pods created afterwards
+// have it, and under strict mutual TLS the kubelet's probes reach them.
 func TestProxySettings(t *testing.T) {
-	change(t, `{"spec":{"injection":{"proxy":{"logLevel":"info","concurrency":1,"resources":{"requests":{"cpu":"15m","memory":"70Mi"}}}}}}`,
-		`{"spec":{"injection":null}}`)
+	change(t, `{"spec":{"images":{"pullSecrets":[{"name":"mirror"}]},"injection":{"proxy":{"logLevel":"info","concurrency":1,"resources":{"requests":{"cpu":"15m","memory":"70Mi"}}}}}}`,
+		`{"spec":{"images":null,"injection":null}}`)
 	must(t, lab.Until(within(t, 2*time.Minute), "a new pod would have the settings", hasSettings))
 	apply(t, bookinfo, probed)
 	must(t, lab.Until(within(t, time.Minute), "it is ready for ten seconds", func(ctx context.Context) error {
@@ -68,6 +68,9 @@ func hasSettings(ctx context.Context) error {
 	created, err := mesh.Client.CoreV1().Pods(bookinfo).Create(ctx, &pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	if err != nil {
 		return err
+	}
+	if secrets := created.Spec.ImagePullSecrets; len(secrets) != 1 || secrets[0].Name != "mirror" {
+		return fmt.Errorf("its pull secrets are %v", secrets)
 	}
 	for _, c := range created.Spec.InitContainers {
 		if c.Name == "istio-proxy" {
