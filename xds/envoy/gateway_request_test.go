@@ -11,7 +11,7 @@ import (
 
 // TestGatewayFacesStrangers sends requests through a real Envoy that has what is generated for a router.
 func TestGatewayFacesStrangers(t *testing.T) {
-	believed := []string{"X-Istio-Attributes", "X-Envoy-Decorator-Operation", "X-Envoy-Max-Retries", "X-Forwarded-Client-Cert", "X-Envoy-Original-Path"}
+	believed := []string{"X-Istio-Attributes", "X-Envoy-Decorator-Operation", "X-Envoy-Max-Retries", "X-Forwarded-Client-Cert", "X-Envoy-Original-Path", "X_forwarded_client_cert"}
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for _, name := range believed {
 			if v := r.Header.Get(name); v != "" {

@@ -43,6 +43,8 @@ func edge(m *hcmv3.HttpConnectionManager) *hcmv3.HttpConnectionManager {
 	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE_SET
 	m.SetCurrentClientCertDetails = clientCertDetails()
 	m.HttpProtocolOptions = nil // a stranger's HTTP/1.0 is refused
+	// Many servers take x_forwarded_client_cert for the header that was removed, as CGI once wrote it.
+	m.CommonHttpProtocolOptions.HeadersWithUnderscoresAction = corev3.HttpProtocolOptions_DROP_HEADER
 	m.RequestHeadersTimeout = seconds(10)
 	m.Http2ProtocolOptions.MaxConcurrentStreams = wrapperspb.UInt32(100)
 	m.Http2ProtocolOptions.InitialStreamWindowSize = wrapperspb.UInt32(64 << 10)
