@@ -31,27 +31,33 @@ const (
 // PairName is the name of the secret made of a certificate and its key.
 func PairName(certificate, key string) string { return pairPrefix + certificate + separator + key }
 
-// RootsName is the name of the secret made of authorities' certificates; no path means the system's.
-func RootsName(authorities string) string {
+// RootsName is the name of the secret made of authorities' certificates, no path meaning the system's, and, if there is a
+// path of them, their lists of revoked certificates.
+func RootsName(authorities, revoked string) string {
 	if authorities == "" {
 		authorities = System
 	}
-	return rootsPrefix + authorities
+	if revoked != "" {
+		revoked = separator + revoked
+	}
+	return rootsPrefix + authorities + revoked
 }
 
-// Files are the paths that a name stands for: a certificate and its key, or the certificates of authorities.
+// Files are the paths that a name stands for: a certificate and its key, or the certificates of authorities and what they
+// have revoked.
 type Files struct {
-	Certificate, Key string
-	Authorities      string
+	Certificate, Key     string
+	Authorities, Revoked string
 }
 
 // Parse takes a name apart; false if it is not one of files.
 func Parse(name string) (Files, bool) {
 	if roots, ok := strings.CutPrefix(name, rootsPrefix); ok {
-		if roots == System {
-			roots = SystemPath
+		authorities, revoked, _ := strings.Cut(roots, separator)
+		if authorities == System {
+			authorities = SystemPath
 		}
-		return Files{Authorities: roots}, true
+		return Files{Authorities: authorities, Revoked: revoked}, true
 	}
 	pair, ok := strings.CutPrefix(name, pairPrefix)
 	certificate, key, separated := strings.Cut(pair, separator)

@@ -50,7 +50,7 @@ func FuzzNames(f *testing.F) {
 		if got, ok := Parse(PairName(a, b)); !ok || got != (Files{Certificate: a, Key: b}) {
 			t.Errorf("%q and %q are read as %+v", a, b, got)
 		}
-		if got, ok := Parse(RootsName(a)); !ok || got != (Files{Authorities: a}) {
+		if got, ok := Parse(RootsName(a, b)); !ok || got != (Files{Authorities: a, Revoked: b}) {
 			t.Errorf("%q is read as %+v", a, got)
 		}
 	})
@@ -59,7 +59,8 @@ func FuzzNames(f *testing.F) {
 func TestParse(t *testing.T) {
 	for name, want := range map[string]Files{
 		"file-root:system":           {Authorities: SystemPath},
-		RootsName(""):                {Authorities: SystemPath},
+		RootsName("", ""):            {Authorities: SystemPath},
+		RootsName("", "/crl"):        {Authorities: SystemPath, Revoked: "/crl"},
 		"file-root:/etc/certs/ca":    {Authorities: "/etc/certs/ca"},
 		"file-cert:/etc/a~/etc/b":    {Certificate: "/etc/a", Key: "/etc/b"},
 		"file-cert:/etc/a~/etc/b~/c": {Certificate: "/etc/a", Key: "/etc/b~/c"},

@@ -33,16 +33,25 @@ func CheckPair(certificate, key []byte) error {
 
 // CheckAuthorities says why a text is not a list of PEM certificates.
 func CheckAuthorities(text []byte) error {
+	return checkBlocks(text, "certificate", func(der []byte) error { _, err := x509.ParseCertificate(der); return err })
+}
+
+// CheckRevoked says why a text is not a list of PEM lists of revoked certificates.
+func CheckRevoked(text []byte) error {
+	return checkBlocks(text, "revocation list", func(der []byte) error { _, err := x509.ParseRevocationList(der); return err })
+}
+
+func checkBlocks(text []byte, kind string, parse func([]byte) error) error {
 	for count := 0; ; count++ {
 		var block *pem.Block
 		if block, text = pem.Decode(text); block == nil {
 			if count == 0 {
-				return errors.New("has no PEM certificate")
+				return fmt.Errorf("has no PEM %s", kind)
 			}
 			return nil
 		}
-		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
-			return errors.New("is not a list of PEM certificates")
+		if parse(block.Bytes) != nil {
+			return fmt.Errorf("is not a list of PEM %ss", kind)
 		}
 	}
 }

@@ -25,7 +25,7 @@ var supported = map[protoreflect.FullName]string{
 	"istio.networking.v1alpha3.DestinationRule":                     "host trafficPolicy subsets exportTo",
 	"istio.networking.v1alpha3.TrafficPolicy":                       "loadBalancer connectionPool outlierDetection tls portLevelSettings",
 	"istio.networking.v1alpha3.LoadBalancerSettings":                "simple",
-	"istio.networking.v1alpha3.ClientTLSSettings":                   "mode clientCertificate privateKey caCertificates credentialName sni subjectAltNames insecureSkipVerify",
+	"istio.networking.v1alpha3.ClientTLSSettings":                   "mode clientCertificate privateKey caCertificates caCrl credentialName sni subjectAltNames insecureSkipVerify",
 	"istio.networking.v1alpha3.OutlierDetection":                    "consecutive5xxErrors consecutiveGatewayErrors consecutiveLocalOriginFailures splitExternalLocalOriginErrors interval baseEjectionTime maxEjectionPercent minHealthPercent",
 	"istio.networking.v1alpha3.Gateway":                             "servers selector",
 	"istio.networking.v1alpha3.Server":                              "port hosts tls name",
@@ -61,7 +61,6 @@ var instead = map[string]string{
 	"uriRegexRewrite":    "use uri, with a match on a prefix",
 	"localityLbSetting":  "remove it: endpoints of all zones are used alike",
 	"workloadSelector":   "leave it out: the rule holds for every workload that sees it; certificates of sidecars come from mounted files",
-	"caCrl":              "take the revoked server's authority out of caCertificates",
 	"warmupDurationSecs": "remove it: new endpoints get their full share at once",
 }
 

@@ -28,10 +28,10 @@ func (c *checker) clientTLS(path string, t *networking.ClientTLSSettings) {
 	}
 	if t.GetCredentialName() != "" {
 		c.useless(path, set, "with credentialName, which names all certificates", "remove one of them: files are for sidecars, Secrets for gateways",
-			"clientCertificate", "privateKey", "caCertificates")
+			"clientCertificate", "privateKey", "caCertificates", "caCrl")
 	}
 	if t.GetInsecureSkipVerify().GetValue() {
-		c.useless(path, set, "with insecureSkipVerify, which verifies nothing", "remove one of them", "caCertificates", "subjectAltNames")
+		c.useless(path, set, "with insecureSkipVerify, which verifies nothing", "remove one of them", "caCertificates", "caCrl", "subjectAltNames")
 		if t.GetMode() == networking.ClientTLSSettings_SIMPLE {
 			c.useless(path, set, "with insecureSkipVerify, which verifies nothing", "remove one of them", "credentialName")
 		}
@@ -44,7 +44,7 @@ func (c *checker) clientTLS(path string, t *networking.ClientTLSSettings) {
 func settingsOf(t *networking.ClientTLSSettings) map[string]bool {
 	return map[string]bool{
 		"clientCertificate": t.GetClientCertificate() != "", "privateKey": t.GetPrivateKey() != "", "caCertificates": t.GetCaCertificates() != "",
-		"credentialName": t.GetCredentialName() != "", "subjectAltNames": len(t.GetSubjectAltNames()) > 0, "sni": t.GetSni() != "",
+		"caCrl": t.GetCaCrl() != "", "credentialName": t.GetCredentialName() != "", "subjectAltNames": len(t.GetSubjectAltNames()) > 0, "sni": t.GetSni() != "",
 		"insecureSkipVerify": t.GetInsecureSkipVerify().GetValue(),
 	}
 }
@@ -86,7 +86,7 @@ func (c *checker) clientNames(path string, t *networking.ClientTLSSettings) {
 
 func (c *checker) clientFiles(path string, t *networking.ClientTLSSettings) {
 	for _, f := range []struct{ field, file string }{
-		{"clientCertificate", t.GetClientCertificate()}, {"privateKey", t.GetPrivateKey()}, {"caCertificates", t.GetCaCertificates()},
+		{"clientCertificate", t.GetClientCertificate()}, {"privateKey", t.GetPrivateKey()}, {"caCertificates", t.GetCaCertificates()}, {"caCrl", t.GetCaCrl()},
 	} {
 		if f.file == "" || f.field == "caCertificates" && f.file == certfile.System {
 			continue

@@ -87,7 +87,7 @@ func (f *fileSecrets) refresh(name string, files certfile.Files, s *fileSecret) 
 // looksOf changes whenever the files may have; "" when one of them is not there.
 func looksOf(files certfile.Files) string {
 	var looks string
-	for _, path := range []string{files.Certificate, files.Key, files.Authorities} {
+	for _, path := range []string{files.Certificate, files.Key, files.Authorities, files.Revoked} {
 		if path == "" {
 			continue
 		}
@@ -106,14 +106,7 @@ func looksOf(files certfile.Files) string {
 // read makes a secret of files, if Envoy can use what is in them.
 func (f *fileSecrets) read(name string, files certfile.Files) (secret, error) {
 	if files.Authorities != "" {
-		roots, err := f.open(files.Authorities, maxAuthorities)
-		if err != nil {
-			return secret{}, err
-		}
-		if err := certfile.CheckAuthorities(roots); err != nil {
-			return secret{}, fmt.Errorf("%s %w", files.Authorities, err)
-		}
-		return validationSecret(name, roots), nil
+		return f.readAuthorities(name, files)
 	}
 	chain, err := f.open(files.Certificate, maxPair)
 	if err != nil {
@@ -127,6 +120,27 @@ func (f *fileSecrets) read(name string, files certfile.Files) (secret, error) {
 		return secret{}, fmt.Errorf("%s and %s %w", files.Certificate, files.Key, err)
 	}
 	return pairSecret(name, chain, key), nil
+}
+
+func (f *fileSecrets) readAuthorities(name string, files certfile.Files) (secret, error) {
+	roots, err := f.open(files.Authorities, maxAuthorities)
+	if err != nil {
+		return secret{}, err
+	}
+	if err := certfile.CheckAuthorities(roots); err != nil {
+		return secret{}, fmt.Errorf("%s %w", files.Authorities, err)
+	}
+	if files.Revoked == "" {
+		return validationSecret(name, roots, nil), nil
+	}
+	revoked, err := f.open(files.Revoked, maxAuthorities)
+	if err != nil {
+		return secret{}, err
+	}
+	if err := certfile.CheckRevoked(revoked); err != nil {
+		return secret{}, fmt.Errorf("%s %w", files.Revoked, err)
+	}
+	return validationSecret(name, roots, revoked), nil
 }
 
 // open reads an ordinary file of the user's. The path is chosen by whoever may write a rule for the server, not by the

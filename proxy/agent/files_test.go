@@ -2,9 +2,11 @@ package agent
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
 	"log/slog"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
@@ -115,7 +117,7 @@ func TestFilesFollowTheKubeletsSwap(t *testing.T) {
 	if err := os.Symlink("..data/ca.crt", filepath.Join(dir, "ca.crt")); err != nil {
 		t.Fatal(err)
 	}
-	name := certfile.RootsName(filepath.Join(dir, "ca.crt"))
+	name := certfile.RootsName(filepath.Join(dir, "ca.crt"), "")
 	first, ok := f.ask(name)
 	if !ok {
 		t.Fatal("not served")
@@ -123,6 +125,45 @@ func TestFilesFollowTheKubeletsSwap(t *testing.T) {
 	swap("..2", newFakeCA(t, time.Hour))
 	if second, ok := f.ask(name); !ok || second.version == first.version {
 		t.Error("the new authority is not served")
+	}
+}
+
+// TestFilesOfRevokedCertificates: authorities whose list is not there, or not one, are not believed without it.
+func TestFilesOfRevokedCertificates(t *testing.T) {
+	f, log, _ := store(t)
+	ca, dir := newFakeCA(t, time.Hour), t.TempDir()
+	roots, list := filepath.Join(dir, "ca.crt"), filepath.Join(dir, "ca.crl")
+	put(t, roots, trust.EncodeCertificate(ca.root))
+	name := certfile.RootsName(roots, list)
+	if _, ok := f.ask(name); ok || !strings.Contains(log.String(), list+" does not exist") {
+		t.Errorf("served without the list, or not told: %s", log)
+	}
+	put(t, list, trust.EncodeCertificate(ca.root))
+	if _, ok := f.ask(name); ok || !strings.Contains(log.String(), "is not a list of PEM revocation lists") {
+		t.Errorf("served with something else, or not told: %s", log)
+	}
+	revoke := func(serials ...int64) secret {
+		t.Helper()
+		template := &x509.RevocationList{Number: big.NewInt(1), NextUpdate: time.Now().Add(time.Hour)}
+		for _, serial := range serials {
+			template.RevokedCertificateEntries = append(template.RevokedCertificateEntries,
+				x509.RevocationListEntry{SerialNumber: big.NewInt(serial), RevocationTime: time.Now()})
+		}
+		issuer := *ca.root
+		issuer.KeyUsage |= x509.KeyUsageCRLSign
+		der, err := x509.CreateRevocationList(rand.Reader, template, &issuer, ca.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(t, list, pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der}))
+		got, ok := f.ask(name)
+		if !ok {
+			t.Fatalf("not served: %s", log)
+		}
+		return got
+	}
+	if first, second := revoke(1), revoke(1, 2); first.version == second.version {
+		t.Error("another certificate is revoked and the secret stays")
 	}
 }
 
@@ -163,7 +204,7 @@ func TestFilesThatAreNeverServed(t *testing.T) {
 		"/etc/istio/proxy/envoy.json":         "closed to rules",
 		"/proc/self/environ":                  "closed to rules",
 	} {
-		if _, ok := f.ask(certfile.RootsName(path)); ok {
+		if _, ok := f.ask(certfile.RootsName(path, "")); ok {
 			t.Errorf("%s is served", path)
 		}
 		if lines := strings.Split(strings.TrimSpace(log.String()), "\n"); !strings.Contains(lines[len(lines)-1], says) || !strings.Contains(lines[len(lines)-1], path) {
@@ -171,7 +212,7 @@ func TestFilesThatAreNeverServed(t *testing.T) {
 		}
 	}
 	put(t, at("good"), root)
-	if _, ok := f.ask(certfile.RootsName(at("good"))); !ok {
+	if _, ok := f.ask(certfile.RootsName(at("good"), "")); !ok {
 		t.Errorf("a good file is not served: %s", log)
 	}
 }

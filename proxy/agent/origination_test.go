@@ -85,7 +85,7 @@ func TestCertificatesByFile(t *testing.T) {
 	chain, key, roots := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key"), filepath.Join(dir, "ca.crt")
 	p, port := startPod(t, time.Hour), envoytest.FreePort(t)
 	p.pilot.publish(configuration("1",
-		[]*clusterv3.Cluster{bankCluster(bank(t, servers, clients), certfile.PairName(chain, key), certfile.RootsName(roots))},
+		[]*clusterv3.Cluster{bankCluster(bank(t, servers, clients), certfile.PairName(chain, key), certfile.RootsName(roots, ""))},
 		[]*listenerv3.Listener{plainListener(port, "bank")}))
 	p.waitReady()
 	var last string

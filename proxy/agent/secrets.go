@@ -3,6 +3,7 @@ package agent
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
@@ -48,7 +49,7 @@ func currentSecrets(client *certclient.Client) (ownSecrets, error) {
 }
 
 func secretsOf(chain, key, roots []byte) ownSecrets {
-	return ownSecrets{workloadSecret: pairSecret(workloadSecret, chain, key), rootSecret: validationSecret(rootSecret, roots)}
+	return ownSecrets{workloadSecret: pairSecret(workloadSecret, chain, key), rootSecret: validationSecret(rootSecret, roots, nil)}
 }
 
 func pairSecret(name string, chain, key []byte) secret {
@@ -57,10 +58,12 @@ func pairSecret(name string, chain, key []byte) secret {
 	}}}, chain)
 }
 
-func validationSecret(name string, roots []byte) secret {
-	return newSecret(&tlsv3.Secret{Name: name, Type: &tlsv3.Secret_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{
-		TrustedCa: inline(roots),
-	}}}, roots)
+func validationSecret(name string, roots, revoked []byte) secret {
+	context := &tlsv3.CertificateValidationContext{TrustedCa: inline(roots)}
+	if len(revoked) > 0 {
+		context.Crl = inline(revoked)
+	}
+	return newSecret(&tlsv3.Secret{Name: name, Type: &tlsv3.Secret_ValidationContext{ValidationContext: context}}, slices.Concat(roots, revoked))
 }
 
 // newSecret takes the version from the public part: versions are logged.

@@ -70,7 +70,7 @@ func authoritiesSecret(tls *networking.ClientTLSSettings) *tlsv3.SdsSecretConfig
 	if name := mesh.CredentialName(tls); name != "" {
 		return briefly(pilotSecret(secretScheme + name + mesh.CASuffix))
 	}
-	return briefly(agentSecret(certfile.RootsName(tls.CaCertificates)))
+	return briefly(agentSecret(certfile.RootsName(tls.CaCertificates, tls.CaCrl)))
 }
 
 // briefly bounds the wait for a secret that a user provides: a cluster that waits for one keeps the others, and at its

@@ -1,19 +1,26 @@
 package envoy
 
 import (
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"log"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
+
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 
 	"github.com/mesh-operator/mesh-operator/internal/certfile"
+	"github.com/mesh-operator/mesh-operator/xds/mesh"
 )
 
 // TestOriginationVerifiesBothSides calls servers, with a policy for each, through a real Envoy. A server wants a certificate
@@ -39,6 +46,8 @@ func TestOriginationVerifiesBothSides(t *testing.T) {
 		"no-certificate": {"mode: SIMPLE, " + ca, "reviews", failed},
 		"stranger":       {"mode: MUTUAL, clientCertificate: /etc/certs/s.crt, privateKey: /etc/certs/s.key, " + ca, "reviews", failed},
 		"missing":        {"mode: MUTUAL, clientCertificate: /etc/certs/none.crt, privateKey: /etc/certs/none.key, " + ca, "reviews", failed},
+		"revoked":        {"mode: MUTUAL, " + files + ", " + ca + ", caCrl: /etc/certs/revoked.crl", "reviews", failed},
+		"not-revoked":    {"mode: MUTUAL, " + files + ", " + ca + ", caCrl: /etc/certs/others.crl", "reviews", "200 reviews" + seen},
 		"disabled":       {"mode: DISABLE", "reviews", "400"},
 		"secret":         {"mode: MUTUAL, credentialName: bank", "reviews", "503 no healthy upstream"},
 	}
@@ -65,8 +74,10 @@ spec:
   http:` + routes
 	client, stranger := clients.issue(t, "client"), servers.issue(t, "stranger")
 	envoy := startOutbound(t, text, "0.0.0.0_9080", client, client.pair(certfile.PairName("/etc/certs/tls.crt", "/etc/certs/tls.key")),
-		stranger.pair(certfile.PairName("/etc/certs/s.crt", "/etc/certs/s.key")), stranger.authorities(certfile.RootsName("/etc/certs/ca.crt")),
-		client.authorities(certfile.RootsName("/etc/certs/other.crt")), client.authorities(certfile.RootsName("")))
+		stranger.pair(certfile.PairName("/etc/certs/s.crt", "/etc/certs/s.key")), stranger.authorities(certfile.RootsName("/etc/certs/ca.crt", "")),
+		servers.revoked(t, certfile.RootsName("/etc/certs/ca.crt", "/etc/certs/revoked.crl"), 2),
+		servers.revoked(t, certfile.RootsName("/etc/certs/ca.crt", "/etc/certs/others.crl"), 3),
+		client.authorities(certfile.RootsName("/etc/certs/other.crt", "")), client.authorities(certfile.RootsName("", "")))
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			if got := envoy.getHost(t, c.host, "/"+name+"/", nil).String(); !strings.HasPrefix(got, c.want) {
@@ -74,6 +85,24 @@ spec:
 			}
 		})
 	}
+}
+
+// revoked is the authority with a list of what it has revoked.
+func (a *authority) revoked(t *testing.T, name string, serial int64) *tlsv3.Secret {
+	t.Helper()
+	list := &x509.RevocationList{
+		Number: big.NewInt(1), ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: time.Now().Add(time.Hour),
+		RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: big.NewInt(serial), RevocationTime: time.Now().Add(-time.Minute)}},
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, list, a.certificate, a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der})
+	if err := certfile.CheckRevoked(text); err != nil {
+		t.Error(err)
+	}
+	return validationSecret(name, &mesh.Credential{CA: a.pem, Revoked: text})
 }
 
 // bank is a server outside of the mesh.

@@ -104,9 +104,11 @@ func certificateSecret(name string, x *mesh.Credential) *tlsv3.Secret {
 }
 
 func validationSecret(name string, x *mesh.Credential) *tlsv3.Secret {
-	return &tlsv3.Secret{Name: name, Type: &tlsv3.Secret_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{
-		TrustedCa: inline(x.CA),
-	}}}
+	context := &tlsv3.CertificateValidationContext{TrustedCa: inline(x.CA)}
+	if len(x.Revoked) > 0 {
+		context.Crl = inline(x.Revoked)
+	}
+	return &tlsv3.Secret{Name: name, Type: &tlsv3.Secret_ValidationContext{ValidationContext: context}}
 }
 
 func inline(b []byte) *corev3.DataSource {

@@ -96,19 +96,22 @@ func newCredential(secret *corev1.Secret) *Credential {
 	}
 	c := &Credential{
 		Object:      resource.Object("Secret/" + secret.Namespace + "/" + secret.Name),
-		Certificate: first("tls.crt", "cert"), PrivateKey: first("tls.key", "key"), CA: first("ca.crt", "cacert"),
+		Certificate: first("tls.crt", "cert"), PrivateKey: first("tls.key", "key"), CA: first("ca.crt", "cacert"), Revoked: first("ca.crl", "crl"),
 	}
-	c.Key = NewHash().Add(secret.Namespace, secret.Name, string(c.Certificate), string(c.PrivateKey), string(c.CA)).Key()
+	c.Key = NewHash().Add(secret.Namespace, secret.Name, string(c.Certificate), string(c.PrivateKey), string(c.CA), string(c.Revoked)).Key()
 	return c
 }
 
 // check says why Envoy could not use the credential. It never repeats what is in it.
 func (c *Credential) check() string {
-	if len(c.Certificate)+len(c.PrivateKey)+len(c.CA) > maxPEM {
+	if len(c.Certificate)+len(c.PrivateKey)+len(c.CA)+len(c.Revoked) > maxPEM {
 		return fmt.Sprintf("is larger than %d KiB", maxPEM>>10)
 	}
 	if len(c.CA) > 0 && certfile.CheckAuthorities(c.CA) != nil {
 		return "ca.crt is not a list of PEM certificates"
+	}
+	if len(c.Revoked) > 0 && certfile.CheckRevoked(c.Revoked) != nil {
+		return "ca.crl is not a list of PEM revocation lists"
 	}
 	if len(c.Certificate) == 0 && len(c.PrivateKey) == 0 && len(c.CA) > 0 {
 		return "" // a Secret of verification only

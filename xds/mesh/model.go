@@ -131,6 +131,7 @@ type Credential struct {
 	Certificate []byte
 	PrivateKey  []byte
 	CA          []byte
+	Revoked     []byte // lists of what the authorities have revoked
 	Err         string // why it cannot be used; empty if it can
 	Key         string
 }

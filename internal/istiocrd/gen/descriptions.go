@@ -185,6 +185,7 @@ func describeRules() {
 		"client_certificate":   "MUTUAL: path of the file in the proxy with the certificate to show.",
 		"private_key":          "MUTUAL: path of the file in the proxy with the certificate's key.",
 		"ca_certificates":      "Path of the file in the proxy with the authorities of the server's certificate; default: public authorities.",
+		"ca_crl":               "Path of the file in the proxy with what those authorities have revoked.",
 		"credential_name":      "For gateways, instead of files: the Secret in the gateway's namespace with tls.crt, tls.key and ca.crt.",
 		"sni":                  "The name to ask the server for; default: the host of each request.",
 		"subject_alt_names":    "Names of which the server's certificate must have one; default: the name that it was asked for.",
