@@ -44,7 +44,31 @@ func TestStatus(t *testing.T) {
 			t.Errorf("status.dataPlane is %v, want %d outdated", counts, sidecars)
 		}
 	})
+	t.Run("a proxy that does not connect is not in step", func(t *testing.T) {
+		before := dataPlane(within(t, 30*time.Second), t)
+		namespace(t, "disconnected", nil)
+		apply(t, "disconnected", disconnected)
+		must(t, lab.Until(within(t, 150*time.Second), "it is counted", func(ctx context.Context) error {
+			if now := dataPlane(ctx, t); now["notSynced"] != before["notSynced"]+1 || now["proxies"] != before["proxies"]+1 {
+				return fmt.Errorf("status.dataPlane is %v, and was %v", now, before)
+			}
+			return nil
+		}))
+	})
 }
+
+// disconnected is a pod that looks like one with a sidecar and never calls pilot.
+const disconnected = `
+apiVersion: v1
+kind: Pod
+metadata: {name: disconnected}
+spec:
+  automountServiceAccountToken: false
+  terminationGracePeriodSeconds: 0
+  containers:
+  - {name: app, image: "quay.io/mesh-operator/sleep:0.1.0", command: [/bin/sleep, infinity]}
+  - {name: istio-proxy, image: "quay.io/mesh-operator/sleep:0.1.0", command: [/bin/sleep, infinity], args: [proxy, sidecar]}
+`
 
 // endpointsAnswer opens the page from a pod that has nothing to do with the mesh, as the guide says.
 func endpointsAnswer(t *testing.T) {
