@@ -1,6 +1,7 @@
 package installation
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
@@ -168,4 +169,19 @@ func objects[T any](t *testing.T, all []*unstructured.Unstructured, kind string)
 		t.Fatalf("no %s", kind)
 	}
 	return out
+}
+
+// TestLabelsOfTheInstallationStayLabels is about a key that goes on as YAML: who may edit the Installation does not write
+// other fields of a pod.
+func TestLabelsOfTheInstallationStayLabels(t *testing.T) {
+	key := "x: y\nfinalizers: [written]\nz"
+	spec, err := json.Marshal(map[string]any{"components": map[string]any{"pilot": map[string]any{"podLabels": map[string]string{key: "v"}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range objects[appsv1.Deployment](t, desired(t, spec, true).Objects(), "Deployment") {
+		if m := d.Spec.Template.ObjectMeta; len(m.Finalizers) > 0 || d.Name == "istio-pilot" && m.Labels[key] != "v" {
+			t.Errorf("%s: labels %q, finalizers %q", d.Name, m.Labels, m.Finalizers)
+		}
+	}
 }

@@ -97,7 +97,7 @@ labels:
   {{- range $key, $value := merge $own (default dict (get . "labels")) (default dict .Values.podLabels) }}
   {{- if not (hasPrefix "istio.openshift.com/" $key) }}
   {{- if not (has $key (list "app.kubernetes.io/managed-by" "istio.io/rev")) }}
-  {{ $key }}: {{ toJson $value }}
+  {{ toJson $key }}: {{ toJson $value }}
   {{- end }}
   {{- end }}
   {{- end }}
