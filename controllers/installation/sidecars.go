@@ -54,8 +54,8 @@ func sidecarsMessage(pods []string) string {
 	if more := len(pods) - 5; more > 0 {
 		named += fmt.Sprintf(" and %d more", more)
 	}
-	return fmt.Sprintf("%d pods still run a sidecar: %s; it gets no new configuration and no new certificate, so restart their "+
-		"workloads (kubectl rollout restart), and those of kube-inject from a manifest without it", len(pods), named)
+	return fmt.Sprintf("%d pods still run a sidecar: %s; they get no new configuration and no new certificates, so restart their "+
+		"workloads (kubectl rollout restart; those of kube-inject: apply the manifest without the sidecar)", len(pods), named)
 }
 
 // left are the Events about what stays, with the next step for each.

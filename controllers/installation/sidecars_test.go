@@ -19,7 +19,7 @@ func TestLeftSaysTheNextStep(t *testing.T) {
 		want    string // how the message ends; empty: no Event
 	}{
 		"NoSidecars":     {removal: removal{namespace: made}},
-		"NoRoot":         {removal{running: []string{"a/b"}}, "from a manifest without it"},
+		"NoRoot":         {removal{running: []string{"a/b"}}, "apply the manifest without the sidecar)"},
 		"OurNamespace":   {removal{running: []string{"a/b"}, keepsRoot: true, namespace: made}, "run kubectl delete namespace istio-system"},
 		"WithUserThings": {removal{running: []string{"a/b"}, keepsRoot: true, namespace: made, shared: true}, "run kubectl delete secret -n istio-system istio-ca-secret"},
 		"UsersNamespace": {removal{running: []string{"a/b"}, keepsRoot: true, namespace: &metav1.PartialObjectMetadata{}}, "run kubectl delete secret -n istio-system istio-ca-secret"},
