@@ -277,12 +277,12 @@ func TestAnObjectThatCannotBeReadKeepsItsLastGoodVersion(t *testing.T) {
 func TestTrimKeepsOnlyWhatACredentialNeeds(t *testing.T) {
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{ManagedFields: []metav1.ManagedFieldsEntry{{}}, Annotations: map[string]string{lastApplied: "all of it"}},
-		Data:       map[string][]byte{"tls.crt": nil, "tls.key": nil, "password": nil},
+		Data:       map[string][]byte{"tls.crt": nil, "tls.key": nil, "ca.crl": nil, "password": nil},
 	}
 	if _, err := trim(secret); err != nil {
 		t.Fatal(err)
 	}
-	if len(secret.Data) != 2 || secret.ManagedFields != nil || len(secret.Annotations) != 0 {
+	if len(secret.Data) != 3 || secret.ManagedFields != nil || len(secret.Annotations) != 0 {
 		t.Errorf("trimmed secret still has %v", secret)
 	}
 }

@@ -15,7 +15,9 @@ import (
 const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
 
 // credentialKeys are the keys of a Secret that a gateway's credential may use. Nothing else of a Secret is kept in memory.
-var credentialKeys = map[string]bool{"tls.crt": true, "tls.key": true, "ca.crt": true, "cert": true, "key": true, "cacert": true}
+var credentialKeys = map[string]bool{
+	"tls.crt": true, "tls.key": true, "ca.crt": true, "ca.crl": true, "cert": true, "key": true, "cacert": true, "crl": true,
+}
 
 // trim removes from an object, before it is cached, what pilot never reads; of a pod that is most of it.
 func trim(object any) (any, error) {
