@@ -9,11 +9,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -189,15 +191,22 @@ func Loopback(port uint32) *corev3.Address {
 	}}}
 }
 
-// FreePort returns a loopback port that nothing listened on a moment ago.
+// FreePort returns a port that nothing used a moment ago. It is below those that the kernel gives to outgoing connections,
+// of which one could take it before Envoy does.
 func FreePort(t testing.TB) uint32 {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	var failed error
+	for range 100 {
+		port := 10_000 + rand.N[uint32](20_000)
+		listener, err := net.Listen("tcp", ":"+strconv.FormatUint(uint64(port), 10))
+		if err == nil {
+			listener.Close()
+			return port
+		}
+		failed = err
 	}
-	defer listener.Close()
-	return uint32(listener.Addr().(*net.TCPAddr).Port)
+	t.Fatal(failed)
+	return 0
 }
 
 func write(t testing.TB, dir string, b *bootstrapv3.Bootstrap) string {
