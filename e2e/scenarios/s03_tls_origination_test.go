@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/big"
@@ -36,7 +37,8 @@ func TestMutualTLSToAServer(t *testing.T) {
 	servers, clients := newIssuer(t, "authority of the server"), newIssuer(t, "authority of the clients")
 	namespace(t, bank, nil)
 	namespace(t, bankClients, injected)
-	putSecret(t, bank, "bank-server", servers.secret(t, bankName, clients))
+	own := servers.secret(t, bankName, clients)
+	putSecret(t, bank, "bank-server", own)
 	putSecret(t, bankClients, "bank-client", clients.secret(t, "payments", servers))
 	must(t, mesh.ApplyFile(within(t, time.Minute), bank, "samples/httpbin/bank.yaml"))
 	must(t, mesh.Apply(within(t, time.Minute), bankClients, sleepWithCertificate(t)))
@@ -76,11 +78,11 @@ func TestMutualTLSToAServer(t *testing.T) {
 		askBank(t, 503, "upstream connect error")
 		counted(t, "fail_verify_san")
 	})
-	t.Run("a gateway shows the certificate of a Secret beside it", func(t *testing.T) { throughGateway(t, servers, clients) })
+	t.Run("a gateway shows the certificate of a Secret beside it", func(t *testing.T) { throughGateway(t, servers, clients, own["tls.crt"]) })
 }
 
 // throughGateway opens the server on the ingress gateway, which calls it with a certificate of its own.
-func throughGateway(t *testing.T, servers, clients *issuer) {
+func throughGateway(t *testing.T, servers, clients *issuer, server []byte) {
 	apply(t, "istio-system", bankRule("{mode: MUTUAL, credentialName: bank-gateway, sni: "+bankName+"}"))
 	apply(t, bankClients, `
 apiVersion: networking.istio.io/v1
@@ -107,6 +109,10 @@ spec:
 	if !strings.Contains(reply.Body, `"client":"CN=gateway"`) {
 		t.Errorf("the server saw %s", reply.Body)
 	}
+	revoked := clients.secret(t, "gateway", servers)
+	revoked["ca.crl"] = servers.revoke(t, server)
+	putSecret(t, "istio-system", "bank-gateway", revoked)
+	eventually(t, "the gateway does not call a server whose certificate is revoked", 503, ask)
 }
 
 func bankRule(tls string) string {
@@ -196,7 +202,7 @@ func newIssuer(t *testing.T, name string) *issuer {
 	must(t, err)
 	i := &issuer{key: key}
 	i.certificate = i.sign(t, &x509.Certificate{
-		Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}, key)
 	return i
 }
@@ -235,6 +241,20 @@ func (i *issuer) secret(t *testing.T, name string, peers *issuer) map[string][]b
 		"tls.crt": encodePEM("CERTIFICATE", leaf.Raw), "tls.key": encodePEM("PRIVATE KEY", private),
 		"ca.crt": encodePEM("CERTIFICATE", peers.certificate.Raw),
 	}
+}
+
+// revoke is a list of revoked certificates with one on it.
+func (i *issuer) revoke(t *testing.T, certificate []byte) []byte {
+	t.Helper()
+	block, _ := pem.Decode(certificate)
+	parsed, err := x509.ParseCertificate(block.Bytes)
+	must(t, err)
+	der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
+		Number: big.NewInt(1), ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: time.Now().Add(time.Hour),
+		RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: parsed.SerialNumber, RevocationTime: time.Now().Add(-time.Minute)}},
+	}, i.certificate, i.key)
+	must(t, err)
+	return encodePEM("X509 CRL", der)
 }
 
 // putSecret creates a Secret or changes it, and deletes it at the test's end.
