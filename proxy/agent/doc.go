@@ -2,6 +2,7 @@
 // a gateway's.
 //
 //	CA <--- certclient ---> sds.go ---- SDS socket --->  Envoy <--- requests
+//	files that rules name --> files.go --^
 //	pilot <-- mutual TLS -- xdsproxy.go -- XDS socket --> Envoy
 //	kubelet, Prometheus --> health.go, metrics.go, probe.go -- admin --> Envoy
 //
@@ -10,6 +11,6 @@
 // only passes things on: configuration as bytes, renewed certificates, answers to probes. It ends when Envoy ends, so that
 // the kubelet restarts both, and on SIGTERM it lets the proxy drain first (drain.go).
 //
-// The private key exists in the memory of this process and of Envoy and nowhere else. Pilot is spoken to over mutual TLS
+// The workload's private key exists in the memory of this process and of Envoy and nowhere else. Pilot is spoken to over mutual TLS
 // or not at all.
 package agent

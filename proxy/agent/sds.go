@@ -70,7 +70,7 @@ func converse[Req discoveryRequest, Res any](
 		if err != nil {
 			return err
 		}
-		response := (*Res)(nil)
+		var response *Res
 		if asked {
 			response, err = answer(s, r, have, request)
 		} else {
