@@ -11,6 +11,6 @@
 // only passes things on: configuration as bytes, renewed certificates, answers to probes. It ends when Envoy ends, so that
 // the kubelet restarts both, and on SIGTERM it lets the proxy drain first (drain.go).
 //
-// The workload's private key exists in the memory of this process and of Envoy and nowhere else. Pilot is spoken to over mutual TLS
-// or not at all.
+// The workload's private key exists in the memory of this process and of Envoy and nowhere else. Pilot is spoken to over
+// mutual TLS or not at all.
 package agent
