@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	networking "istio.io/api/networking/v1alpha3"
 	corev1 "k8s.io/api/core/v1"
@@ -16,10 +17,12 @@ import (
 type references struct {
 	snapshot *Snapshot
 	gateways map[string]*Gateway
-	subsets  map[string][]string           // by name: the hosts whose rules define one
+	subsets  map[[2]string]bool            // host and name
+	wild     map[string][]string           // by name: the patterns of hosts that have the subset
 	routed   map[hostOf]*VirtualService    // the oldest for a host in the mesh
 	policies map[hostOf]*DestinationRule   // the oldest with a policy
 	defined  map[subsetOf]*DestinationRule // the oldest with the subset
+	callers  func() map[string]bool        // the namespaces with proxies
 	problem  func(Problem)
 }
 
@@ -29,9 +32,9 @@ type subsetOf struct{ namespace, host, subset string }
 
 func (s *Snapshot) reportReferences() {
 	r := references{
-		snapshot: s, gateways: map[string]*Gateway{}, subsets: map[string][]string{}, routed: map[hostOf]*VirtualService{},
+		snapshot: s, gateways: map[string]*Gateway{}, subsets: map[[2]string]bool{}, wild: map[string][]string{}, routed: map[hostOf]*VirtualService{},
 		policies: map[hostOf]*DestinationRule{}, defined: map[subsetOf]*DestinationRule{},
-		problem: func(p Problem) { s.Problems = append(s.Problems, p) },
+		callers: sync.OnceValue(s.withProxies), problem: func(p Problem) { s.Problems = append(s.Problems, p) },
 	}
 	for _, g := range s.Gateways {
 		r.gateways[g.Namespace+"/"+g.Name] = g
@@ -56,6 +59,7 @@ func (r references) destinationRule(d *DestinationRule) {
 	if !strings.HasPrefix(d.Host, "*") && r.snapshot.Service(d.Host) == nil {
 		r.problem(Problem{d.Object, "spec.host", noService(d.Host)})
 	}
+	r.heard(d.Object, func() string { return "spec.host" }, d.Namespace, d.Host)
 	if d.Spec.GetTrafficPolicy() != nil {
 		key := hostOf{d.Namespace, d.Host}
 		if older := r.policies[key]; older == nil {
@@ -65,7 +69,9 @@ func (r references) destinationRule(d *DestinationRule) {
 		}
 	}
 	for i, s := range d.Spec.GetSubsets() {
-		r.subsets[s.GetName()] = append(r.subsets[s.GetName()], d.Host)
+		if r.subsets[[2]string{d.Host, s.GetName()}] = true; strings.HasPrefix(d.Host, "*") {
+			r.wild[s.GetName()] = append(r.wild[s.GetName()], d.Host)
+		}
 		key := subsetOf{d.Namespace, d.Host, s.GetName()}
 		if older := r.defined[key]; older == nil {
 			r.defined[key] = d
@@ -78,7 +84,7 @@ func (r references) destinationRule(d *DestinationRule) {
 func (r references) virtualService(v *VirtualService) {
 	for i, g := range v.Gateways {
 		if g != MeshGateway {
-			r.gateway(v, fmt.Sprintf("spec.gateways[%d]", i), g)
+			r.gateway(v, i, g)
 		}
 	}
 	if slices.Contains(v.Gateways, MeshGateway) && len(v.Spec.GetHttp()) > 0 {
@@ -86,18 +92,19 @@ func (r references) virtualService(v *VirtualService) {
 	}
 	for i, route := range v.Spec.GetHttp() {
 		for j, d := range route.GetRoute() {
-			r.destination(v, fmt.Sprintf("spec.http[%d].route[%d].destination", i, j), d.GetDestination())
+			r.destination(v, func() string { return fmt.Sprintf("spec.http[%d].route[%d].destination", i, j) }, d.GetDestination())
 		}
 		if m := route.GetMirror(); m != nil {
-			r.destination(v, fmt.Sprintf("spec.http[%d].mirror", i), m)
+			r.destination(v, func() string { return fmt.Sprintf("spec.http[%d].mirror", i) }, m)
 		}
 	}
 }
 
-func (r references) gateway(v *VirtualService, field, name string) {
+func (r references) gateway(v *VirtualService, index int, name string) {
+	field := func() string { return fmt.Sprintf("spec.gateways[%d]", index) }
 	g := r.gateways[name]
 	if g == nil {
-		r.problem(Problem{v.Object, field, "there is no Gateway " + name})
+		r.problem(Problem{v.Object, field(), "there is no Gateway " + name})
 		return
 	}
 	for _, s := range g.Spec.GetServers() {
@@ -105,40 +112,67 @@ func (r references) gateway(v *VirtualService, field, name string) {
 			return
 		}
 	}
-	r.problem(Problem{v.Object, field, fmt.Sprintf("no server of %s has one of the hosts, for namespace %s", g.Object, v.Namespace)})
+	r.problem(Problem{v.Object, field(), fmt.Sprintf("no server of %s has one of the hosts, for namespace %s", g.Object, v.Namespace)})
 }
 
 // hosts checks those that sidecars route by. Of two VirtualServices of one namespace for a host, they take the older;
 // gateways take both.
 func (r references) hosts(v *VirtualService) {
 	for i, host := range v.Hosts {
-		field, key := fmt.Sprintf("spec.hosts[%d]", i), hostOf{v.Namespace, host}
+		field, key := func() string { return fmt.Sprintf("spec.hosts[%d]", i) }, hostOf{v.Namespace, host}
 		if older := r.routed[key]; older == nil {
 			r.routed[key] = v
 		} else if older != v && exportedToAll(older.Spec.GetExportTo()) {
-			r.problem(Problem{v.Object, field, fmt.Sprintf("%s is older and decides for %s in the mesh", older.Object, host)})
+			r.problem(Problem{v.Object, field(), fmt.Sprintf("%s is older and decides for %s in the mesh", older.Object, host)})
 		}
+		r.heard(v.Object, field, v.Namespace, host)
 		if s := r.snapshot.Service(host); s != nil && !slices.ContainsFunc(s.Ports, func(p *Port) bool { return p.Protocol.IsHTTP() }) {
-			r.problem(Problem{v.Object, field, fmt.Sprintf("no port of %s is HTTP: give one a name such as http-web, or an appProtocol", s.Object)})
+			r.problem(Problem{v.Object, field(), fmt.Sprintf("no port of %s is HTTP: give one a name such as http-web, or an appProtocol", s.Object)})
 		}
 	}
 }
 
-func (r references) destination(v *VirtualService, field string, d *networking.Destination) {
+// heard reports a rule that nobody follows: one for another namespace's service is for the callers of its own namespace,
+// and this one has none.
+func (r references) heard(o resource.Object, field func() string, namespace, host string) {
+	s, root := r.snapshot.Service(host), r.snapshot.Settings.RootNamespace
+	if s == nil || s.Namespace == namespace || namespace == root {
+		return
+	}
+	if r.callers()[namespace] {
+		return
+	}
+	const reason = "decides for callers of namespace %s, where no proxy is: for all callers, write it in %s or %s"
+	r.problem(Problem{o, field(), fmt.Sprintf(reason, namespace, s.Namespace, root)})
+}
+
+// withProxies lists the namespaces that have proxies.
+func (s *Snapshot) withProxies() map[string]bool {
+	found := map[string]bool{}
+	for name, pod := range s.index.pods {
+		if pod.Labels[tlsModeLabel] != "" || proxyTypeOf(pod) == Router {
+			found[name.Namespace] = true
+		}
+	}
+	return found
+}
+
+// destination checks one destination. Most are well, so the field is only spelled when it is not.
+func (r references) destination(v *VirtualService, field func() string, d *networking.Destination) {
 	host := ResolveHost(d.GetHost(), v.Namespace)
 	s := r.snapshot.Service(host)
 	if s == nil {
-		r.problem(Problem{v.Object, field + ".host", noService(host)})
+		r.problem(Problem{v.Object, field() + ".host", noService(host)})
 		return
 	}
 	if n := d.GetPort().GetNumber(); n != 0 && !hasPort(s, n) {
-		r.problem(Problem{v.Object, field + ".port.number", fmt.Sprintf("%s has no TCP port %d", s.Object, n)})
+		r.problem(Problem{v.Object, field() + ".port.number", fmt.Sprintf("%s has no TCP port %d", s.Object, n)})
 	} else if n == 0 && len(s.Ports) > 1 && !r.guessed(v, s) {
-		r.problem(Problem{v.Object, field + ".port", fmt.Sprintf("%s has several ports: say which", s.Object)})
+		r.problem(Problem{v.Object, field() + ".port", fmt.Sprintf("%s has several ports: say which", s.Object)})
 	}
 	covers := func(pattern string) bool { return Includes(pattern, host) }
-	if name := d.GetSubset(); name != "" && !slices.ContainsFunc(r.subsets[name], covers) {
-		r.problem(Problem{v.Object, field + ".subset", fmt.Sprintf("no DestinationRule for %s defines %q", host, name)})
+	if name := d.GetSubset(); name != "" && !r.subsets[[2]string{host, name}] && !slices.ContainsFunc(r.wild[name], covers) {
+		r.problem(Problem{v.Object, field() + ".subset", fmt.Sprintf("no DestinationRule for %s defines %q", host, name)})
 	}
 }
 
