@@ -2,6 +2,7 @@ package injector
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -14,16 +15,19 @@ import (
 
 var namespaceResource = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
 
+var errTooMany = errors.New("too many questions about unknown namespaces from one address")
+
 // namespaces knows the labels of namespaces from a watch of their metadata.
 type namespaces struct {
 	client   metadata.Interface
 	factory  metadatainformer.SharedInformerFactory
 	informer cache.SharedIndexInformer
+	unknown  *ration // of questions that cost a request
 }
 
 func newNamespaces(client metadata.Interface) *namespaces {
 	factory := metadatainformer.NewSharedInformerFactory(client, 0)
-	return &namespaces{client, factory, factory.ForResource(namespaceResource).Informer()}
+	return &namespaces{client, factory, factory.ForResource(namespaceResource).Informer(), newRation()}
 }
 
 // run watches until ctx ends.
@@ -37,11 +41,16 @@ func (n *namespaces) run(ctx context.Context) error {
 func (n *namespaces) synced() bool { return n.informer.HasSynced() }
 
 // labels returns the labels of a namespace. One that the watch has not shown yet is asked for: the first pod of a new
-// namespace often comes right behind it, and would stay without a sidecar.
+// namespace often comes right behind it, and would stay without a sidecar. An answer is not kept, not even that there is no
+// such namespace: it may be created the next moment. Everybody in the cluster reaches the webhook, so each caller's
+// questions are rationed instead, and a stranger's do not delay the API server's.
 func (n *namespaces) labels(ctx context.Context, name string) (map[string]string, error) {
 	item, found, err := n.informer.GetStore().GetByKey(name)
 	if err == nil && found {
 		return item.(*metav1.PartialObjectMetadata).Labels, nil
+	}
+	if !n.unknown.allow(callerOf(ctx)) {
+		return nil, fmt.Errorf("get namespace %s: %w", name, errTooMany)
 	}
 	object, err := n.client.Resource(namespaceResource).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {

@@ -55,7 +55,7 @@ func Run(ctx context.Context, o Options) error {
 		return identity.CheckReady()
 	})
 	mux := http.NewServeMux()
-	mux.Handle("/inject", admission.NewHandler(hook.review, o.Logger))
+	mux.Handle("/inject", withCaller(admission.NewHandler(hook.review, o.Logger)))
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return identity.Run(ctx) })
 	group.Go(func() error { return known.run(ctx) })
@@ -100,6 +100,10 @@ func (w *webhook) fail(request *admissionv1.AdmissionRequest, err error) *admiss
 	if refusal := new(Refusal); errors.As(err, &refusal) {
 		w.answers.WithLabelValues("refused", "").Inc()
 		return admission.Deny(http.StatusBadRequest, refusal.Reason)
+	}
+	if errors.Is(err, errTooMany) { // counted, not logged: a stranger would write as many lines as he likes
+		w.answers.WithLabelValues("limited", "").Inc()
+		return admission.Deny(http.StatusTooManyRequests, fmt.Sprintf("inject sidecar: %v", err))
 	}
 	w.answers.WithLabelValues("error", "").Inc()
 	w.log.Error("injection failed", "namespace", request.Namespace, "error", err)

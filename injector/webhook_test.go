@@ -4,9 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	metadatafake "k8s.io/client-go/metadata/fake"
 
+	"github.com/mesh-operator/mesh-operator/internal/admission"
 	"github.com/mesh-operator/mesh-operator/internal/injecttemplate"
 )
 
@@ -76,16 +81,23 @@ func TestReviewRefusesBadPods(t *testing.T) {
 	}
 }
 
-// TestYoungNamespace: a namespace that the watch has not shown yet is asked for.
-func TestYoungNamespace(t *testing.T) {
+// metadataOf is an API server with one namespace, labelled for injection; asked counts the requests for namespaces.
+func metadataOf(t *testing.T, namespace string) (client *metadatafake.FakeMetadataClient, asked func() int) {
+	t.Helper()
 	scheme := metadatafake.NewTestScheme()
 	if err := metav1.AddMetaToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
-	client := metadatafake.NewSimpleMetadataClient(scheme, &metav1.PartialObjectMetadata{
+	client = metadatafake.NewSimpleMetadataClient(scheme, &metav1.PartialObjectMetadata{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"},
-		ObjectMeta: metav1.ObjectMeta{Name: "young", Labels: map[string]string{namespaceLabel: "enabled"}},
+		ObjectMeta: metav1.ObjectMeta{Name: namespace, Labels: map[string]string{namespaceLabel: "enabled"}},
 	})
+	return client, func() int { return len(client.Actions()) }
+}
+
+// TestYoungNamespace: a namespace that the watch has not shown yet is asked for.
+func TestYoungNamespace(t *testing.T) {
+	client, _ := metadataOf(t, "young")
 	n := newNamespaces(client)
 	labels, err := n.labels(t.Context(), "young")
 	if err != nil || labels[namespaceLabel] != "enabled" {
@@ -93,6 +105,56 @@ func TestYoungNamespace(t *testing.T) {
 	}
 	if labels, err := n.labels(t.Context(), "absent"); err != nil || labels != nil {
 		t.Errorf("absent: labels %v, error %v", labels, err)
+	}
+}
+
+// TestAStrangerUsesUpItsOwnShare: whoever asks about namespaces that do not exist is refused after a while, and makes no
+// more requests; the first pod of a new namespace is admitted all the same.
+func TestAStrangerUsesUpItsOwnShare(t *testing.T) {
+	client, asked := metadataOf(t, "young")
+	hook := testWebhook(t, nil, nil)
+	hook.labels = newNamespaces(client).labels
+	handler := withCaller(admission.NewHandler(hook.review, slog.New(slog.DiscardHandler)))
+	ask := func(from, namespace string) *admissionv1.AdmissionResponse {
+		t.Helper()
+		body := fmt.Sprintf(`{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1","kind":{"version":"v1","kind":"Pod"},
+			"namespace":%q,"operation":"CREATE","object":%s}}`, namespace, smallPod)
+		request := httptest.NewRequest(http.MethodPost, "/inject", strings.NewReader(body))
+		request.Header.Set("Content-Type", "application/json")
+		request.RemoteAddr = from
+		recorder := httptest.NewRecorder()
+		handler.ServeHTTP(recorder, request)
+		var review admissionv1.AdmissionReview
+		if err := json.Unmarshal(recorder.Body.Bytes(), &review); err != nil || review.Response == nil {
+			t.Fatalf("answer %s, error %v", recorder.Body, err)
+		}
+		return review.Response
+	}
+	const questions = 20 * unknownBurst
+	refused := 0
+	for i := range questions {
+		if !ask(fmt.Sprintf("10.244.0.9:%d", 1024+i), fmt.Sprintf("absent-%d", i)).Allowed {
+			refused++
+		}
+	}
+	if refused == 0 || asked()+refused != questions {
+		t.Errorf("of %d questions %d cost a request, %d were refused", questions, asked(), refused)
+	}
+	if response := ask("192.0.2.1:443", "young"); !response.Allowed || response.Patch == nil {
+		t.Errorf("the first pod of a new namespace: %+v", response)
+	}
+}
+
+// TestRationIsBounded: callers without end take no memory without end.
+func TestRationIsBounded(t *testing.T) {
+	r := newRation()
+	for i := range 3 * knownCallers {
+		if !r.allow(fmt.Sprint(i)) {
+			t.Fatalf("caller %d is refused its first question", i)
+		}
+	}
+	if len(r.buckets) > knownCallers {
+		t.Errorf("%d callers are kept", len(r.buckets))
 	}
 }
 
