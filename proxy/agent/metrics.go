@@ -41,9 +41,22 @@ func newMerger(a *admin, p *prober, app *AppMetrics, log *slog.Logger) *merger {
 	m := &merger{admin: a, app: app, log: log}
 	if app != nil {
 		m.url = "http://" + p.address("", int(app.Port)) + app.Path
-		m.http = &http.Client{Timeout: scrapeTimeout, Transport: &http.Transport{DialContext: p.dialer.DialContext, MaxIdleConns: 1}}
+		m.http = &http.Client{
+			Timeout:       scrapeTimeout,
+			Transport:     &http.Transport{DialContext: p.dialer.DialContext, MaxIdleConns: 1},
+			CheckRedirect: stayOnPort,
+		}
 	}
 	return m
+}
+
+// stayOnPort follows redirects within the server that was named: the page goes out on an open port, and the agent reaches
+// what others do not, on its own pod and elsewhere.
+func stayOnPort(request *http.Request, via []*http.Request) error {
+	if request.URL.Host != via[0].URL.Host {
+		return http.ErrUseLastResponse
+	}
+	return stayOnHost(request, via)
 }
 
 // ServeHTTP writes what it can get. Half a page beats none: when the application is down, its proxy's metrics say so.

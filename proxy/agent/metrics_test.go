@@ -83,6 +83,31 @@ func TestMergeServesEnvoyAloneWhenTheApplicationFails(t *testing.T) {
 	}
 }
 
+// TestMergeStaysWithTheApplication: a redirect to another server, even of the same pod, brings nothing onto the open port.
+func TestMergeStaysWithTheApplication(t *testing.T) {
+	const envoy = "# TYPE envoy_server_live gauge\nenvoy_server_live{} 1\n"
+	asked := 0
+	private := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked++
+		fmt.Fprintln(w, "private_total 1")
+	}))
+	defer private.Close()
+	away := func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, private.URL, http.StatusFound) }
+	if _, got := merged(t, page(envoy), away); got != envoy || asked != 0 {
+		t.Errorf("the other server was asked %d times, page:\n%s", asked, got)
+	}
+	within := func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/metrics" {
+			http.Redirect(w, r, "/metrics/", http.StatusMovedPermanently)
+			return
+		}
+		fmt.Fprintln(w, "http_total 7")
+	}
+	if _, got := merged(t, page(envoy), within); !strings.Contains(got, "http_total 7") {
+		t.Errorf("a redirect within the application is not followed:\n%s", got)
+	}
+}
+
 func TestMergeWithoutEnvoy(t *testing.T) {
 	code, _ := merged(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "", http.StatusServiceUnavailable) }, page("x 1\n"))
 	if code != http.StatusServiceUnavailable {
