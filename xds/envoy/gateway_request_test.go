@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/mesh-operator/mesh-operator/internal/envoytest"
@@ -12,7 +14,11 @@ import (
 // TestGatewayFacesStrangers sends requests through a real Envoy that has what is generated for a router.
 func TestGatewayFacesStrangers(t *testing.T) {
 	believed := []string{"X-Istio-Attributes", "X-Envoy-Decorator-Operation", "X-Envoy-Max-Retries", "X-Forwarded-Client-Cert", "X-Envoy-Original-Path", "X_forwarded_client_cert"}
+	var failed atomic.Bool
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/fails-once") && !failed.Swap(true) {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
 		for _, name := range believed {
 			if v := r.Header.Get(name); v != "" {
 				fmt.Fprintf(w, "%s=%s ", name, v)
@@ -38,6 +44,7 @@ func TestGatewayFacesStrangers(t *testing.T) {
 		"unknown path":     {"shop.example.com", "/admin", nil, answer{404, ""}},
 		"path in disguise": {"shop.example.com", "/productpage/..//admin", nil, answer{404, ""}},
 		"forged headers":   {"shop.example.com", "/productpage", forged, answer{200, "/productpage"}},
+		"a wish to retry":  {"shop.example.com", "/productpage/fails-once", http.Header{"X-Envoy-Retry-On": {"5xx"}}, answer{503, "/productpage/fails-once"}},
 		"redirected":       {"secure.example.com", "/x", nil, answer{301, ""}},
 	} {
 		t.Run(name, func(t *testing.T) {

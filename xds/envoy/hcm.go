@@ -22,7 +22,7 @@ func (c *collector) hcm(stat string) *hcmv3.HttpConnectionManager {
 		PathWithEscapedSlashesAction: hcmv3.HttpConnectionManager_UNESCAPE_AND_REDIRECT,
 		StripTrailingHostDot:         true,
 		UseRemoteAddress:             wrapperspb.Bool(false),
-		InternalAddressConfig:        &hcmv3.HttpConnectionManager_InternalAddressConfig{},
+		InternalAddressConfig:        nobodyInside(),
 		StreamIdleTimeout:            seconds(0),                                        // a request takes as long as it takes, unless a route says otherwise
 		HttpProtocolOptions:          &corev3.Http1ProtocolOptions{AcceptHttp_10: true}, // nginx, for one, speaks it to those behind it
 		Http2ProtocolOptions:         http2Options(),
@@ -34,6 +34,15 @@ func (c *collector) hcm(stat string) *hcmv3.HttpConnectionManager {
 		AccessLog:      c.accessLog(),
 		HttpFilters:    []*hcmv3.HttpFilter{routerFilter()},
 	}
+}
+
+// nobodyInside makes Envoy follow the x-envoy-* headers of no client, which say how often to retry or how long to wait.
+// With no range at all it would follow everybody's with a private address, as all have behind a node's port: hence one that
+// no client has.
+func nobodyInside() *hcmv3.HttpConnectionManager_InternalAddressConfig {
+	return &hcmv3.HttpConnectionManager_InternalAddressConfig{CidrRanges: []*corev3.CidrRange{
+		{AddressPrefix: "0.0.0.0", PrefixLen: wrapperspb.UInt32(32)},
+	}}
 }
 
 // edge makes a connection manager face strangers: it believes nothing that they say of themselves and bounds what they can
