@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/mesh-operator/mesh-operator/internal/certclient"
 )
@@ -25,11 +28,16 @@ type health struct {
 	envoy    atomic.Bool // Envoy has been started
 	ready    atomic.Bool // it was ready once
 	draining atomic.Bool
+	reasons  sync.Map // of probes that fail, by path
+	lines    *rate.Limiter
 }
 
 func newHealth(c Config, a *admin, client *certclient.Client, log *slog.Logger) *health {
 	p := newProber(c.IPs[0])
-	return &health{admin: a, client: client, probes: c.Probes, prober: p, merge: newMerger(a, p, c.Metrics, log), log: log}
+	return &health{
+		admin: a, client: client, probes: c.Probes, prober: p, merge: newMerger(a, p, c.Metrics, log), log: log,
+		lines: rate.NewLimiter(rate.Every(10*time.Second), 10),
+	}
 }
 
 // open is the handler of the port that everybody reaches.
@@ -93,13 +101,19 @@ func (h *health) report(ctx context.Context) {
 }
 
 // serveProbe tells the kubelet pass or fail and the reason, but nothing of what the application answered: this port is
-// open, the application's may not be.
+// open, the application's may not be. The cause stands in the log.
 func (h *health) serveProbe(w http.ResponseWriter, r *http.Request, probe Probe) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(probe.timeout() + 10*time.Second))
-	if err := h.prober.ask(r, probe); err != nil {
-		h.log.Debug("application's probe fails", "path", r.URL.Path, "error", err)
-		http.Error(w, "the application's probe fails: "+err.Error(), http.StatusServiceUnavailable)
+	err := h.prober.ask(r, probe)
+	if err == nil {
+		h.reasons.Delete(r.URL.Path)
+		fmt.Fprintln(w, "ok")
 		return
 	}
-	fmt.Fprintln(w, "ok")
+	level, why := slog.LevelDebug, reason(err)
+	if before, known := h.reasons.Swap(r.URL.Path, why); (!known || before != why) && h.lines.Allow() {
+		level = slog.LevelInfo // once, and not often: everybody may ask, as often as he likes
+	}
+	h.log.Log(r.Context(), level, "application's probe fails", "path", r.URL.Path, "reason", why, "error", err)
+	http.Error(w, "the application's probe fails: "+why, http.StatusServiceUnavailable)
 }

@@ -13,11 +13,13 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
@@ -103,6 +105,31 @@ func (p *prober) address(host string, port int) string {
 	return net.JoinHostPort(host, strconv.Itoa(port))
 }
 
+// failing is a reason that everybody may read: nothing in it is the application's words.
+type failing string
+
+func (f failing) Error() string { return string(f) }
+
+// reason says why a probe fails in words that everybody may read. The error itself may hold addresses, or what the
+// application wrote.
+func reason(err error) string {
+	var told failing
+	var network net.Error
+	state, answered := status.FromError(err)
+	switch {
+	case errors.As(err, &told):
+		return string(told)
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.As(err, &network) && network.Timeout():
+		return "no answer in time" // or the kubelet, whose patience is the same, has gone first
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused"
+	case answered:
+		return "grpc status " + state.Code().String()
+	default:
+		return "no answer that can be read"
+	}
+}
+
 // ask returns nil when the application passes, else what it did instead. kubelet is the request that the kubelet sent.
 func (p *prober) ask(kubelet *http.Request, probe Probe) error {
 	ctx, cancel := context.WithTimeout(kubelet.Context(), probe.timeout())
@@ -146,7 +173,7 @@ func (p *prober) httpGet(ctx context.Context, probe Probe, userAgent string) err
 	defer response.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 10<<10))
 	if response.StatusCode < 200 || response.StatusCode >= 400 {
-		return fmt.Errorf("status %d", response.StatusCode)
+		return failing(fmt.Sprintf("status %d", response.StatusCode))
 	}
 	return nil
 }
@@ -204,7 +231,7 @@ func (p *prober) grpc(ctx context.Context, probe Probe) error {
 		return err
 	}
 	if response.Status != grpc_health_v1.HealthCheckResponse_SERVING {
-		return fmt.Errorf("grpc health status %s", response.Status)
+		return failing(fmt.Sprintf("grpc health status %s", response.Status))
 	}
 	return nil
 }

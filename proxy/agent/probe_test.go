@@ -1,6 +1,9 @@
 package agent
 
 import (
+	"bufio"
+	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -12,8 +15,12 @@ import (
 	"testing"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	grpchealth "google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/mesh-operator/mesh-operator/internal/certclient"
 )
@@ -47,6 +54,8 @@ func (a *probedApp) serve(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "http://elsewhere.invalid/", http.StatusFound)
 	case "/moved":
 		http.Redirect(w, r, "/ok?from=moved", http.StatusFound)
+	case "/missing":
+		http.NotFound(w, r)
 	case "/slow":
 		<-r.Context().Done()
 	default:
@@ -57,56 +66,66 @@ func (a *probedApp) serve(w http.ResponseWriter, r *http.Request) {
 func (a *probedApp) port() int { return a.Listener.Addr().(*net.TCPAddr).Port }
 
 // askAgent sends the kubelet's request to an agent whose application has this probe.
-func askAgent(t *testing.T, probe string) (int, string) {
+func askAgent(t *testing.T, probe string) (code int, body, logged string) {
 	t.Helper()
 	probes := map[string]Probe{}
 	if err := json.Unmarshal([]byte(`{"/app-health/app/readyz":`+probe+`}`), &probes); err != nil {
 		t.Fatal(err)
 	}
 	c := Config{IPs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}, Probes: probes}
-	h := newHealth(c, newAdmin(1), nil, slog.New(slog.DiscardHandler))
+	log := &bytes.Buffer{}
+	h := newHealth(c, newAdmin(1), nil, slog.New(slog.NewTextHandler(log, nil)))
 	request := httptest.NewRequest(http.MethodGet, "/app-health/app/readyz", nil)
 	request.Header.Set("User-Agent", "kube-probe/1.36")
 	recorder := httptest.NewRecorder()
 	h.open().ServeHTTP(recorder, request)
-	return recorder.Code, recorder.Body.String()
+	return recorder.Code, recorder.Body.String(), log.String()
 }
 
 func TestProbes(t *testing.T) {
 	plain, secure := newProbedApp(t, false), newProbedApp(t, true)
 	serving, failing := grpcApp(t, grpc_health_v1.HealthCheckResponse_SERVING), grpcApp(t, grpc_health_v1.HealthCheckResponse_NOT_SERVING)
+	talking, garbage := talkingApp(t), garbageApp(t)
 	closed := listen(t)
 	closed.Close()
 	nobody := closed.Addr().(*net.TCPAddr).Port
 	for name, c := range map[string]struct {
-		probe string
-		code  int
+		probe  string
+		reason string // as everybody may read it; "" when the probe passes
 	}{
-		"HTTP":                 {fmt.Sprintf(`{"httpGet":{"path":"/ok","port":%d}}`, plain.port()), 200},
-		"HTTPPortAsText":       {fmt.Sprintf(`{"httpGet":{"path":"ok","port":"%d"}}`, plain.port()), 200},
-		"HTTPFails":            {fmt.Sprintf(`{"httpGet":{"path":"/fail","port":%d}}`, plain.port()), 503},
-		"HTTPRedirect":         {fmt.Sprintf(`{"httpGet":{"path":"/moved","port":%d}}`, plain.port()), 200},
-		"HTTPRedirectAway":     {fmt.Sprintf(`{"httpGet":{"path":"/away","port":%d}}`, plain.port()), 200},
-		"HTTPTimeout":          {fmt.Sprintf(`{"httpGet":{"path":"/slow","port":%d},"timeoutSeconds":1}`, plain.port()), 503},
-		"HTTPNobodyWithToken":  {fmt.Sprintf(`{"httpGet":{"path":"/ok?token=secret","port":%d}}`, nobody), 503},
-		"HTTPNobody":           {fmt.Sprintf(`{"httpGet":{"path":"/ok","port":%d}}`, nobody), 503},
-		"HTTPS":                {fmt.Sprintf(`{"httpGet":{"path":"/ok","port":%d,"scheme":"HTTPS"}}`, secure.port()), 200},
-		"TCP":                  {fmt.Sprintf(`{"tcpSocket":{"port":%d}}`, plain.port()), 200},
-		"TCPNobody":            {fmt.Sprintf(`{"tcpSocket":{"port":%d}}`, nobody), 503},
-		"GRPC":                 {fmt.Sprintf(`{"grpc":{"port":%d}}`, serving), 200},
-		"GRPCNotServing":       {fmt.Sprintf(`{"grpc":{"port":%d}}`, failing), 503},
-		"GRPCUnknownService":   {fmt.Sprintf(`{"grpc":{"port":%d,"service":"x"}}`, serving), 503},
-		"GRPCNobody":           {fmt.Sprintf(`{"grpc":{"port":%d}}`, nobody), 503},
-		"HTTPOfSecurePort":     {fmt.Sprintf(`{"httpGet":{"path":"/ok","port":%d}}`, secure.port()), 503},
-		"HTTPSOfPlaintextPort": {fmt.Sprintf(`{"httpGet":{"path":"/ok","port":%d,"scheme":"HTTPS"}}`, plain.port()), 503},
+		"HTTP":                 {fmt.Sprintf(`{"httpGet":{"path":"/ok","port":%d}}`, plain.port()), ""},
+		"HTTPPortAsText":       {fmt.Sprintf(`{"httpGet":{"path":"ok","port":"%d"}}`, plain.port()), ""},
+		"HTTPFails":            {fmt.Sprintf(`{"httpGet":{"path":"/fail","port":%d}}`, plain.port()), "status 500"},
+		"HTTPRedirect":         {fmt.Sprintf(`{"httpGet":{"path":"/moved","port":%d}}`, plain.port()), ""},
+		"HTTPRedirectAway":     {fmt.Sprintf(`{"httpGet":{"path":"/away","port":%d}}`, plain.port()), ""},
+		"HTTPTimeout":          {fmt.Sprintf(`{"httpGet":{"path":"/slow","port":%d},"timeoutSeconds":1}`, plain.port()), "no answer in time"},
+		"HTTPNobodyWithToken":  {fmt.Sprintf(`{"httpGet":{"path":"/ok?token=secret","port":%d}}`, nobody), "connection refused"},
+		"HTTPNobody":           {fmt.Sprintf(`{"httpGet":{"path":"/ok","port":%d}}`, nobody), "connection refused"},
+		"HTTPS":                {fmt.Sprintf(`{"httpGet":{"path":"/ok","port":%d,"scheme":"HTTPS"}}`, secure.port()), ""},
+		"TCP":                  {fmt.Sprintf(`{"tcpSocket":{"port":%d}}`, plain.port()), ""},
+		"TCPNobody":            {fmt.Sprintf(`{"tcpSocket":{"port":%d}}`, nobody), "connection refused"},
+		"GRPC":                 {fmt.Sprintf(`{"grpc":{"port":%d}}`, serving), ""},
+		"GRPCNotServing":       {fmt.Sprintf(`{"grpc":{"port":%d}}`, failing), "grpc health status NOT_SERVING"},
+		"GRPCUnknownService":   {fmt.Sprintf(`{"grpc":{"port":%d,"service":"x"}}`, serving), "grpc status NotFound"},
+		"GRPCWords":            {fmt.Sprintf(`{"grpc":{"port":%d}}`, talking), "grpc status Internal"},
+		"GRPCNobody":           {fmt.Sprintf(`{"grpc":{"port":%d}}`, nobody), "grpc status Unavailable"},
+		"HTTPOfSecurePort":     {fmt.Sprintf(`{"httpGet":{"path":"/ok","port":%d}}`, secure.port()), "status 400"},
+		"HTTPGarbage":          {fmt.Sprintf(`{"httpGet":{"path":"/ok","port":%d}}`, garbage), "no answer that can be read"},
+		"HTTPSOfPlaintextPort": {fmt.Sprintf(`{"httpGet":{"path":"/ok","port":%d,"scheme":"HTTPS"}}`, plain.port()), "no answer that can be read"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			code, body := askAgent(t, c.probe)
-			if code != c.code {
-				t.Errorf("status %d %s, want %d", code, body, c.code)
+			code, body, logged := askAgent(t, c.probe)
+			if c.reason == "" {
+				if code != 200 || body != "ok\n" || logged != "" {
+					t.Errorf("status %d %s, logged %s", code, body, logged)
+				}
+				return
 			}
-			if strings.Contains(body, "secret") {
-				t.Errorf("the application's answer gets out: %s", body)
+			if want := "the application's probe fails: " + c.reason + "\n"; code != 503 || body != want {
+				t.Errorf("status %d %s, want 503 %s", code, body, want)
+			}
+			if !strings.Contains(logged, "reason=") || strings.Contains(logged, "token=") {
+				t.Errorf("logged %s", logged)
 			}
 		})
 	}
@@ -133,6 +152,63 @@ func grpcApp(t *testing.T, state grpc_health_v1.HealthCheckResponse_ServingStatu
 	go server.Serve(listener)
 	t.Cleanup(server.Stop)
 	return listener.Addr().(*net.TCPAddr).Port
+}
+
+// talkingApp fails with words of its own.
+func talkingApp(t *testing.T) int {
+	t.Helper()
+	listener := listen(t)
+	server := grpc.NewServer(grpc.UnaryInterceptor(func(context.Context, any, *grpc.UnaryServerInfo, grpc.UnaryHandler) (any, error) {
+		return nil, status.Error(codes.Internal, "secret of the application")
+	}))
+	grpc_health_v1.RegisterHealthServer(server, grpchealth.NewServer())
+	go server.Serve(listener)
+	t.Cleanup(server.Stop)
+	return listener.Addr().(*net.TCPAddr).Port
+}
+
+// garbageApp answers what is not HTTP.
+func garbageApp(t *testing.T) int {
+	t.Helper()
+	listener := listen(t)
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = bufio.NewReader(conn).ReadString('\n')
+			fmt.Fprint(conn, "secret of the application\r\n\r\n")
+			conn.Close()
+		}
+	}()
+	t.Cleanup(func() { listener.Close() })
+	return listener.Addr().(*net.TCPAddr).Port
+}
+
+// TestAProbeThatFailsIsLoggedOnce: whoever asks again and again does not fill the log; another reason is another line.
+func TestAProbeThatFailsIsLoggedOnce(t *testing.T) {
+	app, log := newProbedApp(t, false), &bytes.Buffer{}
+	const path = "/app-health/app/readyz"
+	port := intstr.FromInt(app.port())
+	h := newHealth(Config{IPs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}, newAdmin(1), nil, slog.New(slog.NewTextHandler(log, nil)))
+	ask := func(at string) {
+		probe := Probe{HTTPGet: &corev1.HTTPGetAction{Path: at, Port: port}}
+		h.serveProbe(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, path, nil), probe)
+	}
+	for _, at := range []string{"/fail", "/fail", "/missing", "/ok", "/fail"} {
+		ask(at)
+	}
+	if lines := strings.Count(log.String(), "\n"); lines != 3 {
+		t.Errorf("%d lines:\n%s", lines, log)
+	}
+	for range 100 {
+		ask("/fail")
+		ask("/ok")
+	}
+	if lines := strings.Count(log.String(), "\n"); lines > 20 {
+		t.Errorf("%d lines", lines)
+	}
 }
 
 func TestJudge(t *testing.T) {
