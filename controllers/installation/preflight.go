@@ -16,12 +16,16 @@ import (
 
 // preflight looks for what stands in the way before anything is written: objects of the names we need that are not ours, and
 // another Istio, whose webhooks would inject the same pods. It returns one sentence for each. Objects that we know of already
-// are not asked about, so a mesh at rest costs no call.
+// are not asked about, so a mesh at rest costs no call; one that has left may have made room for somebody else's.
 func (r *Reconciler) preflight(ctx context.Context, objects []*unstructured.Unstructured) ([]string, error) {
 	var conflicts []string
 	for _, object := range objects {
 		ref := apply.RefOf(object)
-		if r.checked[ref] || r.Watch.Lookup(ref) != nil {
+		if r.Watch.Lookup(ref) != nil {
+			delete(r.checked, ref)
+			continue
+		}
+		if r.checked[ref] {
 			continue
 		}
 		live, err := apply.Metadata(ctx, r.Client, object.GroupVersionKind(), types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name})
@@ -31,7 +35,7 @@ func (r *Reconciler) preflight(ctx context.Context, objects []*unstructured.Unst
 		if err != nil {
 			return nil, fmt.Errorf("look up %s: %w", ref, err)
 		}
-		if live != nil && !owner.Owned(live.Labels) {
+		if live != nil && !owner.Owned(live.Labels) && live.UID != r.inventory.UID(ref) {
 			conflicts = append(conflicts, ref.String()+" exists and is not managed by this operator; remove or rename it")
 			continue
 		}

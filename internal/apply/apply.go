@@ -106,6 +106,11 @@ func (a *Applier) Apply(ctx context.Context, object *unstructured.Unstructured) 
 	if known && last.wanted == wanted && last.holds(live) {
 		return Change{Ref: ref, UID: last.uid}, nil
 	}
+	if known && (live == nil || live.GetUID() != last.uid) {
+		if err := a.missing(ctx, object.GroupVersionKind(), ref, last.uid); err != nil {
+			return Change{}, err
+		}
+	}
 	result := object.DeepCopy()
 	err = a.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(result), client.FieldOwner(FieldManager), client.ForceOwnership)
 	if err != nil {
@@ -115,6 +120,20 @@ func (a *Applier) Apply(ctx context.Context, object *unstructured.Unstructured) 
 	change := Change{Ref: ref, UID: result.GetUID(), Live: result}
 	change.Action, change.By = describe(live, result, known && last.wanted == wanted)
 	return change, nil
+}
+
+// missing finds out about an object that the cache has lost: an apply would take over whatever has its name by now. What took
+// its place is forgotten, so that whoever looks for conflicts looks at it as at any other.
+func (a *Applier) missing(ctx context.Context, gvk schema.GroupVersionKind, ref Ref, uid types.UID) error {
+	now, err := Metadata(ctx, a.client, gvk, types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name})
+	if err != nil {
+		return fmt.Errorf("look up %s: %w", ref, err)
+	}
+	if now != nil && now.UID != uid {
+		delete(a.applied, ref)
+		return fmt.Errorf("apply %s: another object of that name has taken its place", ref)
+	}
+	return nil
 }
 
 // holds reports whether live is still as the record says: the same object, and we own the same fields. Whoever changes or

@@ -95,6 +95,9 @@ func (i *Inventory) Record(ref Ref, uid types.UID) {
 	}
 }
 
+// UID returns the UID under which an object was applied, empty when it was not.
+func (i *Inventory) UID(ref Ref) types.UID { return i.entries[ref].UID }
+
 // Save writes the list when it differs from what is stored.
 func (i *Inventory) Save(ctx context.Context) error { return i.save(ctx) }
 
