@@ -2,8 +2,10 @@ package installation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -52,6 +54,7 @@ type session struct {
 	deploys  cache.SharedIndexInformer
 	services cache.SharedIndexInformer
 	pods     cache.SharedIndexInformer
+	refused  atomic.Pointer[error] // the last reason why something could not be listed or watched
 }
 
 type watched struct {
@@ -138,7 +141,7 @@ func (w *Watch) OpenMesh(ctx context.Context, uid types.UID) error {
 	s.stores[schema.GroupKind{Group: "apps", Kind: "Deployment"}] = s.deploys
 	s.stores[schema.GroupKind{Kind: "Service"}] = s.services
 	for _, informer := range []cache.SharedIndexInformer{s.deploys, s.services, s.pods} {
-		w.notify(informer)
+		w.notify(s, informer)
 	}
 	ctxSession, stop := context.WithCancel(w.ctx)
 	closeMetadata := s.stop
@@ -253,7 +256,7 @@ func (w *Watch) open(kinds []watched, namespace string) *session {
 		func(o *metav1.ListOptions) { o.LabelSelector = ownedSelector })
 	for _, kind := range kinds {
 		informer := factory.ForResource(kind.GroupVersionResource).Informer()
-		w.notify(informer)
+		w.notify(s, informer)
 		s.stores[schema.GroupKind{Group: kind.Group, Kind: kind.kind}] = informer
 	}
 	factory.Start(ctx.Done())
@@ -271,8 +274,8 @@ func (w *Watch) send(object client.Object) {
 	}
 }
 
-// notify sends an event for whatever changes.
-func (w *Watch) notify(informer cache.SharedIndexInformer) {
+// notify sends an event for whatever changes, and has the session hear what keeps the informer from working.
+func (w *Watch) notify(s *session, informer cache.SharedIndexInformer) {
 	send := func(object any) {
 		if tombstone, ok := object.(cache.DeletedFinalStateUnknown); ok {
 			object = tombstone.Obj
@@ -282,9 +285,16 @@ func (w *Watch) notify(informer cache.SharedIndexInformer) {
 		}
 	}
 	handler := cache.ResourceEventHandlerFuncs{AddFunc: send, DeleteFunc: send, UpdateFunc: func(_, now any) { send(now) }}
-	if _, err := informer.AddEventHandler(handler); err != nil {
-		w.log.Error("Cannot watch", "error", err) // only a stopped informer refuses
+	_, err := informer.AddEventHandler(handler)
+	if err = errors.Join(err, informer.SetWatchErrorHandlerWithContext(s.hear)); err != nil {
+		w.log.Error("Cannot watch", "error", err) // only an informer that runs or has stopped refuses
 	}
+}
+
+// hear is called by informers, which then try again.
+func (s *session) hear(ctx context.Context, reflector *cache.Reflector, err error) {
+	s.refused.Store(&err)
+	cache.DefaultWatchErrorHandler(ctx, reflector, err)
 }
 
 // sync waits for the first list of every informer; a permission that was granted a moment ago may take a moment to work.
@@ -299,7 +309,11 @@ func (s *session) sync(ctx context.Context) error {
 		synced = append(synced, s.pods.HasSynced)
 	}
 	if !cache.WaitForCacheSync(ctx.Done(), synced...) {
-		return fmt.Errorf("watch the mesh's objects: %w", context.DeadlineExceeded)
+		err := context.DeadlineExceeded
+		if refused := s.refused.Load(); refused != nil {
+			err = *refused
+		}
+		return fmt.Errorf("watch the mesh's objects: %w", err)
 	}
 	return nil
 }
