@@ -38,7 +38,7 @@ type Wire struct {
 
 	mu     sync.Mutex
 	judge  Judge
-	held   map[string]chan struct{} // reads that wait
+	gate   *gate
 	dead   bool
 	writes []string
 	reads  []string
@@ -54,33 +54,33 @@ func (w *Wire) Judge(judge Judge) {
 	w.judge, w.writes, w.reads = judge, nil, nil
 }
 
-// Hold makes reads of path wait until release is called.
-func (w *Wire) Hold(path string) (release func()) {
+// gate holds reads of a path.
+type gate struct {
+	path          string
+	waits, opened chan struct{}
+	once          sync.Once
+}
+
+// Hold makes reads of path wait until release is called; waits is closed as soon as one does.
+func (w *Wire) Hold(path string) (waits <-chan struct{}, release func()) {
+	g := &gate{path: path, waits: make(chan struct{}), opened: make(chan struct{})}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	gate := make(chan struct{})
-	w.held = map[string]chan struct{}{path: gate}
-	return func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.held = nil
-		close(gate)
-	}
+	w.gate = g
+	return g.waits, sync.OnceFunc(func() { close(g.opened) })
 }
 
 // wait waits where a read is held.
 func (w *Wire) wait(request *http.Request) {
-	if request.Method != http.MethodGet || request.URL.Query().Get("watch") != "" {
-		return
-	}
 	w.mu.Lock()
-	gate := w.held[request.URL.Path]
+	g := w.gate
 	w.mu.Unlock()
-	if gate == nil {
+	if g == nil || request.Method != http.MethodGet || request.URL.Path != g.path {
 		return
 	}
+	g.once.Do(func() { close(g.waits) })
 	select {
-	case <-gate:
+	case <-g.opened:
 	case <-request.Context().Done():
 	}
 }
