@@ -1,7 +1,6 @@
 package injector
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -243,10 +242,10 @@ func scraping(annotations map[string]string) (add map[string]string, original st
 	if where != "" {
 		where = path.Clean("/" + where)
 	}
-	text, err := json.Marshal(struct {
+	original, err = variable(struct {
 		Scrape string `json:"scrape"`
 		Port   string `json:"port"`
 		Path   string `json:"path"`
 	}{"true", port, where})
-	return add, string(text), err
+	return add, original, err
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -117,8 +118,15 @@ func (s *sidecar) probers() (string, error) {
 	for _, r := range s.probes {
 		byPath[r.path] = r.prober
 	}
-	text, err := json.Marshal(byPath)
-	return string(text), err
+	return variable(byPath)
+}
+
+// variable writes a value as JSON that an environment variable can hold. The kubelet expands $(X) in variables and turns
+// $$ into $; what the user wrote stands in a probe, where neither happens. So no dollar is written: strings alone can hold
+// one, and JSON has another spelling for it.
+func variable(value any) (string, error) {
+	text, err := json.Marshal(value)
+	return strings.ReplaceAll(string(text), "$", `\u0024`), err
 }
 
 // operations point the kubelet to the agent and leave the probe's timing alone.
