@@ -33,12 +33,13 @@ var imports = map[string][]string{
 	"proxy/agent":    {"internal"},
 	"proxy/redirect": {"internal"},
 	"xds":            {"internal", "xds"},
-	"xds/resource":   {},
-	"xds/source":     {"internal", "xds/mesh"},
-	"xds/mesh":       {"internal", "xds/resource"},
-	"xds/scope":      {"internal", "xds/mesh", "xds/resource"},
-	"xds/envoy":      {"internal", "xds/mesh", "xds/resource", "xds/scope"},
-	"xds/server":     {"internal", "xds/envoy", "xds/mesh", "xds/resource", "xds/scope"},
+	"xds/table":      {},
+	"xds/resource":   {"xds/table"},
+	"xds/source":     {"internal", "xds/mesh", "xds/table"},
+	"xds/mesh":       {"internal", "xds/resource", "xds/table"},
+	"xds/scope":      {"internal", "xds/mesh", "xds/resource", "xds/table"},
+	"xds/envoy":      {"internal", "xds/mesh", "xds/resource", "xds/scope", "xds/table"},
+	"xds/server":     {"internal", "xds/envoy", "xds/mesh", "xds/resource", "xds/scope", "xds/table"},
 }
 
 // confined names packages that only one of our folders may import.
