@@ -35,7 +35,6 @@ type proxy struct {
 type tally struct {
 	messages, bytes atomic.Int64
 	last            atomic.Int64 // when the last message was acknowledged; unix nanoseconds
-	nodes           atomic.Int64
 }
 
 const typePrefix = "type.googleapis.com/envoy.config."

@@ -20,6 +20,7 @@ type pipeline struct {
 	builder  *envoy.Builder
 	snapshot *mesh.Snapshot
 	sidecars int
+	shared   map[int]*envoy.Shared
 }
 
 // laps is what the stages took in one step.
@@ -40,15 +41,18 @@ func (p *pipeline) step(w *world) laps {
 		var s scope.Scope
 		l.time("scope.For", func() {
 			proxy, _ := p.snapshot.Proxy(w.namespace(i), serviceName(i)+"-0")
-			s = scope.For(p.snapshot, proxy)
+			s = scope.For(p.snapshot, *proxy)
 		})
-		l.time("envoy.Build", func() { p.builder.Build(s) })
+		l.time("envoy.Build", func() {
+			p.shared[i] = p.builder.Share(p.shared[i], s)
+			p.builder.BuildWith(p.shared[i], s)
+		})
 	}
 	return l
 }
 
 func newPipeline(w *world, sidecars int) *pipeline {
-	p := &pipeline{builder: envoy.NewBuilder(), sidecars: sidecars}
+	p := &pipeline{builder: envoy.NewBuilder(), sidecars: sidecars, shared: map[int]*envoy.Shared{}}
 	p.step(w)
 	return p
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -44,10 +43,10 @@ func newWorld(s size) *world {
 	for i := range s.services {
 		w.addService(i)
 		if i%10 == 0 {
-			w.in.Config = append(w.in.Config, w.virtualService(i, 1), w.destinationRule(i))
+			mesh.AddConfig(&w.in.Config, w.virtualService(i, 1), w.destinationRule(i))
 		}
 	}
-	w.in.Config = append(w.in.Config, w.virtualService(one, 1))
+	mesh.AddConfig(&w.in.Config, w.virtualService(one, 1))
 	return w
 }
 
@@ -72,11 +71,11 @@ func (w *world) addService(i int) {
 	if i%5 == 0 {
 		k.Spec.Ports = append(k.Spec.Ports, corev1.ServicePort{Name: "tcp", Port: tcpPort})
 	}
-	w.in.Services = append(w.in.Services, k)
+	mesh.Add(&w.in.Services, k)
 	for e := range w.size.endpoints {
-		w.in.Pods = append(w.in.Pods, w.pod(i, e))
+		mesh.Add(&w.in.Pods, w.pod(i, e))
 	}
-	w.in.EndpointSlices = append(w.in.EndpointSlices, w.slice(i, w.size.endpoints))
+	mesh.Add(&w.in.EndpointSlices, w.slice(i, w.size.endpoints))
 }
 
 func (w *world) pod(service, e int) *corev1.Pod {
@@ -156,21 +155,18 @@ func (w *world) changeEndpoint() {
 	w.next++
 	s := w.slice(one, w.size.endpoints)
 	s.Endpoints = append(s.Endpoints, discoveryv1.Endpoint{Addresses: []string{address(12, w.next)}})
-	w.in.EndpointSlices = slices.Clone(w.in.EndpointSlices)
-	w.in.EndpointSlices[one] = s
+	mesh.Add(&w.in.EndpointSlices, s)
 }
 
 // changeRoutes gives a VirtualService another timeout.
 func (w *world) changeRoutes() {
 	w.next++
-	w.in.Config = slices.Clone(w.in.Config)
-	w.in.Config[len(w.in.Config)-1] = w.virtualService(one, 1+w.next)
+	mesh.AddConfig(&w.in.Config, w.virtualService(one, 1+w.next))
 }
 
 // newService adds a service with its pods.
 func (w *world) newService() {
 	w.next++
-	w.in.Services, w.in.Pods, w.in.EndpointSlices = slices.Clone(w.in.Services), slices.Clone(w.in.Pods), slices.Clone(w.in.EndpointSlices)
 	w.addService(1<<20 + w.next)
 }
 

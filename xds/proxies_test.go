@@ -29,7 +29,7 @@ func proxyPod(name, version string, args ...string) *corev1.Pod {
 func proxyMetrics(t *testing.T, pods ...*corev1.Pod) string {
 	t.Helper()
 	registry := prometheus.NewRegistry()
-	snapshot := mesh.Build(nil, mesh.Inputs{Pods: pods})
+	snapshot := mesh.Build(nil, mesh.Inputs{Pods: mesh.Objects(pods...)})
 	registry.MustRegister(&proxies{snapshot: func() *mesh.Snapshot { return snapshot }, synced: func() map[mesh.Name]bool {
 		return map[mesh.Name]bool{{Namespace: "n", Name: "a"}: true, {Namespace: "n", Name: "starting"}: true, {Namespace: "n", Name: "of-no-pod"}: true}
 	}})

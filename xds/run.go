@@ -148,7 +148,7 @@ func (p *pilot) publish(in mesh.Inputs) {
 	p.server.Publish(snapshot)
 	p.snapshot.Store(snapshot)
 	if previous == nil {
-		p.o.Logger.Info("configuration complete", "services", len(snapshot.Services), "pods", len(in.Pods), "config", len(in.Config))
+		p.o.Logger.Info("configuration complete", "services", snapshot.Services.Len(), "pods", in.Pods.Len(), "config", in.Config.Len())
 	}
 }
 

@@ -2,12 +2,12 @@
 //
 // A scope is translated part by part: the clusters of one service, the routes of one port, the listener of one address.
 // Each part is remembered by the hash of what it is made from, so a change in one service costs one service, and proxies
-// whose scopes differ elsewhere share the part's bytes. A part that fails, by a mistake of ours or a message that Envoy
+// whose scopes differ elsewhere share the part's bytes. What the sidecars of a namespace have in common, which is nearly all,
+// is carried from scope to scope: only the services whose views differ are looked at. A part that fails, by a mistake of ours or a message that Envoy
 // would refuse, becomes a Problem of the objects it was built from; everything else is still built.
 package envoy
 
 import (
-	"maps"
 	"slices"
 
 	"google.golang.org/protobuf/proto"
@@ -17,102 +17,73 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/scope"
 )
 
-// Builder translates scopes and remembers what it translated. It is safe for concurrent use.
+// Builder translates scopes and remembers the parts that it translated. It is safe for concurrent use.
 type Builder struct {
 	parts    *cache[part]
-	outbound *cache[result] // what the sidecars of a namespace have in common, which is nearly all
-	sets     *cache[result]
+	services *cache[part]
 }
 
 // part is the translation of a piece of a scope.
 type part struct {
 	resources []*resource.Resource
+	hosts     []*virtualHost
 	problems  []mesh.Problem
 }
 
-type result struct {
-	set      *resource.Set
-	problems []mesh.Problem
-}
-
-// Sizes of the caches: a mesh of a thousand services has a few thousand parts, and a set for each workload.
-const (
-	partCache = 1 << 15
-	setCache  = 1 << 10
-)
+// partCache is the size of the caches: a mesh of five thousand services has some ten thousand parts.
+const partCache = 1 << 15
 
 // NewBuilder returns a Builder that remembers nothing yet.
-func NewBuilder() *Builder {
-	return &Builder{newCache[part](partCache), newCache[result](setCache), newCache[result](setCache)}
-}
+func NewBuilder() *Builder { return &Builder{newCache[part](partCache), newCache[part](partCache)} }
 
-// Build returns the resources for s, the same *resource.Set for an equal scope, and what could not be expressed.
+// Build returns the resources for s, and what could not be expressed.
 func (b *Builder) Build(s scope.Scope) (*resource.Set, []mesh.Problem) {
-	r := b.sets.get(s.Key(), func() result { return b.build(s) })
-	return r.set, r.problems
+	var shared *Shared
+	if s.Type != mesh.Router {
+		shared = b.Share(nil, s)
+	}
+	return b.BuildWith(shared, s)
 }
 
-func (b *Builder) build(s scope.Scope) result {
-	if s.Type == mesh.Router {
-		c := newCollector(b, s)
-		c.gateway()
-		return c.result()
-	}
-	shared := b.outbound.get(sharedKey(s), func() result {
-		c := newCollector(b, s)
-		c.sends()
-		return c.result()
-	})
+// BuildWith is Build for a sidecar of which everything is known that it shares with others of its namespace. For a router
+// there is no such thing: shared is nil.
+func (b *Builder) BuildWith(shared *Shared, s scope.Scope) (*resource.Set, []mesh.Problem) {
 	c := newCollector(b, s)
-	maps.Copy(c.set.Resources, shared.set.Resources)
-	for _, t := range []resource.Type{resource.Cluster, resource.Listener} { // which a workload adds its own to
-		c.set.Resources[t] = maps.Clone(c.set.Resources[t])
+	if s.Type == mesh.Router {
+		c.gateway()
+		return (*resource.Set)(nil).Put(c.resources...), sortProblems(c.problems)
 	}
-	c.problems = slices.Clone(shared.problems)
 	c.inbound()
-	return c.result()
+	return shared.set.Put(c.resources...), sortProblems(slices.Concat(shared.problems(), c.problems))
 }
 
-func sharedKey(s scope.Scope) string {
-	return mesh.NewHash().Add(s.Outbound.Key, s.Settings.Key).Bool(s.IPv4).Bool(s.IPv6).Key()
-}
-
-// sends builds what the workloads of a namespace call.
-func (c *collector) sends() {
-	for _, service := range c.scope.Outbound.Services {
-		c.clusters(service)
-		c.tcpListeners(service)
-	}
-	c.fixedClusters()
-	c.httpListeners()
-	c.virtualOutbound()
-}
-
-// collector gathers the parts of one scope.
+// collector gathers the parts of one scope, or of a piece of it.
 type collector struct {
-	builder  *Builder
-	scope    scope.Scope
-	set      *resource.Set
-	problems []mesh.Problem
+	part
+	builder    *Builder
+	scope      scope.Scope
+	near       string          // of a piece that is one service: what nearTo says
+	routeNames map[string]bool // of a gateway
 }
 
 func newCollector(b *Builder, s scope.Scope) *collector {
-	c := &collector{builder: b, scope: s, set: &resource.Set{Resources: map[resource.Type]map[string]*resource.Resource{}}}
-	for _, t := range []resource.Type{resource.Cluster, resource.Endpoint, resource.Listener, resource.Route, resource.Secret} {
-		c.set.Resources[t] = map[string]*resource.Resource{}
-	}
-	return c
+	return &collector{builder: b, scope: s, routeNames: map[string]bool{}}
 }
-
-func (c *collector) result() result { return result{c.set, sortProblems(c.problems)} }
 
 // add takes a part that is made from sources and what key is the hash of, and from nothing else but the settings.
 func (c *collector) add(key mesh.Hash, sources []resource.Object, build func(*draft)) {
 	key.List(objectTexts(sources)).Add(c.scope.Settings.Key).Bool(c.scope.IPv4).Bool(c.scope.IPv6)
-	p := c.builder.parts.get(key.Key(), func() part { return drafted(sources, build) })
-	for _, r := range p.resources {
-		c.set.Resources[r.Type][r.Name] = r
-	}
+	c.take(c.builder.parts.get(key.Key(), func() part { return drafted(sources, build) }))
+}
+
+// make takes a part that is too large to be remembered by its key.
+func (c *collector) make(sources []resource.Object, build func(*draft)) {
+	c.take(drafted(sources, build))
+}
+
+func (c *collector) take(p part) {
+	c.resources = append(c.resources, p.resources...)
+	c.hosts = append(c.hosts, p.hosts...)
 	c.problems = append(c.problems, p.problems...)
 }
 

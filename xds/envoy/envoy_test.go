@@ -32,11 +32,11 @@ func TestEnvoyAccepts(t *testing.T) {
 func static(t *testing.T, set *resource.Set) *bootstrapv3.Bootstrap {
 	t.Helper()
 	s := &bootstrapv3.Bootstrap_StaticResources{Clusters: []*clusterv3.Cluster{agent()}}
-	for _, r := range set.Of(resource.Cluster) {
+	for r := range set.Of(resource.Cluster).Values() {
 		c := decode(t, r, &clusterv3.Cluster{})
 		if c.GetType() == clusterv3.Cluster_EDS {
 			a := &endpointv3.ClusterLoadAssignment{ClusterName: c.Name}
-			if e, ok := set.Of(resource.Endpoint)[c.Name]; ok {
+			if e, ok := set.Of(resource.Endpoint).Find(c.Name); ok {
 				a = decode(t, e, a)
 			}
 			c.ClusterDiscoveryType, c.EdsClusterConfig, c.LoadAssignment = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}, nil, a
@@ -44,7 +44,7 @@ func static(t *testing.T, set *resource.Set) *bootstrapv3.Bootstrap {
 		fromAgent(t, c)
 		s.Clusters = append(s.Clusters, c)
 	}
-	for _, r := range set.Of(resource.Listener) {
+	for r := range set.Of(resource.Listener).Values() {
 		l := decode(t, r, &listenerv3.Listener{})
 		eachChain(l, func(chain *listenerv3.FilterChain) {
 			inlineRoutes(t, set, chain)
@@ -52,7 +52,7 @@ func static(t *testing.T, set *resource.Set) *bootstrapv3.Bootstrap {
 		})
 		s.Listeners = append(s.Listeners, l)
 	}
-	for _, r := range set.Of(resource.Secret) {
+	for r := range set.Of(resource.Secret).Values() {
 		s.Secrets = append(s.Secrets, decode(t, r, &tlsv3.Secret{}))
 	}
 	return &bootstrapv3.Bootstrap{Node: &corev3.Node{Id: "test", Cluster: "test"}, StaticResources: s, LayeredRuntime: runtimeLayer(t)}
@@ -120,7 +120,7 @@ func inlineRoutes(t *testing.T, set *resource.Set, chain *listenerv3.FilterChain
 		return
 	}
 	name := m.GetRds().GetRouteConfigName()
-	r, ok := set.Of(resource.Route)[name]
+	r, ok := set.Of(resource.Route).Find(name)
 	if !ok {
 		t.Errorf("a listener asks for routes %s, which are not there", name)
 		return
@@ -166,7 +166,7 @@ func inlineSecrets(t *testing.T, chain *listenerv3.FilterChain) {
 // TestEveryConnectionManagerIsHardened looks at each one that any case generates.
 func TestEveryConnectionManagerIsHardened(t *testing.T) {
 	eachCase(t, func(t *testing.T, _ golden.Case, set *resource.Set) {
-		for name, r := range set.Of(resource.Listener) {
+		for name, r := range set.Of(resource.Listener).All() {
 			l := decode(t, r, &listenerv3.Listener{})
 			eachChain(l, func(chain *listenerv3.FilterChain) {
 				if m, _ := hcmOf(t, chain); m != nil {

@@ -116,7 +116,7 @@ func (c *collector) securedPort(port uint32, servers []scope.Server) {
 		key.Add(s.Gateway.Key).Uint(uint64(s.Index)).List(names)
 		sources = append(sources, s.Gateway.Object)
 		routes := tlsRouteName(port, s)
-		if _, taken := c.set.Resources[resource.Route][routes]; taken { // two ports of one name lead to this one
+		if c.routeNames[routes] { // two ports of one name lead to this one
 			routes += "." + number(uint32(s.Index))
 		}
 		chains = append(chains, tlsChain{s, routes, names})

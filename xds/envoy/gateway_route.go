@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"slices"
+	"strings"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 
@@ -13,18 +14,13 @@ import (
 // gatewayRoutes adds the routes of servers that share a connection manager. Without any the answer is 404, as it is for
 // hosts and paths that no route knows.
 func (c *collector) gatewayRoutes(name string, servers []scope.Server) {
-	key := mesh.NewHash().Add("gateway routes", name)
+	c.routeNames[name] = true
 	var sources []resource.Object
 	for _, s := range servers {
-		key.Add(s.Gateway.Key).Uint(uint64(s.Index)).List(s.Hosts)
 		sources = append(sources, s.Sources()...)
-		for _, r := range s.Routes {
-			key.Add(r.Key).List(r.Hosts)
-			c.destinationsKey(key, r.VirtualService)
-		}
 	}
-	c.add(key, sortedObjects(sources), func(d *draft) {
-		g := &gatewayHosts{hosts: hosts{draft: d, find: c.service}, byDomain: map[string]*routev3.VirtualHost{}, first: map[string]*mesh.Gateway{}}
+	c.make(sortedObjects(sources), func(d *draft) {
+		g := &gatewayHosts{draft: d, byDomain: map[string]*routev3.VirtualHost{}, first: map[string]*mesh.Gateway{}}
 		for _, s := range servers {
 			g.server(s)
 		}
@@ -36,7 +32,9 @@ func (c *collector) gatewayRoutes(name string, servers []scope.Server) {
 
 // gatewayHosts collects virtual hosts by domain: several VirtualServices may have routes for one host.
 type gatewayHosts struct {
-	hosts
+	draft    *draft
+	port     uint32
+	list     []*routev3.VirtualHost
 	byDomain map[string]*routev3.VirtualHost
 	merged   map[string]bool // domain and VirtualService, whose routes are there already
 	first    map[string]*mesh.Gateway
@@ -46,7 +44,7 @@ func (g *gatewayHosts) server(s scope.Server) {
 	g.port = s.Spec.GetPort().GetNumber()
 	for _, r := range s.Routes {
 		for _, domain := range r.Hosts {
-			routes := g.translate(r.VirtualService, domain+":"+number(g.port))
+			routes := g.draft.translate(r.VirtualService, g.port, domain+":"+number(g.port))
 			if len(routes) == 0 {
 				continue
 			}
@@ -120,5 +118,6 @@ func (g *gatewayHosts) done() []*routev3.VirtualHost {
 	if len(g.list) == 0 {
 		return []*routev3.VirtualHost{{Name: "blackhole", Domains: []string{"*"}}}
 	}
-	return g.sorted()
+	slices.SortStableFunc(g.list, func(a, b *routev3.VirtualHost) int { return strings.Compare(a.Name, b.Name) })
+	return g.list
 }

@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
-	"maps"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -74,7 +73,7 @@ func view(t *testing.T, c golden.Case) (*mesh.Snapshot, scope.Scope) {
 	if !ok {
 		t.Fatalf("no pod %s/%s in the input", namespace, pod)
 	}
-	return snapshot, scope.For(snapshot, proxy)
+	return snapshot, scope.For(snapshot, *proxy)
 }
 
 // inputs reads the objects of a case.
@@ -111,14 +110,17 @@ func addInput(t *testing.T, in *mesh.Inputs, u *unstructured.Unstructured, text 
 	}
 	switch u.GetKind() {
 	case "Service":
-		in.Services = append(in.Services, &corev1.Service{})
-		into(in.Services[len(in.Services)-1])
+		o := &corev1.Service{}
+		into(o)
+		mesh.Add(&in.Services, o)
 	case "EndpointSlice":
-		in.EndpointSlices = append(in.EndpointSlices, &discoveryv1.EndpointSlice{})
-		into(in.EndpointSlices[len(in.EndpointSlices)-1])
+		o := &discoveryv1.EndpointSlice{}
+		into(o)
+		mesh.Add(&in.EndpointSlices, o)
 	case "Pod":
-		in.Pods = append(in.Pods, &corev1.Pod{})
-		into(in.Pods[len(in.Pods)-1])
+		o := &corev1.Pod{}
+		into(o)
+		mesh.Add(&in.Pods, o)
 	case "Secret":
 		s := &corev1.Secret{}
 		into(s)
@@ -127,7 +129,7 @@ func addInput(t *testing.T, in *mesh.Inputs, u *unstructured.Unstructured, text 
 		for k, v := range s.StringData {
 			s.Data[k] = []byte(strings.NewReplacer("A CERTIFICATE", certificate, "ITS KEY", key).Replace(v))
 		}
-		in.Secrets = append(in.Secrets, s)
+		mesh.Add(&in.Secrets, s)
 	case "ConfigMap":
 		c := &corev1.ConfigMap{}
 		into(c)
@@ -137,7 +139,7 @@ func addInput(t *testing.T, in *mesh.Inputs, u *unstructured.Unstructured, text 
 		if err != nil {
 			t.Fatal(err)
 		}
-		in.Config = append(in.Config, o)
+		mesh.AddConfig(&in.Config, o)
 	}
 }
 
@@ -158,9 +160,9 @@ func meshConfig(t *testing.T, text string) *meshv1alpha1.MeshConfig {
 func names(set *resource.Set) string {
 	var b strings.Builder
 	for _, typ := range []resource.Type{resource.Cluster, resource.Endpoint, resource.Listener, resource.Route, resource.Secret} {
-		for _, name := range slices.Sorted(maps.Keys(set.Of(typ))) {
+		for name, r := range set.Of(typ).All() {
 			fmt.Fprintf(&b, "%s %s", typ.Short(), name)
-			if sources := set.Of(typ)[name].Sources; len(sources) > 0 && len(sources) < 4 {
+			if sources := r.Sources; len(sources) > 0 && len(sources) < 4 {
 				fmt.Fprintf(&b, "  %s", sources)
 			}
 			b.WriteString("\n")
@@ -183,7 +185,7 @@ func show(t *testing.T, set *resource.Set, line string) map[string]string {
 	typ, pattern, _ := strings.Cut(line, " ")
 	out := map[string]string{}
 	for _, of := range []resource.Type{resource.Cluster, resource.Endpoint, resource.Listener, resource.Route, resource.Secret} {
-		for name, r := range set.Of(of) {
+		for name, r := range set.Of(of).All() {
 			if of.Short() != typ {
 				continue
 			}

@@ -1,9 +1,9 @@
 package envoy
 
 import (
-	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
@@ -14,25 +14,26 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/scope"
 )
 
-// httpListeners adds, for each port on which some service speaks HTTP, one listener and its routes. Requests find their
-// service by host, so the listener does not change when services do.
-func (c *collector) httpListeners() {
-	byPort := map[uint32][]*scope.Service{}
-	for _, s := range c.scope.Outbound.Services {
-		for _, p := range s.Ports {
-			if routedByHost(p) {
-				byPort[p.Number] = append(byPort[p.Number], s)
-			}
-		}
+// port makes, for a port on which some service speaks HTTP, one listener and its routes. Requests find their service by
+// host, so the listener does not change when services do.
+func (s *Shared) port(c *collector, port string) {
+	hosts := s.hosts.Get(port)
+	if hosts.Empty() {
+		s.set = s.set.With(resource.Listener, s.set.Of(resource.Listener).Without(c.httpListenerName(port)))
+		s.set = s.set.With(resource.Route, s.set.Of(resource.Route).Without(port))
+		s.report("port "+port, nil)
+		return
 	}
-	for _, port := range slices.Sorted(maps.Keys(byPort)) {
-		c.add(mesh.NewHash().Add("http listener").Uint(uint64(port)), nil, func(d *draft) {
-			l := c.httpListener(port)
-			d.emit(resource.Listener, l.Name, l)
-		})
-		c.routes(port, byPort[port])
-	}
+	c.add(mesh.NewHash().Add("http listener", port), nil, func(d *draft) {
+		l := c.httpListener(port)
+		d.emit(resource.Listener, l.Name, l)
+	})
+	c.routes(port, hosts)
+	s.set = s.set.Put(c.resources...)
+	s.report("port "+port, c.problems)
 }
+
+func (c *collector) httpListenerName(port string) string { return c.wildcard() + "_" + port }
 
 // routedByHost tells whether requests to a port share a listener for all addresses. On a port that the proxy itself listens
 // on, Envoy would refuse one: anybody's Service would stop everybody's listeners. There each service has its own address.
@@ -41,15 +42,16 @@ func routedByHost(p *mesh.Port) bool { return p.Protocol.IsHTTP() && !ownPorts[p
 // httpListener takes what is HTTP to its routes. Anything else on the port, to an address that no service claims, goes the
 // way of all unknown traffic; services that speak TCP there have listeners of their own, which are more specific. A client
 // may be silent for as long as it likes, as pools of connections are: after a deadline its requests would go unrouted.
-func (c *collector) httpListener(port uint32) *listenerv3.Listener {
-	l := c.outboundListener(c.wildcard(), port)
+func (c *collector) httpListener(port string) *listenerv3.Listener {
+	n, _ := strconv.ParseUint(port, 10, 32)
+	l := c.outboundListener(c.wildcard(), uint32(n))
 	l.ListenerFilters = []*listenerv3.ListenerFilter{tlsInspector(), httpInspector()}
 	l.ListenerFiltersTimeout = seconds(0)
 	name := "outbound_" + l.Name
 	l.FilterChains = []*listenerv3.FilterChain{{
 		Name:             "http",
 		FilterChainMatch: &listenerv3.FilterChainMatch{TransportProtocol: "raw_buffer", ApplicationProtocols: []string{"http/1.0", "http/1.1", "h2c"}},
-		Filters:          []*listenerv3.Filter{hcmNetworkFilter(withRoutes(withFilters(c.hcm(name), faultFilter()), number(port)))},
+		Filters:          []*listenerv3.Filter{hcmNetworkFilter(withRoutes(withFilters(c.hcm(name), faultFilter()), port))},
 	}}
 	l.DefaultFilterChain = &listenerv3.FilterChain{Name: "other", Filters: []*listenerv3.Filter{c.tcpProxy(c.unknown())}}
 	return l
@@ -63,8 +65,8 @@ func (c *collector) unknown() string {
 	return blackHoleCluster
 }
 
-// tcpListeners adds a listener for each address of a service and port whose requests are not told apart by host. A headless service has the
-// addresses of its endpoints.
+// tcpListeners adds a listener for each address of a service and port whose requests are not told apart by host. A headless
+// service has the addresses of its endpoints. Which of two services gets an address that both claim is not decided here.
 func (c *collector) tcpListeners(s *scope.Service) {
 	for _, p := range s.Ports {
 		if routedByHost(p) {
@@ -73,10 +75,6 @@ func (c *collector) tcpListeners(s *scope.Service) {
 		cluster := outboundName(p.Number, "", s.Host)
 		for _, a := range c.addressesOf(s, p) {
 			name := a.ip + "_" + number(a.port)
-			if _, taken := c.set.Resources[resource.Listener][name]; taken {
-				c.problems = append(c.problems, mesh.Problem{Object: s.Object, Field: "spec.ports", Reason: name + " is an address of another service"})
-				continue
-			}
 			c.add(mesh.NewHash().Add("tcp listener", cluster, name), []resource.Object{s.Object}, func(d *draft) {
 				l := c.outboundListener(a.ip, a.port)
 				l.FilterChains = []*listenerv3.FilterChain{{Name: "tcp", Filters: []*listenerv3.Filter{c.tcpProxy(cluster)}}}
@@ -99,7 +97,7 @@ func (c *collector) addressesOf(s *scope.Service, p *mesh.Port) []address {
 		list = append(list, address{ip, p.Number})
 	}
 	if s.Headless {
-		own := s.Namespace == c.scope.Outbound.Namespace || s.Namespace == c.scope.Settings.RootNamespace
+		own := s.Namespace == c.near || s.Namespace == c.scope.Settings.RootNamespace
 		for _, e := range p.Endpoints {
 			if e.Proven || own {
 				list = append(list, address{e.Address, e.Port})

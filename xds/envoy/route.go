@@ -3,7 +3,6 @@ package envoy
 import (
 	"net/netip"
 	"slices"
-	"strings"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -11,78 +10,98 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 	"github.com/mesh-operator/mesh-operator/xds/resource"
 	"github.com/mesh-operator/mesh-operator/xds/scope"
+	"github.com/mesh-operator/mesh-operator/xds/table"
 )
 
-// routes adds what a sidecar does with the HTTP requests that its workload sends to a port.
-func (c *collector) routes(port uint32, services []*scope.Service) {
-	key := mesh.NewHash().Add("routes", c.scope.Outbound.Namespace).Uint(uint64(port))
-	var sources []resource.Object
-	for _, s := range services {
-		key.Add(s.Key)
-		sources = append(sources, s.Object)
-		if s.Routes != nil {
-			c.destinationsKey(key, s.Routes)
-			sources = append(sources, s.Routes.Object)
+// virtualHosts adds, for each port on which a service speaks HTTP, its host.
+func (c *collector) virtualHosts(s *scope.Service) {
+	sources := []resource.Object{s.Object}
+	if s.Routes != nil {
+		sources = append(sources, s.Routes.Object)
+	}
+	for _, p := range s.Ports {
+		if !routedByHost(p) {
+			continue
+		}
+		key := mesh.NewHash().Add("virtual host", s.Key, c.near).Uint(uint64(p.Number))
+		c.add(key, sources, func(d *draft) { d.service(s, p.Number, c.near) })
+	}
+}
+
+// service emits the host of a service, with the routes of its VirtualService or straight to it.
+func (d *draft) service(s *scope.Service, port uint32, near string) {
+	name := s.Host + ":" + number(port)
+	routes := []*routev3.Route{{
+		Name:      "default",
+		Match:     &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
+		Decorator: &routev3.Decorator{Operation: name + "/*"},
+		Action: &routev3.Route_Route{Route: &routev3.RouteAction{
+			ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: outboundName(port, "", s.Host)},
+			Timeout:          seconds(0), RetryPolicy: defaultRetries(),
+		}},
+	}}
+	if s.Routes != nil && len(s.Routes.HTTP) > 0 {
+		if translated := d.translate(s.Routes, port, name); len(translated) > 0 {
+			routes = translated
 		}
 	}
-	for _, v := range c.scope.Outbound.Foreign {
-		key.Add(v.Key)
+	host := &routev3.VirtualHost{Name: name, Domains: domainsOf(s.Service, near), Routes: routes}
+	d.emitHost(&virtualHost{port: port, object: s.Object, sources: d.sources, created: s.Created, own: len(serviceNames(s.Namespace, s.Name, near))}, host)
+}
+
+// foreignHosts adds the hosts of a VirtualService that are no services.
+func (c *collector) foreignHosts(v scope.Foreign, port uint32) {
+	if len(v.HTTP) == 0 {
+		return
+	}
+	key := mesh.NewHash().Add("foreign hosts", v.Key).Uint(uint64(port)).List(v.Hosts)
+	c.add(key, []resource.Object{v.Object}, func(d *draft) {
 		for _, host := range v.Hosts {
-			key.Bool(c.service(host) == nil)
+			name := host + ":" + number(port)
+			if routes := d.translate(v.VirtualService, port, name); len(routes) > 0 {
+				d.emitHost(&virtualHost{port: port, object: v.Object, sources: d.sources, created: v.Created},
+					&routev3.VirtualHost{Name: name, Domains: []string{host}, Routes: routes})
+			}
 		}
-		c.destinationsKey(key, v)
-		sources = append(sources, v.Object)
-	}
-	c.add(key, sortedObjects(sources), func(d *draft) {
-		b := &hosts{draft: d, find: c.service, port: port, taken: map[string]bool{}}
-		for _, s := range oldestFirst(services) {
-			b.service(s, c.scope.Outbound.Namespace)
-		}
-		for _, v := range c.scope.Outbound.Foreign {
-			b.foreign(v, func(host string) bool { return c.service(host) == nil })
-		}
-		list := append(b.sorted(), c.catchAll())
-		d.emit(resource.Route, number(port), routeConfiguration(number(port), list))
 	})
 }
 
-// destinationsKey adds to a key what the translation of v reads of the services that it leads to.
-func (c *collector) destinationsKey(key mesh.Hash, v *scope.VirtualService) {
-	for _, r := range v.HTTP {
-		for _, d := range r.GetRoute() {
-			c.destinationKey(key, mesh.ResolveHost(d.GetDestination().GetHost(), v.Namespace))
-		}
-		if m := r.GetMirror(); m != nil {
-			c.destinationKey(key, mesh.ResolveHost(m.GetHost(), v.Namespace))
-		}
+// translate returns nil, and leaves a problem, if Envoy would refuse the routes of v.
+func (d *draft) translate(v *scope.VirtualService, port uint32, operation string) []*routev3.Route {
+	t := routeTranslator{v: v, port: port, operation: operation}
+	err := checkPatterns(v.HTTP)
+	var routes []*routev3.Route
+	if err == nil {
+		routes, err = t.routes()
 	}
-}
-
-func (c *collector) destinationKey(key mesh.Hash, host string) {
-	if s := c.service(host); s != nil {
-		key.Add(s.Key)
+	if err == nil {
+		err = validate(&routev3.VirtualHost{Name: operation, Domains: []string{"*"}, Routes: routes})
 	}
-}
-
-// service finds a service of the scope; the list is sorted by host.
-func (c *collector) service(host string) *mesh.Service {
-	var list []*scope.Service
-	if c.scope.Outbound != nil {
-		list = c.scope.Outbound.Services
-	} else {
-		list = c.scope.Gateway.Services
-	}
-	i, ok := slices.BinarySearchFunc(list, host, func(s *scope.Service, h string) int { return strings.Compare(s.Host, h) })
-	if !ok {
+	if err != nil {
+		d.problem(v.Object, "spec.http", err.Error())
 		return nil
 	}
-	return list[i].Service
+	return routes
 }
 
-func oldestFirst(services []*scope.Service) []*scope.Service {
-	sorted := slices.Clone(services)
-	slices.SortStableFunc(sorted, func(a, b *scope.Service) int { return a.Created.Compare(b.Created) })
-	return sorted
+// routes adds what a sidecar does with the HTTP requests that its workload sends to a port: the hosts of services, those that
+// are no services, then everything else.
+func (c *collector) routes(port string, services table.Table[*virtualHost]) {
+	var frames [][]byte
+	var sources, rules []resource.Object
+	for _, h := range c.claim(port, services) {
+		frames = append(frames, h.frame)
+		for _, o := range h.sources {
+			if o == h.object && h.own > 0 {
+				sources = append(sources, o) // in the order of the table, which is theirs
+			} else {
+				rules = append(rules, o)
+			}
+		}
+	}
+	sources = append(sources, sortedObjects(rules)...) // VirtualServices, after Services
+	frames = append(frames, frameOf(c.catchAll()))
+	c.resources = append(c.resources, resource.Encoded(resource.Route, port, encodeRoutes(port, frames...), sources...))
 }
 
 func routeConfiguration(name string, hosts []*routev3.VirtualHost) *routev3.RouteConfiguration {
@@ -108,90 +127,6 @@ func clusterAction(cluster string) *routev3.Route_Route {
 	return &routev3.Route_Route{Route: &routev3.RouteAction{
 		ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster}, Timeout: seconds(0),
 	}}
-}
-
-// hosts collects the virtual hosts of one route configuration. Envoy refuses a configuration that has a domain twice, so
-// the first to ask gets it.
-type hosts struct {
-	draft *draft
-	find  func(host string) *mesh.Service
-	port  uint32
-	list  []*routev3.VirtualHost
-	taken map[string]bool
-}
-
-// service adds the host of a service, with the routes of its VirtualService or straight to it.
-func (b *hosts) service(s *scope.Service, caller string) {
-	name := s.Host + ":" + number(b.port)
-	direct := []*routev3.Route{{
-		Name:      "default",
-		Match:     &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
-		Decorator: &routev3.Decorator{Operation: name + "/*"},
-		Action: &routev3.Route_Route{Route: &routev3.RouteAction{
-			ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: outboundName(b.port, "", s.Host)},
-			Timeout:          seconds(0), RetryPolicy: defaultRetries(),
-		}},
-	}}
-	routes := direct
-	if s.Routes != nil && len(s.Routes.HTTP) > 0 {
-		if translated := b.translate(s.Routes, name); len(translated) > 0 {
-			routes = translated
-		}
-	}
-	b.add(s.Object, &routev3.VirtualHost{Name: name, Domains: domainsOf(s.Service, caller), Routes: routes})
-}
-
-// foreign adds the hosts of a VirtualService that are no services.
-func (b *hosts) foreign(v *scope.VirtualService, unknown func(host string) bool) {
-	for _, host := range v.Hosts {
-		if !unknown(host) || len(v.HTTP) == 0 {
-			continue
-		}
-		name := host + ":" + number(b.port)
-		if routes := b.translate(v, name); len(routes) > 0 {
-			b.add(v.Object, &routev3.VirtualHost{Name: name, Domains: []string{host}, Routes: routes})
-		}
-	}
-}
-
-// translate returns nil, and leaves a problem, if Envoy would refuse the routes of v.
-func (b *hosts) translate(v *scope.VirtualService, operation string) []*routev3.Route {
-	t := routeTranslator{find: b.find, v: v, port: b.port, operation: operation}
-	err := checkPatterns(v.HTTP)
-	var routes []*routev3.Route
-	if err == nil {
-		routes, err = t.routes()
-	}
-	if err == nil {
-		err = validate(&routev3.VirtualHost{Name: operation, Domains: []string{"*"}, Routes: routes})
-	}
-	if err != nil {
-		b.draft.problem(v.Object, "spec.http", err.Error())
-		return nil
-	}
-	return routes
-}
-
-func (b *hosts) add(o resource.Object, host *routev3.VirtualHost) {
-	var free []string
-	for _, domain := range host.Domains {
-		if b.taken[domain] {
-			continue
-		}
-		b.taken[domain] = true
-		free = append(free, domain)
-	}
-	if len(free) == 0 {
-		b.draft.problem(o, "", "every domain of "+host.Name+" belongs to an older object")
-		return
-	}
-	host.Domains = free
-	b.list = append(b.list, host)
-}
-
-func (b *hosts) sorted() []*routev3.VirtualHost {
-	slices.SortStableFunc(b.list, func(x, y *routev3.VirtualHost) int { return strings.Compare(x.Name, y.Name) })
-	return b.list
 }
 
 // domainsOf lists what a caller may call a service: its names, those of its aliases, and its addresses. A pod of a headless

@@ -18,7 +18,6 @@ import (
 
 // routeTranslator turns the routes of one VirtualService into Envoy's.
 type routeTranslator struct {
-	find      func(host string) *mesh.Service
 	v         *scope.VirtualService
 	port      uint32 // that the requests were sent to
 	operation string
@@ -130,8 +129,8 @@ func (t routeTranslator) cluster(d *networking.Destination) string {
 	port := d.GetPort().GetNumber()
 	if port == 0 {
 		port = t.port
-		if s := t.find(host); s != nil && len(s.Ports) == 1 {
-			port = s.Ports[0].Number
+		if only, ok := t.v.Ports[host]; ok {
+			port = only
 		}
 	}
 	return outboundName(port, d.GetSubset(), host)

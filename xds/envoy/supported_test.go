@@ -3,7 +3,6 @@ package envoy
 import (
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 	"testing"
 
@@ -12,6 +11,7 @@ import (
 
 	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
+	"github.com/mesh-operator/mesh-operator/xds/resource"
 	"github.com/mesh-operator/mesh-operator/xds/scope"
 )
 
@@ -26,8 +26,8 @@ var silent = map[string]string{
 // testdata/supported.yaml set every supported field; a new one is missing there until somebody adds it.
 func TestSupportedFieldsHaveAnEffect(t *testing.T) {
 	in := inputs(t, "# with: bookinfo.yaml\n# with: supported.yaml\n")
-	for _, o := range in.Config {
-		if problems := istioconfig.Validate(o); len(problems) > 0 {
+	for o := range in.Config.Values() {
+		if problems := istioconfig.Validate(*o); len(problems) > 0 {
 			t.Fatalf("%s: %v", o, problems)
 		}
 	}
@@ -35,14 +35,14 @@ func TestSupportedFieldsHaveAnEffect(t *testing.T) {
 	builder := NewBuilder() // one, so that a part whose key forgets a field is found too
 	before := everything(t, builder, base)
 	effect := map[string]bool{} // false: was changed, without effect so far
-	for i, o := range in.Config {
+	for o := range in.Config.Values() {
 		v := variation{}
 		root := proto.Clone(o.Spec)
 		v.yield = func(field string) {
-			next := in
-			next.Config = slices.Clone(in.Config)
-			next.Config[i].Spec = proto.Clone(root)
-			if !effect[field] && len(istioconfig.Validate(next.Config[i])) == 0 {
+			next, changed := in, *o
+			changed.Spec = proto.Clone(root)
+			mesh.AddConfig(&next.Config, changed)
+			if !effect[field] && len(istioconfig.Validate(changed)) == 0 {
 				effect[field] = !maps.Equal(before, everything(t, builder, mesh.Build(base, next)))
 			}
 		}
@@ -71,9 +71,9 @@ func everything(t *testing.T, b *Builder, s *mesh.Snapshot) map[string]string {
 		if !ok {
 			t.Fatalf("no pod %s", name)
 		}
-		set, _ := b.Build(scope.For(s, proxy))
-		for typ, resources := range set.Resources {
-			for r, resource := range resources {
+		set, _ := b.Build(scope.For(s, *proxy))
+		for _, typ := range resource.Types {
+			for r, resource := range set.Of(typ).All() {
 				all[fmt.Sprint(name, typ, r)] = resource.Version
 			}
 		}

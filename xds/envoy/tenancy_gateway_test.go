@@ -97,7 +97,7 @@ func routesOf(namespace, host, prefix string) string {
 func hostsOf(t *testing.T, text string) (map[string]*routev3.VirtualHost, []mesh.Problem) {
 	t.Helper()
 	set, problems := translate(t, golden.Case{Files: map[string][]byte{"input.yaml": []byte(text), "proxy": []byte("istio-system/router")}})
-	r := set.Of(resource.Route)["http.80"]
+	r := set.Of(resource.Route).Get("http.80")
 	if r == nil {
 		t.Fatalf("no routes; problems: %v", problems)
 	}

@@ -2,8 +2,6 @@ package envoy
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"testing"
 
@@ -27,7 +25,7 @@ func TestSecretsStayInTheirNamespace(t *testing.T) {
 	servers := []*networking.Server{}
 	for n := range namespaces {
 		namespace := fmt.Sprintf("tenant-%d", n)
-		in.Pods = append(in.Pods, &corev1.Pod{
+		mesh.Add(&in.Pods, &corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "router", Labels: map[string]string{"istio": "gateway"}},
 			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "istio-proxy", Args: []string{"proxy", "router"}}}},
 		})
@@ -35,7 +33,7 @@ func TestSecretsStayInTheirNamespace(t *testing.T) {
 			certificate, key := keyPair(t)
 			name := fmt.Sprintf("secret-%d", i)
 			certificates[namespace+"/"+name] = certificate
-			in.Secrets = append(in.Secrets, &corev1.Secret{
+			mesh.Add(&in.Secrets, &corev1.Secret{
 				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
 				Data:       map[string][]byte{"tls.crt": []byte(certificate), "tls.key": []byte(key)},
 			})
@@ -48,23 +46,23 @@ func TestSecretsStayInTheirNamespace(t *testing.T) {
 			}
 		}
 	}
-	in.Config = []istioconfig.Object{{Kind: istioconfig.Gateway, Namespace: "tenant-0", Name: "all", Spec: &networking.Gateway{
+	in.Config = mesh.Config(istioconfig.Object{Kind: istioconfig.Gateway, Namespace: "tenant-0", Name: "all", Spec: &networking.Gateway{
 		Selector: map[string]string{"istio": "gateway"}, Servers: servers,
-	}}}
+	}})
 	snapshot := mesh.Build(nil, in)
 	builder := NewBuilder()
 	for range 2 { // the second time everything is remembered
 		for n := range namespaces {
 			namespace := fmt.Sprintf("tenant-%d", n)
 			proxy, _ := snapshot.Proxy(namespace, "router")
-			set, _ := builder.Build(scope.For(snapshot, proxy))
-			for name, r := range set.Of(resource.Secret) {
+			set, _ := builder.Build(scope.For(snapshot, *proxy))
+			for name, r := range set.Of(resource.Secret).All() {
 				own := certificates[namespace+"/"+strings.TrimPrefix(name, secretScheme)]
 				if own == "" || !strings.Contains(string(r.Body.Value), own) {
 					t.Errorf("the router of %s has %s, which is not its own", namespace, name)
 				}
 			}
-			if got := len(set.Of(resource.Secret)); got > secrets {
+			if got := set.Of(resource.Secret).Len(); got > secrets {
 				t.Errorf("the router of %s has %d secrets, its namespace %d", namespace, got, secrets)
 			}
 		}
@@ -106,7 +104,7 @@ status: {podIPs: [{ip: 10.1.0.2}]}
 	} {
 		set, _ := translate(t, golden.Case{Files: map[string][]byte{"input.yaml": []byte(text), "proxy": []byte(proxy)}})
 		var got []string
-		for _, name := range slices.Sorted(maps.Keys(set.Of(resource.Listener))) {
+		for name := range set.Of(resource.Listener).All() {
 			if strings.HasSuffix(name, "_3306") {
 				got = append(got, name)
 			}

@@ -19,7 +19,7 @@ import (
 func TestEveryServerOfTLSIsHardened(t *testing.T) {
 	seen := 0
 	eachCase(t, func(t *testing.T, _ golden.Case, set *resource.Set) {
-		for name, r := range set.Of(resource.Listener) {
+		for name, r := range set.Of(resource.Listener).All() {
 			eachChain(decode(t, r, &listenerv3.Listener{}), func(chain *listenerv3.FilterChain) {
 				context := &tlsv3.DownstreamTlsContext{}
 				if !unpackSocket(t, chain.TransportSocket, context) {
@@ -63,7 +63,7 @@ func serverWeaknesses(c *tlsv3.DownstreamTlsContext) []string {
 func TestEveryClientOfTLSVerifies(t *testing.T) {
 	seen := 0
 	eachCase(t, func(t *testing.T, _ golden.Case, set *resource.Set) {
-		for name, r := range set.Of(resource.Cluster) {
+		for name, r := range set.Of(resource.Cluster).All() {
 			c := decode(t, r, &clusterv3.Cluster{})
 			for _, socket := range socketsOf(c) {
 				context := &tlsv3.UpstreamTlsContext{}

@@ -97,15 +97,15 @@ func (p *pilot) publish() {
 	for _, object := range p.objects {
 		switch o := object.(type) {
 		case *corev1.Service:
-			in.Services = append(in.Services, o)
+			mesh.Add(&in.Services, o)
 		case *corev1.Pod:
-			in.Pods = append(in.Pods, o)
+			mesh.Add(&in.Pods, o)
 		case *corev1.Secret:
-			in.Secrets = append(in.Secrets, o)
+			mesh.Add(&in.Secrets, o)
 		case *discoveryv1.EndpointSlice:
-			in.EndpointSlices = append(in.EndpointSlices, o)
+			mesh.Add(&in.EndpointSlices, o)
 		case istioconfig.Object:
-			in.Config = append(in.Config, o)
+			mesh.AddConfig(&in.Config, o)
 		}
 	}
 	p.snapshot = mesh.Build(p.snapshot, in)

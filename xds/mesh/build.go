@@ -1,111 +1,317 @@
 package mesh
 
 import (
+	"fmt"
+	"maps"
 	"slices"
+	"strings"
+	"time"
 
-	"google.golang.org/protobuf/proto"
 	networking "istio.io/api/networking/v1alpha3"
+	security "istio.io/api/security/v1beta1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 
 	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
 	"github.com/mesh-operator/mesh-operator/xds/resource"
+	"github.com/mesh-operator/mesh-operator/xds/table"
 )
 
-// index is how a snapshot finds its parts.
+// index is how Build finds what an object of its inputs has an effect on.
 type index struct {
-	pods      map[Name]*corev1.Pod
-	addresses map[Name]*corev1.Pod         // the pods by namespace and address; nil until one is looked for
-	selecting map[string][]*corev1.Service // by namespace, oldest first
-	services  map[string]*Service          // by host
-	inputs    map[Name]serviceInputs
+	selecting table.Groups[*corev1.Service]            // by namespace, oldest first
+	slices    table.Groups[*discoveryv1.EndpointSlice] // by service
+	users     table.Groups[bool]                       // by podBehind: the services with it behind them
+	addresses table.Groups[*corev1.Pod]                // by podAt
+	proxied   table.Groups[bool]                       // the pods that have a proxy, by namespace
+	aliases   table.Groups[*corev1.Service]            // of type ExternalName, by the host that they stand for
 	policies  policies
-	config    map[resource.Object]any // the models of configuration objects
-	checked   map[resource.Object]verdict
+	config    table.Table[*configured]
+	faulty    table.Table[*configured] // those that have problems, and Services that have
+	missing   []Problem                // of rules that refer to nothing
 }
 
-// verdict is what validation said of a specification, which is immutable and not looked at twice.
-type verdict struct {
-	spec     proto.Message
-	problems []istioconfig.Problem
+// configured is what became of a configuration object.
+type configured struct {
+	object   resource.Object
+	spec     any // *VirtualService, *DestinationRule, *Gateway or nil
+	problems []Problem
 }
 
-// Build makes the model of in. It reuses the parts of prev, which may be nil, that did not change.
+// Build makes the model of in. It starts from prev, which may be nil, and computes what has changed since.
 func Build(prev *Snapshot, in Inputs) *Snapshot {
-	s := &Snapshot{Settings: buildSettings(in), Credentials: map[Name]*Credential{}, memo: &memo{}}
-	config := sortByAge(in.Config)
-	s.index = index{
-		pods: buildPods(in), selecting: map[string][]*corev1.Service{}, services: map[string]*Service{},
-		inputs: map[Name]serviceInputs{}, config: map[resource.Object]any{}, checked: map[resource.Object]verdict{},
-		policies: buildPolicies(s.Settings.RootNamespace, config),
+	if prev == nil {
+		prev = &Snapshot{Settings: buildSettings(in)}
+		prev.index.policies.root = prev.Settings.RootNamespace
 	}
-	s.buildServices(prev, in)
-	for _, o := range config {
-		s.buildConfig(prev, o)
+	s := *prev
+	s.in, s.memo = in, newMemo(prev.memo)
+	if settings := buildSettings(in); settings.Key != prev.Settings.Key {
+		s.Settings = settings
+		s.index.policies.root = settings.RootNamespace
 	}
-	s.buildCredentials(prev, in)
-	s.reportReferences()
-	slices.SortFunc(s.Problems, CompareProblems)
-	s.Problems = slices.Compact(s.Problems)
-	return s
+	for c := range table.Diff(prev.in.Config, in.Config) {
+		s.updateConfig(c)
+	}
+	for name := range s.dirtyServices(prev) {
+		s.updateService(prev, name)
+	}
+	s.updateCredentials(prev)
+	s.updateProblems(prev)
+	return &s
 }
 
-// buildConfig adds the model of one object. An object that is invalid has no effect, but while its last valid version is
-// known, that one stays. A PeerAuthentication has the effect it can have: ignoring one would admit plaintext.
-func (s *Snapshot) buildConfig(prev *Snapshot, o istioconfig.Object) {
-	object := objectOf(o)
-	problems := s.check(prev, object, o)
-	for _, p := range problems {
-		s.Problems = append(s.Problems, Problem{object, p.Field, p.Reason})
+func (s *Snapshot) updateProblems(prev *Snapshot) {
+	referring := s.VirtualServices != prev.VirtualServices || s.Rules != prev.Rules || s.Gateways != prev.Gateways ||
+		s.Settings != prev.Settings || s.structureChanged(prev)
+	if referring {
+		s.index.missing = s.misreferences()
 	}
-	if len(problems) > 0 {
-		s.keep(object, prev.configOf(object))
+	if !referring && s.index.faulty == prev.index.faulty {
 		return
 	}
+	all := slices.Clone(s.index.missing)
+	for c := range s.index.faulty.Values() {
+		all = append(all, c.problems...)
+	}
+	slices.SortFunc(all, CompareProblems)
+	s.Problems = slices.Compact(all)
+}
+
+// structureChanged tells whether services have changed in more than their endpoints, or which namespaces have proxies.
+func (s *Snapshot) structureChanged(prev *Snapshot) bool {
+	for c := range table.Diff(prev.Services, s.Services) {
+		if !c.Had || !c.Has || c.Old.Key != c.New.Key {
+			return true
+		}
+	}
+	for c := range table.Diff(prev.index.proxied.Table, s.index.proxied.Table) {
+		if c.Had != c.Has {
+			return true
+		}
+	}
+	return false
+}
+
+// updateConfig replaces the model of one object. An object that is invalid has no effect, but while its last valid version
+// is known, that one stays. A PeerAuthentication has the effect it can have: ignoring one would admit plaintext.
+func (s *Snapshot) updateConfig(c table.Change[*istioconfig.Object]) {
+	s.updatePolicy(c)
+	before := s.index.config.Get(c.Key)
+	if !c.Has {
+		s.replace(before, nil)
+		s.index.config, s.index.faulty = s.index.config.Without(c.Key), s.index.faulty.Without(c.Key)
+		return
+	}
+	now := &configured{object: resource.Object(c.Key)}
+	for _, p := range istioconfig.Validate(*c.New) {
+		now.problems = append(now.problems, Problem{now.object, p.Field, p.Reason})
+	}
+	if len(now.problems) == 0 {
+		now.spec = modelOf(*c.New)
+		s.index.faulty = s.index.faulty.Without(c.Key)
+	} else {
+		s.index.faulty = s.index.faulty.With(c.Key, now)
+	}
+	if len(now.problems) > 0 && before != nil || before != nil && before.spec != nil && keyOf(before.spec) == keyOf(now.spec) {
+		now.spec = before.spec
+	}
+	s.index.config = s.index.config.With(c.Key, now)
+	s.replace(before, now)
+}
+
+func modelOf(o istioconfig.Object) any {
 	switch spec := o.Spec.(type) {
 	case *networking.VirtualService:
-		s.keep(object, newVirtualService(prev, o, spec))
+		return newVirtualService(o, spec)
 	case *networking.DestinationRule:
-		s.keep(object, newDestinationRule(prev, o, spec))
+		return newDestinationRule(o, spec)
 	case *networking.Gateway:
-		s.keep(object, newGateway(prev, o, spec))
+		return newGateway(o, spec)
 	}
+	return nil
 }
 
-func (s *Snapshot) check(prev *Snapshot, object resource.Object, o istioconfig.Object) []istioconfig.Problem {
-	var v verdict
-	if prev != nil {
-		v = prev.index.checked[object]
-	}
-	if v.spec == nil || v.spec != o.Spec {
-		v = verdict{o.Spec, istioconfig.Validate(o)}
-	}
-	s.index.checked[object] = v
-	return v.problems
-}
-
-func (s *Snapshot) configOf(object resource.Object) any {
-	if s == nil {
-		return nil
-	}
-	return s.index.config[object]
-}
-
-func (s *Snapshot) keep(object resource.Object, model any) {
+func keyOf(model any) string {
 	switch m := model.(type) {
 	case *VirtualService:
-		s.VirtualServices = append(s.VirtualServices, m)
+		return m.Key
 	case *DestinationRule:
-		s.Rules = append(s.Rules, m)
+		return m.Key
 	case *Gateway:
-		s.Gateways = append(s.Gateways, m)
-	default:
+		return m.Key
+	}
+	return ""
+}
+
+// replace takes one model out of the snapshot and puts another in.
+func (s *Snapshot) replace(before, now *configured) {
+	if before != nil && now != nil && before.spec == now.spec {
 		return
 	}
-	s.index.config[object] = model
+	if before != nil {
+		s.put(before.spec, false)
+	}
+	if now != nil {
+		s.put(now.spec, true)
+	}
+}
+
+func (s *Snapshot) put(model any, in bool) {
+	switch m := model.(type) {
+	case *VirtualService:
+		age := ageOf(m.Created, m.Object)
+		s.VirtualServices = set(s.VirtualServices, age, m, in)
+		s.Lookup.put(age, m, in)
+	case *DestinationRule:
+		age := ageOf(m.Created, m.Object)
+		s.Rules = set(s.Rules, age, m, in)
+		byHost := setIn(s.Lookup.Rules.Get(m.Namespace), m.Host, age, m, in)
+		s.Lookup.Rules = set(s.Lookup.Rules, m.Namespace, byHost, !byHost.Empty())
+	case *Gateway:
+		s.Gateways = set(s.Gateways, ageOf(m.Created, m.Object), m, in)
+	}
+}
+
+func (l *Lookup) put(age string, v *VirtualService, in bool) {
+	if slices.Contains(v.Gateways, MeshGateway) {
+		for _, host := range v.Hosts {
+			l.RoutesByHost = setIn(l.RoutesByHost, host, age, v, in)
+		}
+		l.RoutesByNamespace = setIn(l.RoutesByNamespace, v.Namespace, age, v, in)
+	}
+	for _, gateway := range v.Gateways {
+		l.RoutesByGateway = setIn(l.RoutesByGateway, gateway, age, v, in)
+	}
+	for _, host := range v.Destinations {
+		l.RoutesByDestination = setIn(l.RoutesByDestination, host, age, v, in)
+	}
+	for key := range v.sources() {
+		l.RoutesBySource = setIn(l.RoutesBySource, key, age, v, in)
+	}
+}
+
+func set[V comparable](t table.Table[V], key string, value V, in bool) table.Table[V] {
+	if in {
+		return t.With(key, value)
+	}
+	return t.Without(key)
+}
+
+func setIn[V comparable](g table.Groups[V], group, key string, value V, in bool) table.Groups[V] {
+	if in {
+		return g.With(group, key, value)
+	}
+	return g.Without(group, key)
+}
+
+// ageOf orders objects: the oldest first; of equally old ones the name decides, so that every replica decides alike.
+func ageOf(created time.Time, o resource.Object) string {
+	const beforeYearOne = 1 << 40
+	return fmt.Sprintf("%020d.%09d %s", created.Unix()+beforeYearOne, created.Nanosecond(), o)
+}
+
+// updatePolicy keeps the PeerAuthentications.
+func (s *Snapshot) updatePolicy(c table.Change[*istioconfig.Object]) {
+	p := &s.index.policies
+	if c.Had {
+		if _, ok := c.Old.Spec.(*security.PeerAuthentication); ok {
+			p.all = p.all.Without(c.Old.Namespace, ageOf(c.Old.Created, objectOf(*c.Old)))
+		}
+	}
+	if c.Has {
+		if spec, ok := c.New.Spec.(*security.PeerAuthentication); ok {
+			o := c.New
+			p.all = p.all.With(o.Namespace, ageOf(o.Created, objectOf(*o)), &policy{objectOf(*o), o.Namespace, o.Created, spec})
+		}
+	}
+}
+
+// dirtyServices finds the services that something they are made from has changed of, by namespace/name, and brings the
+// index up to date.
+func (s *Snapshot) dirtyServices(prev *Snapshot) map[string]bool {
+	dirty := map[string]bool{}
+	for c := range table.Diff(prev.in.Services, s.in.Services) {
+		dirty[c.Key] = true
+		if c.Had {
+			s.indexService(c.Old, false, dirty)
+		}
+		if c.Has {
+			s.indexService(c.New, true, dirty)
+		}
+	}
+	for c := range table.Diff(prev.in.EndpointSlices, s.in.EndpointSlices) {
+		if c.Had {
+			dirty[serviceOf(c.Old)] = true
+			s.index.slices = s.index.slices.Without(serviceOf(c.Old), c.Old.Name)
+		}
+		if c.Has {
+			dirty[serviceOf(c.New)] = true
+			s.index.slices = s.index.slices.With(serviceOf(c.New), c.New.Name, c.New)
+		}
+	}
+	for c := range table.Diff(prev.in.Pods, s.in.Pods) {
+		for _, p := range []*corev1.Pod{c.Old, c.New} {
+			s.indexPod(p, p == c.New, dirty)
+		}
+	}
+	for namespace := range s.index.policies.changed(prev.index.policies, s.index.selecting.Table) {
+		for k := range s.index.selecting.Get(namespace).Values() {
+			dirty[NameOf(k).String()] = true
+		}
+	}
+	return dirty
+}
+
+// indexService takes a service in or out. One of type ExternalName selects no pods, whatever its selector, but may give
+// another one a name.
+func (s *Snapshot) indexService(k *corev1.Service, in bool, dirty map[string]bool) {
+	if k.Spec.Type != corev1.ServiceTypeExternalName {
+		s.index.selecting = setIn(s.index.selecting, k.Namespace, serviceAge(k), k, in)
+		return
+	}
+	target := strings.ToLower(strings.TrimSuffix(k.Spec.ExternalName, "."))
+	s.index.aliases = setIn(s.index.aliases, target, NameOf(k).String(), k, in)
+	if name, ok := strings.CutSuffix(target, ".svc."+Domain); ok {
+		name, namespace, _ := strings.Cut(name, ".")
+		dirty[Name{namespace, name}.String()] = true
+	}
+}
+
+// indexPod takes a pod in or out. Pods on the node's network have no address of their own.
+func (s *Snapshot) indexPod(p *corev1.Pod, in bool, dirty map[string]bool) {
+	if p == nil {
+		return
+	}
+	name := NameOf(p).String()
+	if p.Labels[tlsModeLabel] != "" || proxyTypeOf(p) == Router {
+		s.index.proxied = setIn(s.index.proxied, p.Namespace, name, true, in && running(p))
+	}
+	maps.Insert(dirty, s.index.users.Get(name).All())
+	for _, ip := range ipsOf(p) {
+		if !p.Spec.HostNetwork {
+			at := podAt(p.Namespace, ip)
+			s.index.addresses = setIn(s.index.addresses, at, name, p, in && running(p))
+			maps.Insert(dirty, s.index.users.Get(at).All())
+		}
+	}
+}
+
+func serviceOf(e *discoveryv1.EndpointSlice) string {
+	return Name{e.Namespace, e.Labels[discoveryv1.LabelServiceName]}.String()
+}
+
+func serviceAge(k *corev1.Service) string {
+	return ageOf(k.CreationTimestamp.Time, resource.Object(k.Name))
 }
 
 // Service returns the service of a host, or nil.
-func (s *Snapshot) Service(host string) *Service { return s.index.services[host] }
+func (s *Snapshot) Service(host string) *Service { return s.Services.Get(host) }
+
+// Credential returns the credential in a Secret, or nil.
+func (s *Snapshot) Credential(namespace, name string) *Credential {
+	return s.Credentials.Get(Name{namespace, name}.String())
+}
 
 // CompareProblems orders problems by object, field and reason.
 func CompareProblems(a, b Problem) int {

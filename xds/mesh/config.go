@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"slices"
 	"strings"
 
 	networking "istio.io/api/networking/v1alpha3"
@@ -46,45 +47,73 @@ func configKey(o istioconfig.Object) string {
 	return NewHash().Add(string(o.Kind), o.Namespace, o.Name).Uint(uint64(o.Created.UnixNano())).Message(o.Spec).Key()
 }
 
-func newVirtualService(prev *Snapshot, o istioconfig.Object, spec *networking.VirtualService) *VirtualService {
-	before, ok := prev.configOf(objectOf(o)).(*VirtualService)
-	if ok && before.Spec == spec && before.Created.Equal(o.Created) {
-		return before
-	}
+func newVirtualService(o istioconfig.Object, spec *networking.VirtualService) *VirtualService {
 	v := &VirtualService{Object: objectOf(o), Namespace: o.Namespace, Name: o.Name, Created: o.Created, Spec: spec, Key: configKey(o)}
-	if ok && before.Key == v.Key {
-		return before
-	}
 	for _, host := range spec.GetHosts() {
 		v.Hosts = append(v.Hosts, ResolveHost(host, o.Namespace))
 	}
 	if v.Gateways = ResolveGateways(spec.GetGateways(), o.Namespace); len(v.Gateways) == 0 {
 		v.Gateways = []string{MeshGateway}
 	}
+	for _, r := range spec.GetHttp() {
+		v.Destinations = append(v.Destinations, DestinationsOf(r, o.Namespace)...)
+	}
+	slices.Sort(v.Destinations)
+	v.Destinations = slices.Compact(v.Destinations)
 	return v
 }
 
-func newDestinationRule(prev *Snapshot, o istioconfig.Object, spec *networking.DestinationRule) *DestinationRule {
-	before, ok := prev.configOf(objectOf(o)).(*DestinationRule)
-	if ok && before.Spec == spec && before.Created.Equal(o.Created) {
-		return before
+// DestinationsOf lists the full names of the hosts that a route of an object in namespace leads to.
+func DestinationsOf(r *networking.HTTPRoute, namespace string) []string {
+	var hosts []string
+	add := func(d *networking.Destination) {
+		if d != nil {
+			hosts = append(hosts, ResolveHost(d.GetHost(), namespace))
+		}
 	}
-	r := &DestinationRule{
+	for _, d := range r.GetRoute() {
+		add(d.GetDestination())
+	}
+	add(r.GetMirror())
+	for _, m := range r.GetMirrors() {
+		add(m.GetDestination())
+	}
+	return hosts
+}
+
+// sources are the label selectors that v tests clients with, by SelectorKey.
+func (v *VirtualService) sources() map[string]map[string]string {
+	out := map[string]map[string]string{}
+	for _, r := range v.Spec.GetHttp() {
+		for _, m := range r.GetMatch() {
+			if len(m.GetSourceLabels()) > 0 {
+				out[SelectorKey(m.GetSourceLabels())] = m.GetSourceLabels()
+			}
+		}
+	}
+	return out
+}
+
+// SelectorKey identifies a label selector.
+func SelectorKey(selector map[string]string) string { return NewHash().Map(selector).Key() }
+
+// SourceSelector is the label selector of a key of Lookup.RoutesBySource.
+func (l Lookup) SourceSelector(key string) map[string]string {
+	for v := range l.RoutesBySource.Get(key).Values() {
+		return v.sources()[key]
+	}
+	return nil
+}
+
+func newDestinationRule(o istioconfig.Object, spec *networking.DestinationRule) *DestinationRule {
+	return &DestinationRule{
 		Object: objectOf(o), Namespace: o.Namespace, Name: o.Name, Created: o.Created, Spec: spec,
 		Host: ResolveHost(spec.GetHost(), o.Namespace), Key: configKey(o),
 	}
-	if ok && before.Key == r.Key {
-		return before
-	}
-	return r
 }
 
-func newGateway(prev *Snapshot, o istioconfig.Object, spec *networking.Gateway) *Gateway {
-	g := &Gateway{Object: objectOf(o), Namespace: o.Namespace, Name: o.Name, Created: o.Created, Spec: spec, Key: configKey(o)}
-	if before, ok := prev.configOf(g.Object).(*Gateway); ok && before.Key == g.Key {
-		return before
-	}
-	return g
+func newGateway(o istioconfig.Object, spec *networking.Gateway) *Gateway {
+	return &Gateway{Object: objectOf(o), Namespace: o.Namespace, Name: o.Name, Created: o.Created, Spec: spec, Key: configKey(o)}
 }
 
 // Exported tells whether an object of namespace owner with that exportTo list is for namespace client.

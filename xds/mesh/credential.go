@@ -55,34 +55,44 @@ const CASuffix = "-cacert"
 // maxPEM bounds what is parsed: certificate chains are a few KiB, and parsing is not linear in all that can be written.
 const maxPEM = 256 << 10
 
-// buildCredentials reads the Secrets that Gateways and DestinationRules refer to, in whatever namespace the gateway may run.
-func (s *Snapshot) buildCredentials(prev *Snapshot, in Inputs) {
+// updateCredentials reads the Secrets that Gateways and DestinationRules refer to, in whatever namespace the proxy may run.
+func (s *Snapshot) updateCredentials(prev *Snapshot) {
+	if s.in.Secrets == prev.in.Secrets && s.Gateways == prev.Gateways && s.Rules == prev.Rules {
+		return
+	}
+	wanted := s.wantedSecrets()
+	for name := range prev.Credentials.All() {
+		if secret := s.in.Secrets.Get(name); secret == nil || !wanted[secret.Name] {
+			s.Credentials = s.Credentials.Without(name)
+		}
+	}
+	for name, secret := range s.in.Secrets.All() {
+		if !wanted[secret.Name] {
+			continue
+		}
+		c := newCredential(secret)
+		if before := prev.Credentials.Get(name); before == nil || before.Key != c.Key {
+			c.Err = c.check()
+			s.Credentials = s.Credentials.With(name, c)
+		}
+	}
+}
+
+func (s *Snapshot) wantedSecrets() map[string]bool {
 	wanted := map[string]bool{}
-	for _, g := range s.Gateways {
+	for g := range s.Gateways.Values() {
 		for _, server := range g.Spec.GetServers() {
 			if name := CredentialName(server.GetTls()); name != "" {
 				wanted[name], wanted[name+CASuffix] = true, true
 			}
 		}
 	}
-	for _, r := range s.Rules {
+	for r := range s.Rules.Values() {
 		for _, use := range ClientUses(r.Spec.GetTrafficPolicy(), r.Spec.GetSubsets()) {
 			wanted[use.Name], wanted[use.Name+CASuffix] = true, true
 		}
 	}
-	for _, secret := range in.Secrets {
-		if !wanted[secret.Name] {
-			continue
-		}
-		n := Name{secret.Namespace, secret.Name}
-		c := newCredential(secret)
-		if prev != nil && prev.Credentials[n] != nil && prev.Credentials[n].Key == c.Key {
-			c = prev.Credentials[n]
-		} else {
-			c.Err = c.check()
-		}
-		s.Credentials[n] = c
-	}
+	return wanted
 }
 
 func newCredential(secret *corev1.Secret) *Credential {

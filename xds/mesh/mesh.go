@@ -6,28 +6,75 @@
 // The model speaks of hosts, ports, endpoints and rules; it knows nothing of Envoy, and what comes after it knows nothing
 // of Kubernetes. Every part carries a key, the hash of its content, so that later stages compare parts without reading
 // them, and parts that did not change are the same pointers as in the snapshot before.
+//
+// Build starts from the snapshot before and looks at what differs between the inputs of then and now; the result is that
+// of building from nothing. One object's change touches the services and rules that are made from it.
 package mesh
 
 import (
 	meshv1alpha1 "istio.io/api/mesh/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
 	"github.com/mesh-operator/mesh-operator/xds/resource"
+	"github.com/mesh-operator/mesh-operator/xds/table"
 )
 
-// Inputs is everything Build reads. The objects are those of informer caches and are never modified.
+// Inputs is everything Build reads. The objects are those of informer caches and are never modified; an object that
+// changes is another pointer. Tables are by namespace/name, that of Config by Kind/namespace/name.
 type Inputs struct {
-	Services       []*corev1.Service
-	EndpointSlices []*discoveryv1.EndpointSlice
-	Pods           []*corev1.Pod
-	Namespaces     []*corev1.Namespace
-	Config         []istioconfig.Object
-	Secrets        []*corev1.Secret // of the namespaces that gateways run in
+	Services       table.Table[*corev1.Service]
+	EndpointSlices table.Table[*discoveryv1.EndpointSlice]
+	Pods           table.Table[*corev1.Pod]
+	Namespaces     table.Table[*corev1.Namespace]
+	Config         table.Table[*istioconfig.Object]
+	Secrets        table.Table[*corev1.Secret] // of the namespaces that gateways run in
 	MeshConfig     *meshv1alpha1.MeshConfig
 	MeshNamespace  string // the root namespace: its PeerAuthentication without selector is the mesh's
 }
+
+// Objects makes a table of Kubernetes objects for Inputs.
+func Objects[T interface {
+	comparable
+	metav1.Object
+}](objects ...T) table.Table[T] {
+	entries := make(map[string]T, len(objects))
+	for _, o := range objects {
+		entries[NameOf(o).String()] = o
+	}
+	return table.Of(entries)
+}
+
+// Config makes a table of configuration objects for Inputs.
+func Config(objects ...istioconfig.Object) table.Table[*istioconfig.Object] {
+	entries := make(map[string]*istioconfig.Object, len(objects))
+	for _, o := range objects {
+		entries[ConfigName(o)] = &o
+	}
+	return table.Of(entries)
+}
+
+// Add puts an object into a table of Inputs, in the place of one of its name.
+func Add[T interface {
+	comparable
+	metav1.Object
+}](to *table.Table[T], objects ...T) {
+	for _, o := range objects {
+		*to = to.With(NameOf(o).String(), o)
+	}
+}
+
+// AddConfig is Add for Inputs.Config.
+func AddConfig(to *table.Table[*istioconfig.Object], objects ...istioconfig.Object) {
+	for _, o := range objects {
+		*to = to.With(ConfigName(o), &o)
+	}
+}
+
+// ConfigName is the key of an object in Inputs.Config.
+func ConfigName(o istioconfig.Object) string { return string(objectOf(o)) }
 
 // Problem is what keeps an object of a user's from having the effect it asks for.
 type Problem struct {
@@ -39,18 +86,33 @@ type Problem struct {
 // Snapshot is the model of the mesh at one moment. It is immutable.
 type Snapshot struct {
 	Settings        *Settings
-	Services        []*Service           // by host
-	VirtualServices []*VirtualService    // oldest first
-	Rules           []*DestinationRule   // oldest first
-	Gateways        []*Gateway           // oldest first
-	Credentials     map[Name]*Credential // by namespace and name of their Secret
-	Problems        []Problem            // sorted
+	Services        table.Table[*Service]         // by host
+	VirtualServices table.Table[*VirtualService]  // oldest first
+	Rules           table.Table[*DestinationRule] // oldest first
+	Gateways        table.Table[*Gateway]         // oldest first
+	Credentials     table.Table[*Credential]      // by namespace/name of their Secret
+	Problems        []Problem                     // sorted
+	Lookup          Lookup
 
+	in    Inputs
 	index index
 	memo  *memo
+}
+
+// Lookup finds configuration by what it is about. Groups are oldest first.
+type Lookup struct {
+	RoutesByHost        table.Groups[*VirtualService] // those that apply to sidecars
+	RoutesByNamespace   table.Groups[*VirtualService] // those that apply to sidecars
+	RoutesByGateway     table.Groups[*VirtualService]
+	RoutesByDestination table.Groups[*VirtualService]               // by the hosts that they lead to
+	RoutesBySource      table.Groups[*VirtualService]               // by the label selectors, as SelectorKey, that they test clients with
+	Rules               table.Table[table.Groups[*DestinationRule]] // by namespace, by host
 }
 
 // Name is a namespace and a name in it.
 type Name struct{ Namespace, Name string }
 
 func (n Name) String() string { return n.Namespace + "/" + n.Name }
+
+// NameOf is the name of a Kubernetes object.
+func NameOf(o metav1.Object) Name { return Name{o.GetNamespace(), o.GetName()} }

@@ -78,7 +78,7 @@ func TestPolicies(t *testing.T) {
 		"another workload's is not this one's": {[]istioconfig.Object{mesh,
 			peerAuthentication("ns", "x", 1, &security.PeerAuthentication{Selector: &typev1beta1.WorkloadSelector{MatchLabels: map[string]string{"app": "b"}}, Mtls: mode(disable)})}, 80, Strict},
 	} {
-		p := buildPolicies("root", sortByAge(c.config))
+		p := Build(nil, Inputs{MeshNamespace: "root", Config: Config(c.config...)}).index.policies
 		if got := p.of("ns", map[string]string{"app": "a"}).on(c.port); got != c.want {
 			t.Errorf("%s: got %s, want %s", reason, got, c.want)
 		}
@@ -95,22 +95,22 @@ func smallMesh() Inputs {
 	no := false
 	return Inputs{
 		MeshNamespace: "root",
-		Services: []*corev1.Service{{ObjectMeta: service, Spec: corev1.ServiceSpec{
+		Services: Objects(&corev1.Service{ObjectMeta: service, Spec: corev1.ServiceSpec{
 			ClusterIP: "10.96.0.1", Selector: map[string]string{"app": "a"},
 			Ports: []corev1.ServicePort{{Name: name, Port: 80, TargetPort: intstr.FromString("web")}, {Name: "dns", Port: 53, Protocol: corev1.ProtocolUDP}},
-		}}},
-		Pods: []*corev1.Pod{
-			{ObjectMeta: pod, Spec: corev1.PodSpec{InitContainers: []corev1.Container{{Name: "done", Ports: []corev1.ContainerPort{{Name: "web", ContainerPort: 1}}}},
+		}}),
+		Pods: Objects(
+			&corev1.Pod{ObjectMeta: pod, Spec: corev1.PodSpec{InitContainers: []corev1.Container{{Name: "done", Ports: []corev1.ContainerPort{{Name: "web", ContainerPort: 1}}}},
 				Containers: []corev1.Container{{Ports: []corev1.ContainerPort{{Name: "web", ContainerPort: port}}}}}, Status: corev1.PodStatus{PodIP: "10.1.0.1"}},
-			{ObjectMeta: meta("over"), Status: corev1.PodStatus{Phase: corev1.PodSucceeded, PodIP: "10.1.0.1"}},
-		},
-		EndpointSlices: []*discoveryv1.EndpointSlice{{ObjectMeta: slice, Ports: []discoveryv1.EndpointPort{{Name: &name, Port: &port}}, Endpoints: []discoveryv1.Endpoint{
+			&corev1.Pod{ObjectMeta: meta("over"), Status: corev1.PodStatus{Phase: corev1.PodSucceeded, PodIP: "10.1.0.1"}},
+		),
+		EndpointSlices: Objects(&discoveryv1.EndpointSlice{ObjectMeta: slice, Ports: []discoveryv1.EndpointPort{{Name: &name, Port: &port}}, Endpoints: []discoveryv1.Endpoint{
 			{Addresses: []string{"10.1.0.1"}, TargetRef: &corev1.ObjectReference{Kind: "Pod", Name: "a-1"}},
 			{Addresses: []string{"10.1.0.2"}, Conditions: discoveryv1.EndpointConditions{Ready: &no}},
-		}}},
-		Config: []istioconfig.Object{{Kind: istioconfig.VirtualService, Namespace: "ns", Name: "v", Spec: &networking.VirtualService{
+		}}),
+		Config: Config(istioconfig.Object{Kind: istioconfig.VirtualService, Namespace: "ns", Name: "v", Spec: &networking.VirtualService{
 			Hosts: []string{"a"}, Http: []*networking.HTTPRoute{{Route: []*networking.HTTPRouteDestination{{Destination: &networking.Destination{Host: "a"}}}}},
-		}}},
+		}}),
 	}
 }
 
@@ -136,10 +136,10 @@ func TestBuild(t *testing.T) {
 func TestEndpointsThatPeopleWrite(t *testing.T) {
 	for namespace, want := range map[string]string{"ns": "ns/default", "other": ""} {
 		in := smallMesh()
-		service, slice := in.Services[0].DeepCopy(), in.EndpointSlices[0].DeepCopy()
+		service, slice := in.Services.Get("ns/a").DeepCopy(), in.EndpointSlices.Get("ns/a-x").DeepCopy()
 		service.Namespace, service.Spec.Selector = namespace, nil
 		slice.Namespace, slice.Endpoints[0].TargetRef = namespace, nil
-		in.Services, in.EndpointSlices = []*corev1.Service{service}, []*discoveryv1.EndpointSlice{slice}
+		in.Services, in.EndpointSlices = Objects(service), Objects(slice)
 		e := Build(nil, in).Service("a." + namespace + ".svc.cluster.local").Ports[0].Endpoints[0]
 		if e.Account != want || e.MTLS != (want != "") {
 			t.Errorf("in namespace %s: endpoint %+v, want account %q", namespace, e, want)
@@ -150,7 +150,7 @@ func TestEndpointsThatPeopleWrite(t *testing.T) {
 // TestAliasesSelectNothing shows that a Service of type ExternalName says nothing about pods.
 func TestAliasesSelectNothing(t *testing.T) {
 	in := smallMesh()
-	in.Services[0].Spec.Type = corev1.ServiceTypeExternalName
+	in.Services.Get("ns/a").Spec.Type = corev1.ServiceTypeExternalName
 	if p, _ := Build(nil, in).Proxy("ns", "a-1"); len(p.Inbound) > 0 {
 		t.Errorf("inbound ports %+v, want none", p.Inbound)
 	}
@@ -161,17 +161,17 @@ func TestUnchangedPartsAreShared(t *testing.T) {
 	in := smallMesh()
 	before := Build(nil, in)
 	after := Build(before, in)
-	if before.Services[0] != after.Services[0] || before.VirtualServices[0] != after.VirtualServices[0] {
+	if before.Services != after.Services || before.VirtualServices != after.VirtualServices {
 		t.Error("equal inputs make new parts")
 	}
-	slice := in.EndpointSlices[0].DeepCopy()
+	slice := in.EndpointSlices.Get("ns/a-x").DeepCopy()
 	slice.Endpoints = slice.Endpoints[1:]
-	in.EndpointSlices = []*discoveryv1.EndpointSlice{slice}
+	Add(&in.EndpointSlices, slice)
 	changed := Build(after, in)
-	if changed.Services[0] == after.Services[0] || changed.VirtualServices[0] != after.VirtualServices[0] {
+	if changed.Services == after.Services || changed.VirtualServices != after.VirtualServices {
 		t.Error("a changed slice must replace its service alone")
 	}
-	if len(after.Services[0].Ports[0].Endpoints) != 1 {
+	if len(after.Service("a.ns.svc.cluster.local").Ports[0].Endpoints) != 1 {
 		t.Error("the snapshot before has changed")
 	}
 }
@@ -180,18 +180,18 @@ func TestUnchangedPartsAreShared(t *testing.T) {
 func TestInvalidObjectsKeepTheirLastVersion(t *testing.T) {
 	in := smallMesh()
 	before := Build(nil, in)
-	in.Config = []istioconfig.Object{{Kind: istioconfig.VirtualService, Namespace: "ns", Name: "v", Generation: 2, Spec: &networking.VirtualService{}}}
+	AddConfig(&in.Config, istioconfig.Object{Kind: istioconfig.VirtualService, Namespace: "ns", Name: "v", Generation: 2, Spec: &networking.VirtualService{}})
 	for range 2 {
 		after := Build(before, in)
 		if len(after.Problems) == 0 {
 			t.Error("no problem is reported")
 		}
-		if len(after.VirtualServices) != 1 || after.VirtualServices[0] != before.VirtualServices[0] {
+		if after.VirtualServices.Len() != 1 || after.VirtualServices != before.VirtualServices {
 			t.Error("the last valid version is gone")
 		}
 		before = after
 	}
-	if fresh := Build(nil, in); len(fresh.VirtualServices) != 0 {
+	if fresh := Build(nil, in); !fresh.VirtualServices.Empty() {
 		t.Error("an object that never was valid has an effect")
 	}
 }

@@ -54,6 +54,8 @@ type Service struct {
 	Created   time.Time
 	Ports     []*Port
 	Key       string // without the endpoints, which change far more often
+
+	sum string // with them
 }
 
 // Port is one port of a service with the endpoints behind it.
@@ -94,14 +96,15 @@ type Exposed struct{ ServicePort, TargetPort uint32 }
 
 // VirtualService is a VirtualService with its names resolved.
 type VirtualService struct {
-	Object    resource.Object
-	Namespace string
-	Name      string
-	Created   time.Time
-	Hosts     []string // full names
-	Gateways  []string // "mesh" or namespace/name
-	Spec      *networking.VirtualService
-	Key       string
+	Object       resource.Object
+	Namespace    string
+	Name         string
+	Created      time.Time
+	Hosts        []string // full names
+	Gateways     []string // "mesh" or namespace/name
+	Destinations []string // full names, each once
+	Spec         *networking.VirtualService
+	Key          string
 }
 
 // DestinationRule is a DestinationRule with its host resolved.

@@ -10,14 +10,17 @@ import (
 // tlsModeLabel is what the injector writes on a pod whose proxy can do the mesh's mutual TLS.
 const tlsModeLabel = "security.istio.io/tlsMode"
 
-func buildPods(in Inputs) map[Name]*corev1.Pod {
-	pods := make(map[Name]*corev1.Pod, len(in.Pods))
-	for _, p := range in.Pods {
-		if p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed {
-			pods[Name{p.Namespace, p.Name}] = p
-		}
+// pod finds a pod by namespace/name; nil if there is none or it has ended.
+func (s *Snapshot) pod(name string) *corev1.Pod {
+	p := s.in.Pods.Get(name)
+	if p == nil || !running(p) {
+		return nil
 	}
-	return pods
+	return p
+}
+
+func running(p *corev1.Pod) bool {
+	return p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed
 }
 
 // workloadOf names what made the pod: its Deployment, StatefulSet, DaemonSet or Job, or the pod itself.

@@ -1,13 +1,14 @@
 package mesh
 
 import (
-	"slices"
 	"time"
 
 	security "istio.io/api/security/v1beta1"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
 	"github.com/mesh-operator/mesh-operator/xds/resource"
+	"github.com/mesh-operator/mesh-operator/xds/table"
 )
 
 // policy is a PeerAuthentication.
@@ -22,23 +23,23 @@ type policy struct {
 // mesh; in one scope the oldest object does.
 type policies struct {
 	root string
-	all  map[string][]policy // by namespace, oldest first
-	key  string
+	all  table.Groups[*policy] // by namespace, oldest first
 }
 
-func buildPolicies(root string, config []istioconfig.Object) policies {
-	p := policies{root: root, all: map[string][]policy{}}
-	h := NewHash().Add(root)
-	for _, o := range config {
-		spec, ok := o.Spec.(*security.PeerAuthentication)
-		if !ok {
-			continue
-		}
-		p.all[o.Namespace] = append(p.all[o.Namespace], policy{objectOf(o), o.Namespace, o.Created, spec})
-		h.Add(o.Namespace, o.Name).Message(spec)
+// changed lists the namespaces, of those that there are, in which something else holds than before.
+func (p policies) changed(before policies, namespaces table.Table[table.Table[*corev1.Service]]) map[string]bool {
+	out := map[string]bool{}
+	everywhere := p.root != before.root
+	for c := range table.Diff(before.all.Table, p.all.Table) {
+		out[c.Key] = true
+		everywhere = everywhere || c.Key == p.root
 	}
-	p.key = h.Key()
-	return p
+	if everywhere {
+		for namespace := range namespaces.All() {
+			out[namespace] = true
+		}
+	}
+	return out
 }
 
 // effect is what the policies say about one workload.
@@ -82,10 +83,10 @@ func (e *effect) apply(p *policy) {
 
 // oldest is the policy without a selector, or, given labels, the one whose selector they fulfil.
 func (p policies) oldest(namespace string, labels map[string]string) *policy {
-	for i, candidate := range p.all[namespace] {
+	for candidate := range p.all.Get(namespace).Values() {
 		selector := candidate.spec.GetSelector().GetMatchLabels()
 		if labels == nil && len(selector) == 0 || labels != nil && len(selector) > 0 && Selects(selector, labels) {
-			return &p.all[namespace][i]
+			return candidate
 		}
 	}
 	return nil
@@ -111,18 +112,6 @@ func Selects(selector, labels map[string]string) bool {
 		}
 	}
 	return true
-}
-
-// sortByAge puts the oldest first; of equally old objects the name decides, so that every replica decides alike.
-func sortByAge(config []istioconfig.Object) []istioconfig.Object {
-	sorted := slices.Clone(config)
-	slices.SortFunc(sorted, func(a, b istioconfig.Object) int {
-		if c := a.Created.Compare(b.Created); c != 0 {
-			return c
-		}
-		return compareStrings(string(a.Kind), string(b.Kind), a.Namespace, b.Namespace, a.Name, b.Name)
-	})
-	return sorted
 }
 
 // compareStrings compares pairs in turn.

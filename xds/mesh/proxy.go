@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/mesh-operator/mesh-operator/xds/resource"
+	"github.com/mesh-operator/mesh-operator/xds/table"
 )
 
 // ProxyType says what a proxy is for.
@@ -37,18 +38,41 @@ type Proxy struct {
 	Policies  []resource.Object
 }
 
-// Proxy describes the proxy in the named pod; false if there is no such pod.
-func (s *Snapshot) Proxy(namespace, pod string) (Proxy, bool) {
-	p, ok := s.index.pods[Name{namespace, pod}]
-	if !ok {
-		return Proxy{}, false
+// described is a proxy with what it was made from.
+type described struct {
+	pod      *corev1.Pod
+	services table.Table[*corev1.Service]
+	policies [2]table.Table[*policy] // of the mesh and the namespace
+	proxy    *Proxy
+}
+
+// Proxy describes the proxy in the named pod; false if there is no such pod. While nothing of it changes, it is the same
+// from snapshot to snapshot.
+func (s *Snapshot) Proxy(namespace, pod string) (*Proxy, bool) {
+	name := Name{namespace, pod}.String()
+	p := s.pod(name)
+	if p == nil {
+		return nil, false
 	}
-	proxy := Proxy{
+	d := s.Once("proxy\x00"+name, func(before any) any {
+		policies := s.index.policies
+		d := described{pod: p, services: s.index.selecting.Get(namespace), policies: [2]table.Table[*policy]{policies.all.Get(policies.root), policies.all.Get(namespace)}}
+		if b, ok := before.(described); ok && b.pod == d.pod && b.services == d.services && b.policies == d.policies {
+			return b
+		}
+		d.proxy = s.newProxy(p)
+		return d
+	}).(described)
+	return d.proxy, true
+}
+
+func (s *Snapshot) newProxy(p *corev1.Pod) *Proxy {
+	proxy := &Proxy{
 		Type: proxyTypeOf(p), Namespace: p.Namespace, Name: p.Name, UID: string(p.UID), Account: accountOf(p),
 		IPs: ipsOf(p), Labels: p.Labels, Workload: workloadOf(p), Node: p.Spec.NodeName,
 	}
-	s.fillInbound(&proxy, p)
-	return proxy, true
+	s.fillInbound(proxy, p)
+	return proxy
 }
 
 func ipsOf(p *corev1.Pod) []string {
@@ -68,7 +92,7 @@ func (s *Snapshot) fillInbound(proxy *Proxy, p *corev1.Pod) {
 	policy := s.index.policies.of(p.Namespace, p.Labels)
 	proxy.Unclaimed, proxy.Policies = policy.mode, policy.sources
 	ports := map[uint32]InboundPort{}
-	for _, k := range s.index.selecting[p.Namespace] {
+	for k := range s.index.selecting.Get(p.Namespace).Values() {
 		if len(k.Spec.Selector) == 0 || !Selects(k.Spec.Selector, p.Labels) {
 			continue
 		}

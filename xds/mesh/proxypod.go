@@ -20,9 +20,9 @@ type ProxyPod struct {
 // ProxyPods lists the running pods with a proxy, in no order. One that is being deleted is none any more.
 func (s *Snapshot) ProxyPods() []ProxyPod {
 	var out []ProxyPod
-	for name, p := range s.index.pods {
+	for p := range s.in.Pods.Values() {
 		if p.Status.Phase == corev1.PodRunning && p.DeletionTimestamp == nil && runsProxy(p) {
-			out = append(out, ProxyPod{Name: name, Type: proxyTypeOf(p), Version: p.Annotations[SidecarVersion]})
+			out = append(out, ProxyPod{Name: NameOf(p), Type: proxyTypeOf(p), Version: p.Annotations[SidecarVersion]})
 		}
 	}
 	return out

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
 	networking "istio.io/api/networking/v1alpha3"
 	corev1 "k8s.io/api/core/v1"
@@ -22,7 +21,6 @@ type references struct {
 	routed   map[hostOf]*VirtualService    // the oldest for a host in the mesh
 	policies map[hostOf]*DestinationRule   // the oldest with a policy
 	defined  map[subsetOf]*DestinationRule // the oldest with the subset
-	callers  func() map[string]bool        // the namespaces with proxies
 	problem  func(Problem)
 }
 
@@ -30,21 +28,24 @@ type hostOf struct{ namespace, host string }
 
 type subsetOf struct{ namespace, host, subset string }
 
-func (s *Snapshot) reportReferences() {
+// misreferences lists the problems of the rules. It looks at all of them, so it is asked only when one of them, or what they
+// can refer to, has changed.
+func (s *Snapshot) misreferences() (problems []Problem) {
 	r := references{
 		snapshot: s, gateways: map[string]*Gateway{}, subsets: map[[2]string]bool{}, wild: map[string][]string{}, routed: map[hostOf]*VirtualService{},
 		policies: map[hostOf]*DestinationRule{}, defined: map[subsetOf]*DestinationRule{},
-		callers: sync.OnceValue(s.withProxies), problem: func(p Problem) { s.Problems = append(s.Problems, p) },
+		problem: func(p Problem) { problems = append(problems, p) },
 	}
-	for _, g := range s.Gateways {
+	for g := range s.Gateways.Values() {
 		r.gateways[g.Namespace+"/"+g.Name] = g
 	}
-	for _, d := range s.Rules {
+	for d := range s.Rules.Values() {
 		r.destinationRule(d)
 	}
-	for _, v := range s.VirtualServices {
+	for v := range s.VirtualServices.Values() {
 		r.virtualService(v)
 	}
+	return problems
 }
 
 // unfollowed reports what a Service asks for and proxies do not do.
@@ -136,25 +137,11 @@ func (r references) hosts(v *VirtualService) {
 // and this one has none.
 func (r references) heard(o resource.Object, field func() string, namespace, host string) {
 	s, root := r.snapshot.Service(host), r.snapshot.Settings.RootNamespace
-	if s == nil || s.Namespace == namespace || namespace == root {
-		return
-	}
-	if r.callers()[namespace] {
+	if s == nil || s.Namespace == namespace || namespace == root || !r.snapshot.index.proxied.Get(namespace).Empty() {
 		return
 	}
 	const reason = "decides for callers of namespace %s, where no proxy is: for all callers, write it in %s or %s"
 	r.problem(Problem{o, field(), fmt.Sprintf(reason, namespace, s.Namespace, root)})
-}
-
-// withProxies lists the namespaces that have proxies.
-func (s *Snapshot) withProxies() map[string]bool {
-	found := map[string]bool{}
-	for name, pod := range s.index.pods {
-		if pod.Labels[tlsModeLabel] != "" || proxyTypeOf(pod) == Router {
-			found[name.Namespace] = true
-		}
-	}
-	return found
 }
 
 // destination checks one destination. Most are well, so the field is only spelled when it is not.

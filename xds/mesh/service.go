@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -9,123 +10,106 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 
 	"github.com/mesh-operator/mesh-operator/xds/resource"
+	"github.com/mesh-operator/mesh-operator/xds/table"
 )
 
-// serviceInputs is what a Service of the model was made from; while these are the same objects, so is the Service.
+// serviceInputs is what a Service of the model is made from.
 type serviceInputs struct {
-	service  *corev1.Service
-	slices   []*discoveryv1.EndpointSlice
-	pods     []*corev1.Pod
-	aliases  []Name
-	policies string
-}
-
-func (a serviceInputs) equal(b serviceInputs) bool {
-	return a.service == b.service && a.policies == b.policies &&
-		slices.Equal(a.slices, b.slices) && slices.Equal(a.pods, b.pods) && slices.Equal(a.aliases, b.aliases)
+	service *corev1.Service
+	slices  []*discoveryv1.EndpointSlice
+	pods    []*corev1.Pod // of the endpoints, in their order; nil where there is none
+	aliases []Name
 }
 
 // HostOf is the full name of a Kubernetes Service.
 func HostOf(namespace, name string) string { return name + "." + namespace + ".svc." + Domain }
 
-// buildServices fills the snapshot's services and what it knows of their inputs.
-func (s *Snapshot) buildServices(prev *Snapshot, in Inputs) {
-	byService := map[Name][]*discoveryv1.EndpointSlice{}
-	for _, e := range in.EndpointSlices {
-		n := Name{e.Namespace, e.Labels[discoveryv1.LabelServiceName]}
-		byService[n] = append(byService[n], e)
+// updateService makes a service again, and nothing of it if there is none any more. One that is as it was stays the same.
+func (s *Snapshot) updateService(prev *Snapshot, name string) {
+	s.updateUsers(prev, name)
+	namespace, short, _ := strings.Cut(name, "/")
+	host := HostOf(namespace, short)
+	k := s.in.Services.Get(name)
+	s.updateUnfollowed(name, k)
+	if k == nil || k.Spec.Type == corev1.ServiceTypeExternalName {
+		s.Services = s.Services.Without(host)
+		return
 	}
-	aliases := aliasesOf(in.Services)
-	for _, k := range in.Services {
-		if k.Spec.Type == corev1.ServiceTypeExternalName {
-			continue // it selects no pods either, whatever its selector
-		}
-		s.index.selecting[k.Namespace] = append(s.index.selecting[k.Namespace], k)
-		s.Problems = append(s.Problems, unfollowed(k)...)
-		n := Name{k.Namespace, k.Name}
-		inputs := s.inputsOf(k, byService[n])
-		inputs.aliases = aliases[HostOf(k.Namespace, k.Name)]
-		service := prev.unchanged(n, inputs)
-		if service == nil {
-			service = s.buildService(inputs)
-		}
-		s.index.inputs[n] = inputs
-		s.index.services[service.Host] = service
-		s.Services = append(s.Services, service)
-	}
-	slices.SortFunc(s.Services, func(a, b *Service) int { return compareStrings(a.Host, b.Host) })
-	for _, list := range s.index.selecting {
-		slices.SortFunc(list, olderService)
+	service := s.buildService(s.inputsOf(k))
+	if before := s.Services.Get(host); before == nil || before.Sum() != service.Sum() {
+		s.Services = s.Services.With(host, service)
 	}
 }
 
-// aliasesOf finds the Services of type ExternalName that stand for another Service, by the host of that. DNS leads their
-// clients to its address, where they ask for it by the name that they know.
-func aliasesOf(services []*corev1.Service) map[string][]Name {
-	aliases := map[string][]Name{}
-	for _, k := range services {
-		if k.Spec.Type == corev1.ServiceTypeExternalName {
-			target := strings.ToLower(strings.TrimSuffix(k.Spec.ExternalName, "."))
-			aliases[target] = append(aliases[target], Name{k.Namespace, k.Name})
+// updateUnfollowed keeps what a service asks for and proxies do not do.
+func (s *Snapshot) updateUnfollowed(name string, k *corev1.Service) {
+	key := "Service/" + name
+	if k == nil || k.Spec.Type == corev1.ServiceTypeExternalName || len(unfollowed(k)) == 0 {
+		s.index.faulty = s.index.faulty.Without(key)
+		return
+	}
+	s.index.faulty = s.index.faulty.With(key, &configured{problems: unfollowed(k)})
+}
+
+// updateUsers keeps the list of the services that a pod is behind.
+func (s *Snapshot) updateUsers(prev *Snapshot, name string) {
+	before, now := prev.index.slices.Get(name), s.index.slices.Get(name)
+	for pod := range podsOf(before) {
+		s.index.users = s.index.users.Without(pod, name)
+	}
+	for pod := range podsOf(now) {
+		s.index.users = s.index.users.With(pod, name, true)
+	}
+}
+
+func podsOf(es table.Table[*discoveryv1.EndpointSlice]) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for slice := range es.Values() {
+			for i := range slice.Endpoints {
+				if pod := podBehind(slice.Namespace, &slice.Endpoints[i]); pod != "" && !yield(pod) {
+					return
+				}
+			}
 		}
 	}
-	for _, list := range aliases {
-		slices.SortFunc(list, func(a, b Name) int { return compareStrings(a.Namespace, b.Namespace, a.Name, b.Name) })
-	}
-	return aliases
 }
 
-func olderService(a, b *corev1.Service) int {
-	if c := a.CreationTimestamp.Time.Compare(b.CreationTimestamp.Time); c != 0 {
-		return c
+func (s *Snapshot) inputsOf(k *corev1.Service) serviceInputs {
+	inputs := serviceInputs{service: k}
+	// DNS leads the clients of an alias to the service's address, where they ask for it by the name that they know.
+	for alias := range s.index.aliases.Get(HostOf(k.Namespace, k.Name)).Values() {
+		inputs.aliases = append(inputs.aliases, NameOf(alias))
 	}
-	return compareStrings(a.Name, b.Name)
-}
-
-// inputsOf collects a service's objects in a stable order: lists of informers come in any.
-func (s *Snapshot) inputsOf(k *corev1.Service, es []*discoveryv1.EndpointSlice) serviceInputs {
-	slices.SortFunc(es, func(a, b *discoveryv1.EndpointSlice) int { return compareStrings(a.Name, b.Name) })
-	inputs := serviceInputs{service: k, slices: es, policies: s.index.policies.key}
-	for _, slice := range es {
+	for slice := range s.index.slices.Get(NameOf(k).String()).Values() {
+		inputs.slices = append(inputs.slices, slice)
 		for i := range slice.Endpoints {
-			inputs.pods = append(inputs.pods, s.podOf(slice.Namespace, &slice.Endpoints[i]))
+			inputs.pods = append(inputs.pods, s.podOf(podBehind(slice.Namespace, &slice.Endpoints[i])))
 		}
 	}
 	return inputs
 }
 
-// podOf finds the pod behind an endpoint. In a slice that a person wrote, it is told by its address.
-func (s *Snapshot) podOf(namespace string, e *discoveryv1.Endpoint) *corev1.Pod {
+// podBehind says where to look for the pod behind an endpoint: the namespace/name that the endpoint refers to, or, in a slice
+// that a person wrote, podAt its address. Empty: there is none.
+func podBehind(namespace string, e *discoveryv1.Endpoint) string {
 	switch {
 	case e.TargetRef == nil && len(e.Addresses) > 0:
-		return s.podAt(Name{namespace, e.Addresses[0]})
+		return podAt(namespace, e.Addresses[0])
 	case e.TargetRef == nil || e.TargetRef.Kind != "Pod":
-		return nil
+		return ""
 	}
-	return s.index.pods[Name{namespace, e.TargetRef.Name}]
+	return Name{namespace, e.TargetRef.Name}.String()
 }
 
-// podAt finds a pod of a namespace by its address, which pods on the node's network do not have for themselves.
-func (s *Snapshot) podAt(at Name) *corev1.Pod {
-	if s.index.addresses == nil {
-		s.index.addresses = map[Name]*corev1.Pod{}
-		for name, p := range s.index.pods {
-			for _, ip := range ipsOf(p) {
-				if !p.Spec.HostNetwork {
-					s.index.addresses[Name{name.Namespace, ip}] = p
-				}
-			}
-		}
-	}
-	return s.index.addresses[at]
-}
+func podAt(namespace, ip string) string { return "@" + Name{namespace, ip}.String() }
 
-func (s *Snapshot) unchanged(n Name, inputs serviceInputs) *Service {
-	if s == nil {
-		return nil
+// podOf finds the pod at what podBehind says.
+func (s *Snapshot) podOf(behind string) *corev1.Pod {
+	if !strings.HasPrefix(behind, "@") {
+		return s.pod(behind)
 	}
-	if before, ok := s.index.inputs[n]; ok && before.equal(inputs) {
-		return s.index.services[HostOf(n.Namespace, n.Name)]
+	for p := range s.index.addresses.Get(behind).Values() {
+		return p
 	}
 	return nil
 }
@@ -155,6 +139,7 @@ func (s *Snapshot) buildService(in serviceInputs) *Service {
 		h.Add(port.Name, string(port.Protocol)).Uint(uint64(port.Number)).List(port.Accounts).Bool(port.AllMesh)
 	}
 	service.Key = h.Key()
+	service.sum = sumOf(service)
 	return service
 }
 
@@ -169,6 +154,17 @@ func exportToOf(k *corev1.Service) []string {
 		}
 	}
 	return list
+}
+
+// Sum is the hash of the service with its endpoints.
+func (s *Service) Sum() string { return s.sum }
+
+func sumOf(s *Service) string {
+	h := NewHash().Add(s.Key)
+	for _, p := range s.Ports {
+		h.Add(p.Key)
+	}
+	return h.Key()
 }
 
 func addressesOf(k *corev1.Service) []string {

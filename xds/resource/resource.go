@@ -4,11 +4,14 @@ package resource
 
 import (
 	"fmt"
+	"maps"
 	"strconv"
 
 	"github.com/cespare/xxhash/v2"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/mesh-operator/mesh-operator/xds/table"
 )
 
 // Type is the type URL of an xDS resource type.
@@ -22,6 +25,9 @@ const (
 	Route    Type = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 	Secret   Type = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
 )
+
+// Types lists them.
+var Types = []Type{Cluster, Endpoint, Listener, Route, Secret}
 
 // Short is the type's usual abbreviation: CDS, EDS, LDS, RDS or SDS.
 func (t Type) Short() string {
@@ -58,20 +64,52 @@ func New(t Type, name string, message proto.Message, sources ...Object) (*Resour
 	if err != nil {
 		return nil, fmt.Errorf("encode %s %s: %w", t.Short(), name, err)
 	}
+	return Encoded(t, name, value, sources...), nil
+}
+
+// Encoded is New for a message that is encoded already.
+func Encoded(t Type, name string, value []byte, sources ...Object) *Resource {
 	version := strconv.FormatUint(xxhash.Sum64(value), 16)
-	return &Resource{Type: t, Name: name, Version: version, Body: &anypb.Any{TypeUrl: string(t), Value: value}, Sources: sources}, nil
+	return &Resource{Type: t, Name: name, Version: version, Body: &anypb.Any{TypeUrl: string(t), Value: value}, Sources: sources}
 }
 
-// Set is everything that the proxies of one scope get: by type, by name. It is immutable once built; sets of successive
-// snapshots share the resources that did not change.
+// Set is everything that the proxies of one scope get: by type, by name. It is immutable; sets of successive snapshots and
+// of different scopes share what they have in common.
 type Set struct {
-	Resources map[Type]map[string]*Resource
+	types map[Type]table.Table[*Resource]
 }
 
-// Of returns the resources of one type by name; it may be nil and must not be modified.
-func (s *Set) Of(t Type) map[string]*Resource {
+// Of returns the resources of one type by name.
+func (s *Set) Of(t Type) table.Table[*Resource] {
 	if s == nil {
-		return nil
+		return table.Table[*Resource]{}
 	}
-	return s.Resources[t]
+	return s.types[t]
+}
+
+// With returns a set that has other resources of one type.
+func (s *Set) With(t Type, resources table.Table[*Resource]) *Set {
+	out := &Set{types: map[Type]table.Table[*Resource]{}}
+	if s != nil {
+		maps.Copy(out.types, s.types)
+	}
+	out.types[t] = resources
+	return out
+}
+
+// Put returns a set that has these resources too.
+func (s *Set) Put(resources ...*Resource) *Set {
+	out := s
+	for _, t := range Types {
+		of := s.Of(t)
+		for _, r := range resources {
+			if r.Type == t {
+				of = of.With(r.Name, r)
+			}
+		}
+		if of != s.Of(t) {
+			out = out.With(t, of)
+		}
+	}
+	return out
 }

@@ -20,8 +20,8 @@ func clientCredentials(snapshot *mesh.Snapshot, namespace string, rule *Rule) []
 	for _, use := range mesh.ClientUses(rule.Policy, rule.Subsets) {
 		list = append(list, ClientCredential{
 			ClientUse: use,
-			Pair:      snapshot.Credentials[mesh.Name{Namespace: namespace, Name: use.Name}],
-			CA:        snapshot.Credentials[mesh.Name{Namespace: namespace, Name: use.Name + mesh.CASuffix}],
+			Pair:      snapshot.Credential(namespace, use.Name),
+			CA:        snapshot.Credential(namespace, use.Name+mesh.CASuffix),
 		})
 	}
 	return list

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 	"github.com/mesh-operator/mesh-operator/xds/resource"
+	"github.com/mesh-operator/mesh-operator/xds/table"
 )
 
 // Gateway is what a router serves: the servers of the Gateways that select it, by the port it listens on, and the
@@ -44,31 +45,69 @@ type ServerRoutes struct {
 	Hosts []string
 }
 
-// gatewayFor shares one view between the replicas of a gateway.
-func gatewayFor(snapshot *mesh.Snapshot, proxy mesh.Proxy) *Gateway {
-	h := mesh.NewHash().Add(proxy.Namespace).Map(proxy.Labels)
-	for _, e := range proxy.Exposed {
-		h.Uint(uint64(e.ServicePort)).Uint(uint64(e.TargetPort))
-	}
-	return snapshot.Once("gateway\x00"+h.Key(), func() any { return newGateway(snapshot, proxy) }).(*Gateway)
+// visit is a gateway's view and what it was made from.
+type visit struct {
+	of   *mesh.Snapshot // stripped
+	view *Gateway
+	all  map[string]bool // the hosts that the routes lead to, whether there are such services or not
 }
 
-func newGateway(snapshot *mesh.Snapshot, proxy mesh.Proxy) *Gateway {
-	g := &Gateway{Namespace: proxy.Namespace}
-	h := mesh.NewHash().Add(proxy.Namespace)
+// gatewayFor shares one view between the replicas of a gateway. Only a change in what it leads to, or in the rules, makes
+// another.
+func gatewayFor(snapshot *mesh.Snapshot, p *Place) *Gateway {
+	h := mesh.NewHash().Add(p.caller.namespace, p.caller.labelsKey)
+	for _, e := range p.exposed {
+		h.Uint(uint64(e.ServicePort)).Uint(uint64(e.TargetPort))
+	}
+	return snapshot.Once("gateway\x00"+h.Key(), func(before any) any {
+		last, ok := before.(visit)
+		now := visit{of: seenByGateway(snapshot), view: last.view, all: last.all}
+		if ok && !last.changed(now.of) {
+			return now
+		}
+		if now.view, now.all = newGateway(snapshot, p); ok && last.view.Key == now.view.Key {
+			now.view = last.view
+		}
+		return now
+	}).(visit).view
+}
+
+func seenByGateway(s *mesh.Snapshot) *mesh.Snapshot {
+	all := seen(s)
+	all.Gateways, all.Credentials = s.Gateways, s.Credentials
+	return all
+}
+
+func (v visit) changed(now *mesh.Snapshot) bool {
+	of := v.of
+	if of.Settings != now.Settings || of.Gateways != now.Gateways || of.VirtualServices != now.VirtualServices ||
+		of.Rules != now.Rules || of.Credentials != now.Credentials {
+		return true
+	}
+	for c := range table.Diff(of.Services, now.Services) {
+		if v.all[c.Key] {
+			return true
+		}
+	}
+	return false
+}
+
+func newGateway(snapshot *mesh.Snapshot, p *Place) (*Gateway, map[string]bool) {
+	g := &Gateway{Namespace: p.caller.namespace}
+	h := mesh.NewHash().Add(p.caller.namespace)
 	ports, reserved, wanted := map[uint32][]Server{}, map[uint32][]reservation{}, map[string]bool{}
-	for _, gateway := range snapshot.Gateways {
-		if !mesh.Selects(gateway.Spec.GetSelector(), proxy.Labels) {
+	for gateway := range snapshot.Gateways.Values() {
+		if !mesh.Selects(gateway.Spec.GetSelector(), p.caller.labels) {
 			continue
 		}
 		for i, spec := range gateway.Spec.GetServers() {
-			for _, number := range listenOn(proxy, spec.GetPort().GetNumber()) {
-				server := newServer(snapshot, proxy, gateway, i, reserved[number])
+			for _, number := range listenOn(p.exposed, spec.GetPort().GetNumber()) {
+				server := newServer(snapshot, p.caller, gateway, i, reserved[number])
 				addDestinations(wanted, server)
-				ports[number] = append(ports[number], server)
 				if reserves(spec) {
 					reserved[number] = append(reserved[number], reservation{gateway, spec})
 				}
+				ports[number] = append(ports[number], server)
 				h.Uint(uint64(number)).Add(serverKey(server))
 			}
 		}
@@ -76,27 +115,24 @@ func newGateway(snapshot *mesh.Snapshot, proxy mesh.Proxy) *Gateway {
 	for _, number := range slices.Sorted(maps.Keys(ports)) {
 		g.Ports = append(g.Ports, GatewayPort{number, ports[number]})
 	}
-	rules := rulesOf(snapshot)
+	f := newFinder(snapshot, p.caller)
 	for _, host := range slices.Sorted(maps.Keys(wanted)) {
-		if s := snapshot.Service(host); s != nil && mesh.Exported(s.ExportTo, s.Namespace, proxy.Namespace) {
-			view := &Service{Service: s, Rule: rules.find(s.Host, s.Namespace, proxy.Namespace)}
-			view.Credentials = clientCredentials(snapshot, proxy.Namespace, view.Rule)
-			view.Key = routerViewKey(proxy.Namespace, view)
+		if s := f.service(host); s != nil {
+			view := &Service{Service: s, Rule: f.rule(s.Host, s.Namespace)}
+			view.Credentials = clientCredentials(snapshot, p.caller.namespace, view.Rule)
+			view.Key = routerViewKey(p.caller.namespace, view)
 			g.Services = append(g.Services, view)
-			h.Add(view.Key)
-			for _, p := range s.Ports {
-				h.Add(p.Key)
-			}
+			h.Add(view.Sum())
 		}
 	}
 	g.Key = h.Key()
-	return g
+	return g, wanted
 }
 
 // listenOn is where traffic for a server's port arrives: the target ports of the router's Services, else the port itself.
-func listenOn(proxy mesh.Proxy, number uint32) []uint32 {
+func listenOn(exposed []mesh.Exposed, number uint32) []uint32 {
 	var ports []uint32
-	for _, e := range proxy.Exposed {
+	for _, e := range exposed {
 		if e.ServicePort == number {
 			ports = append(ports, e.TargetPort)
 		}
@@ -107,24 +143,21 @@ func listenOn(proxy mesh.Proxy, number uint32) []uint32 {
 	return ports
 }
 
-func newServer(snapshot *mesh.Snapshot, proxy mesh.Proxy, gateway *mesh.Gateway, index int, older []reservation) Server {
+func newServer(snapshot *mesh.Snapshot, c caller, gateway *mesh.Gateway, index int, older []reservation) Server {
 	spec := gateway.Spec.GetServers()[index]
 	server := Server{Gateway: gateway, Index: index, Spec: spec}
 	server.admitHosts(older)
 	if name := mesh.CredentialName(spec.GetTls()); name != "" {
-		server.Credential = snapshot.Credentials[mesh.Name{Namespace: proxy.Namespace, Name: name}]
-		server.CA = snapshot.Credentials[mesh.Name{Namespace: proxy.Namespace, Name: name + mesh.CASuffix}]
+		server.Credential = snapshot.Credential(c.namespace, name)
+		server.CA = snapshot.Credential(c.namespace, name+mesh.CASuffix)
 	}
 	name := gateway.Namespace + "/" + gateway.Name
-	for _, v := range snapshot.VirtualServices {
-		if !slices.Contains(v.Gateways, name) {
-			continue
-		}
-		if !exportedTo(v, gateway.Namespace, proxy.Namespace) {
+	for v := range snapshot.Lookup.RoutesByGateway.Get(name).Values() {
+		if !exportedTo(v, gateway.Namespace, c.namespace) {
 			continue
 		}
 		if hosts := server.admitRoutes(older, v, mesh.CommonHosts(gateway.Namespace, server.Hosts, v)); len(hosts) > 0 {
-			server.Routes = append(server.Routes, ServerRoutes{newView(v, name, caller{namespace: proxy.Namespace, labels: proxy.Labels}), hosts})
+			server.Routes = append(server.Routes, ServerRoutes{newView(snapshot, v, name, c), hosts})
 		}
 	}
 	return server
@@ -155,18 +188,9 @@ func serverKey(s Server) string {
 // addDestinations collects the hosts that a server's routes can lead to.
 func addDestinations(wanted map[string]bool, server Server) {
 	for _, r := range server.Routes {
-		add := func(d *networking.Destination) {
-			if d != nil {
-				wanted[mesh.ResolveHost(d.GetHost(), r.Namespace)] = true
-			}
-		}
 		for _, route := range r.HTTP {
-			for _, d := range route.GetRoute() {
-				add(d.GetDestination())
-			}
-			add(route.GetMirror())
-			for _, m := range route.GetMirrors() {
-				add(m.GetDestination())
+			for _, host := range mesh.DestinationsOf(route, r.Namespace) {
+				wanted[host] = true
 			}
 		}
 	}

@@ -1,17 +1,18 @@
 package scope
 
 import (
-	"maps"
-	"slices"
+	"strings"
 
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
+	"github.com/mesh-operator/mesh-operator/xds/table"
 )
 
 // Outbound is what the sidecars of one namespace may call, and how.
 type Outbound struct {
 	Namespace string
-	Services  []*Service        // by host
-	Foreign   []*VirtualService // for hosts that no service has; oldest first
+	Line      string                // the same in all snapshots, unlike the key: where to look for what there was before
+	Services  table.Table[*Service] // by host
+	Foreign   []Foreign             // oldest first
 	Key       string
 }
 
@@ -25,37 +26,141 @@ type Service struct {
 	Credentials []ClientCredential // that the rule refers to; of a router's view only
 }
 
-// outboundFor shares one view between the proxies that no rule tells apart.
-func outboundFor(snapshot *mesh.Snapshot, proxy mesh.Proxy) *Outbound {
-	caller := callerOf(snapshot, proxy)
-	view := snapshot.Once("outbound\x00"+caller.namespace+"\x00"+caller.partition, func() any {
-		return newOutbound(snapshot, caller)
-	})
-	return view.(*Outbound)
+// Sum is the hash of the view with its endpoints.
+func (s *Service) Sum() string { return s.Key + s.Service.Sum() }
+
+// Foreign is a VirtualService with those of its hosts that no service has.
+type Foreign struct {
+	*VirtualService
+	Hosts []string
 }
 
-func newOutbound(snapshot *mesh.Snapshot, c caller) *Outbound {
-	out := &Outbound{Namespace: c.namespace}
-	rules, routes := rulesOf(snapshot), newRouteFinder(snapshot, c)
-	h := mesh.NewHash().Add(c.namespace)
-	for _, s := range snapshot.Services {
-		if !mesh.Exported(s.ExportTo, s.Namespace, c.namespace) {
-			continue
+// sighting is a view and what it was made from.
+type sighting struct {
+	of   *mesh.Snapshot // stripped
+	view *Outbound
+}
+
+// outboundFor shares one view between the proxies that no rule tells apart.
+func outboundFor(snapshot *mesh.Snapshot, c caller) *Outbound {
+	line := c.namespace + "\x00" + c.partition(snapshot)
+	return snapshot.Once("outbound\x00"+line, func(before any) any {
+		last, _ := before.(sighting)
+		out := newOutbound(last, snapshot, c)
+		out.Line = line
+		if last.view != nil && last.view.Key == out.Key {
+			out = last.view
 		}
-		view := &Service{Service: s, Rule: rules.find(s.Host, s.Namespace, c.namespace), Routes: routes.find(s.Host, s.Namespace)}
-		view.Key = viewKey(view)
-		out.Services = append(out.Services, view)
-		h.Add(view.Key)
-		for _, p := range s.Ports {
-			h.Add(p.Key)
+		return sighting{seen(snapshot), out}
+	}).(sighting).view
+}
+
+// seen is what newOutbound compares with the next snapshot.
+func seen(s *mesh.Snapshot) *mesh.Snapshot {
+	return &mesh.Snapshot{Settings: s.Settings, Services: s.Services, VirtualServices: s.VirtualServices, Rules: s.Rules}
+}
+
+func newOutbound(last sighting, snapshot *mesh.Snapshot, c caller) *Outbound {
+	out := &Outbound{Namespace: c.namespace}
+	f := newFinder(snapshot, c)
+	if last.view == nil || last.of.Settings.RootNamespace != snapshot.Settings.RootNamespace {
+		views := map[string]*Service{}
+		for host := range snapshot.Services.All() {
+			if s := f.service(host); s != nil {
+				views[host] = f.view(s)
+			}
+		}
+		out.Services, out.Foreign = table.Of(views), f.foreign()
+	} else {
+		hosts, structure := changed(last.of, snapshot)
+		out.Services, out.Foreign = last.view.Services, last.view.Foreign
+		for host := range hosts {
+			out.Services = f.update(out.Services, host)
+		}
+		if structure {
+			out.Foreign = f.foreign()
 		}
 	}
-	out.Foreign = routes.foreign()
+	h := mesh.NewHash().Add(c.namespace, table.Sum(out.Services))
 	for _, v := range out.Foreign {
-		h.Add(v.Key)
+		h.Add(v.Key).List(v.Hosts)
 	}
 	out.Key = h.Key()
 	return out
+}
+
+// changed lists the hosts whose views may differ between two snapshots, and tells whether more than endpoints has changed.
+func changed(before, now *mesh.Snapshot) (hosts map[string]bool, structure bool) {
+	hosts = map[string]bool{}
+	mark := func(patterns ...string) {
+		for _, pattern := range patterns {
+			if !strings.HasPrefix(pattern, "*") {
+				hosts[pattern] = true
+				continue
+			}
+			for host := range now.Services.All() {
+				if mesh.Includes(pattern, host) {
+					hosts[host] = true
+				}
+			}
+		}
+	}
+	for c := range table.Diff(before.Services, now.Services) {
+		mark(c.Key)
+		if c.Had && c.Has && c.Old.Key == c.New.Key {
+			continue
+		}
+		structure = true
+		for v := range now.Lookup.RoutesByDestination.Get(c.Key).Values() {
+			mark(v.Hosts...)
+		}
+	}
+	for c := range table.Diff(before.VirtualServices, now.VirtualServices) {
+		structure = true
+		if c.Had {
+			mark(c.Old.Hosts...)
+		}
+		if c.Has {
+			mark(c.New.Hosts...)
+		}
+	}
+	for c := range table.Diff(before.Rules, now.Rules) {
+		if c.Had {
+			mark(c.Old.Host)
+		}
+		if c.Has {
+			mark(c.New.Host)
+		}
+	}
+	return hosts, structure
+}
+
+// service is the service of a host if there is one that the caller may call.
+func (f *finder) service(host string) *mesh.Service {
+	s := f.snapshot.Service(host)
+	if s == nil || !mesh.Exported(s.ExportTo, s.Namespace, f.caller.namespace) {
+		return nil
+	}
+	return s
+}
+
+// view is a service as the caller sees it.
+func (f *finder) view(s *mesh.Service) *Service {
+	view := &Service{Service: s, Rule: f.rule(s.Host, s.Namespace), Routes: f.routes(s.Host, s.Namespace)}
+	view.Key = viewKey(view)
+	return view
+}
+
+func (f *finder) update(views table.Table[*Service], host string) table.Table[*Service] {
+	s := f.service(host)
+	if s == nil {
+		return views.Without(host)
+	}
+	view := f.view(s)
+	if before := views.Get(host); before != nil && before.Sum() == view.Sum() {
+		return views
+	}
+	return views.With(host, view)
 }
 
 func viewKey(s *Service) string {
@@ -69,44 +174,30 @@ func viewKey(s *Service) string {
 	return h.Key()
 }
 
-// caller is what rules can know of a client: its namespace and labels. The partition says which of the label selectors
-// that occur in the mesh's rules its labels fulfil; callers of one partition are treated alike.
+// caller is what rules can know of a client: its namespace and labels.
 type caller struct {
 	namespace string
 	labels    map[string]string
-	partition string
+	labelsKey string
 }
 
-func callerOf(snapshot *mesh.Snapshot, proxy mesh.Proxy) caller {
-	selectors := snapshot.Once("selectors", func() any { return sourceSelectors(snapshot) }).([]map[string]string)
-	partition := make([]byte, len(selectors))
-	for i, selector := range selectors {
-		partition[i] = '-'
-		if mesh.Selects(selector, proxy.Labels) {
-			partition[i] = '+'
-		}
+// partition says which of the label selectors that occur in the mesh's rules the caller's labels fulfil; callers of one
+// partition are treated alike.
+func (c caller) partition(snapshot *mesh.Snapshot) string {
+	type division struct {
+		selectors table.Table[table.Table[*mesh.VirtualService]]
+		fulfilled string
 	}
-	return caller{proxy.Namespace, proxy.Labels, string(partition)}
-}
-
-// sourceSelectors lists every label selector that a rule tests a client with, each once.
-func sourceSelectors(snapshot *mesh.Snapshot) []map[string]string {
-	found := map[string]map[string]string{}
-	add := func(selector map[string]string) {
-		if len(selector) > 0 {
-			found[mesh.NewHash().Map(selector).Key()] = selector
+	return snapshot.Once("partition\x00"+c.labelsKey, func(before any) any {
+		d := division{selectors: snapshot.Lookup.RoutesBySource.Table}
+		if b, ok := before.(division); ok && b.selectors == d.selectors {
+			return b
 		}
-	}
-	for _, v := range snapshot.VirtualServices {
-		for _, r := range v.Spec.GetHttp() {
-			for _, m := range r.GetMatch() {
-				add(m.GetSourceLabels())
+		for key := range d.selectors.All() {
+			if mesh.Selects(snapshot.Lookup.SourceSelector(key), c.labels) {
+				d.fulfilled += key
 			}
 		}
-	}
-	var selectors []map[string]string
-	for _, key := range slices.Sorted(maps.Keys(found)) {
-		selectors = append(selectors, found[key])
-	}
-	return selectors
+		return d
+	}).(division).fulfilled
 }

@@ -6,51 +6,47 @@ import (
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
+	"github.com/mesh-operator/mesh-operator/xds/table"
 )
 
 // VirtualService is a VirtualService as one caller sees it: without the routes that are for other callers or gateways.
 type VirtualService struct {
 	*mesh.VirtualService
-	HTTP []*networking.HTTPRoute
-	Key  string
+	HTTP  []*networking.HTTPRoute
+	Ports map[string]uint32 // of the destinations that have only one
+	Key   string
 }
 
-// routeFinder finds the VirtualService for a host. An object decides for the callers of its own namespace, for the
-// services of its own namespace, and, in the root namespace, for all. One of a third namespace decides nothing: it would
-// let anybody redirect the traffic between two others.
-type routeFinder struct {
+// finder finds the rules that apply to one caller.
+//
+// A VirtualService decides for the callers of its own namespace, for the services of its own namespace, and, in the root
+// namespace, for all. One of a third namespace decides nothing: it would let anybody redirect the traffic between two
+// others.
+type finder struct {
 	snapshot *mesh.Snapshot
 	caller   caller
-	byHost   map[string][]*mesh.VirtualService // oldest first
-	seen     map[*mesh.VirtualService]*VirtualService
+	views    map[*mesh.VirtualService]*VirtualService // made so far
 }
 
-func newRouteFinder(snapshot *mesh.Snapshot, c caller) *routeFinder {
-	f := &routeFinder{snapshot: snapshot, caller: c, seen: map[*mesh.VirtualService]*VirtualService{}}
-	f.byHost = snapshot.Once("mesh routes", func() any {
-		byHost := map[string][]*mesh.VirtualService{}
-		for _, v := range snapshot.VirtualServices {
-			if !slices.Contains(v.Gateways, mesh.MeshGateway) {
-				continue
-			}
-			for _, host := range v.Hosts {
-				byHost[host] = append(byHost[host], v)
-			}
-		}
-		return byHost
-	}).(map[string][]*mesh.VirtualService)
-	return f
+func newFinder(snapshot *mesh.Snapshot, c caller) *finder {
+	return &finder{snapshot: snapshot, caller: c, views: map[*mesh.VirtualService]*VirtualService{}}
 }
 
-func (f *routeFinder) find(host, owner string) *VirtualService {
-	if len(f.byHost) == 0 {
+// routes finds the VirtualService for a host; nil if there is none.
+func (f *finder) routes(host, owner string) *VirtualService {
+	byHost := f.snapshot.Lookup.RoutesByHost
+	if byHost.Empty() {
 		return nil
 	}
 	for _, candidate := range patterns(host) {
+		group := byHost.Get(candidate)
+		if group.Empty() {
+			continue
+		}
 		for _, namespace := range []string{f.caller.namespace, owner, f.snapshot.Settings.RootNamespace} {
-			for _, v := range f.byHost[candidate] {
+			for v := range group.Values() {
 				if v.Namespace == namespace && mesh.Exported(v.Spec.GetExportTo(), v.Namespace, f.caller.namespace) {
-					return f.view(v)
+					return f.viewOf(v)
 				}
 			}
 		}
@@ -59,32 +55,42 @@ func (f *routeFinder) find(host, owner string) *VirtualService {
 }
 
 // foreign lists the VirtualServices of the caller's namespace and the root for hosts that are nobody's.
-func (f *routeFinder) foreign() []*VirtualService {
-	var list []*VirtualService
-	for _, v := range f.snapshot.VirtualServices {
-		own := v.Namespace == f.caller.namespace || v.Namespace == f.snapshot.Settings.RootNamespace
-		if !own || !slices.Contains(v.Gateways, mesh.MeshGateway) || !mesh.Exported(v.Spec.GetExportTo(), v.Namespace, f.caller.namespace) {
-			continue
-		}
-		if slices.ContainsFunc(v.Hosts, func(h string) bool { return f.snapshot.Service(h) == nil }) {
-			list = append(list, f.view(v))
+func (f *finder) foreign() []Foreign {
+	var list []Foreign
+	byNamespace := f.snapshot.Lookup.RoutesByNamespace
+	groups := []table.Table[*mesh.VirtualService]{byNamespace.Get(f.caller.namespace)}
+	if root := f.snapshot.Settings.RootNamespace; root != f.caller.namespace {
+		groups = append(groups, byNamespace.Get(root))
+	}
+	for _, group := range groups {
+		for v := range group.Values() {
+			var hosts []string
+			for _, h := range v.Hosts {
+				if f.snapshot.Service(h) == nil {
+					hosts = append(hosts, h)
+				}
+			}
+			if len(hosts) > 0 && mesh.Exported(v.Spec.GetExportTo(), v.Namespace, f.caller.namespace) {
+				list = append(list, Foreign{f.viewOf(v), hosts})
+			}
 		}
 	}
+	slices.SortStableFunc(list, func(a, b Foreign) int { return a.Created.Compare(b.Created) })
 	return list
 }
 
-func (f *routeFinder) view(v *mesh.VirtualService) *VirtualService {
-	if view, ok := f.seen[v]; ok {
-		return view
+func (f *finder) viewOf(v *mesh.VirtualService) *VirtualService {
+	view, ok := f.views[v]
+	if !ok {
+		view = newView(f.snapshot, v, mesh.MeshGateway, f.caller)
+		f.views[v] = view
 	}
-	view := newView(v, mesh.MeshGateway, f.caller)
-	f.seen[v] = view
 	return view
 }
 
 // newView keeps the routes of v that gateway and the caller can take.
-func newView(v *mesh.VirtualService, gateway string, c caller) *VirtualService {
-	view := &VirtualService{VirtualService: v}
+func newView(snapshot *mesh.Snapshot, v *mesh.VirtualService, gateway string, c caller) *VirtualService {
+	view := &VirtualService{VirtualService: v, Ports: map[string]uint32{}}
 	h := mesh.NewHash().Add(v.Key)
 	for i, r := range v.Spec.GetHttp() {
 		matches, ok := keep(r.GetMatch(), v, gateway, c)
@@ -95,6 +101,12 @@ func newView(v *mesh.VirtualService, gateway string, c caller) *VirtualService {
 		h.Uint(uint64(i))
 		for _, m := range matches {
 			h.Message(m)
+		}
+		for _, host := range mesh.DestinationsOf(r, v.Namespace) {
+			if s := newFinder(snapshot, c).service(host); s != nil && len(s.Ports) == 1 {
+				view.Ports[host] = s.Ports[0].Number
+				h.Add(host).Uint(uint64(s.Ports[0].Number))
+			}
 		}
 	}
 	view.Key = h.Key()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 	"github.com/mesh-operator/mesh-operator/xds/resource"
+	"github.com/mesh-operator/mesh-operator/xds/table"
 )
 
 // Rule is what the DestinationRules of one namespace say about a host, together.
@@ -17,43 +18,18 @@ type Rule struct {
 	Key     string
 }
 
-// ruleFinder finds the DestinationRule for a host: of the caller's namespace, else of the service's, else of the mesh's;
-// in each the most specific host.
-type ruleFinder struct {
-	root string
-	all  map[string]map[string][]*mesh.DestinationRule // namespace, host
-}
-
-func rulesOf(snapshot *mesh.Snapshot) *ruleFinder {
-	return snapshot.Once("rules", func() any {
-		f := &ruleFinder{root: snapshot.Settings.RootNamespace, all: map[string]map[string][]*mesh.DestinationRule{}}
-		for _, r := range snapshot.Rules {
-			if f.all[r.Namespace] == nil {
-				f.all[r.Namespace] = map[string][]*mesh.DestinationRule{}
+// rule finds the DestinationRule for a host: of the caller's namespace, else of the service's, else of the mesh's; in each
+// the most specific host.
+func (f *finder) rule(host, owner string) *Rule {
+	for _, namespace := range []string{f.caller.namespace, owner, f.snapshot.Settings.RootNamespace} {
+		byHost := f.snapshot.Lookup.Rules.Get(namespace)
+		if byHost.Empty() {
+			continue
+		}
+		for _, candidate := range patterns(host) {
+			if rule := merge(byHost.Get(candidate), f.caller.namespace); rule != nil {
+				return rule
 			}
-			f.all[r.Namespace][r.Host] = append(f.all[r.Namespace][r.Host], r)
-		}
-		return f
-	}).(*ruleFinder)
-}
-
-func (f *ruleFinder) find(host, owner, client string) *Rule {
-	for _, namespace := range []string{client, owner, f.root} {
-		if rule := f.in(namespace, host, client); rule != nil {
-			return rule
-		}
-	}
-	return nil
-}
-
-func (f *ruleFinder) in(namespace, host, client string) *Rule {
-	byHost := f.all[namespace]
-	if len(byHost) == 0 {
-		return nil
-	}
-	for _, candidate := range patterns(host) {
-		if rule := merge(byHost[candidate], client); rule != nil {
-			return rule
 		}
 	}
 	return nil
@@ -73,11 +49,14 @@ func patterns(host string) []string {
 }
 
 // merge joins rules of one namespace for one host: the oldest policy, all subsets, of two with one name the older.
-func merge(rules []*mesh.DestinationRule, client string) *Rule {
+func merge(rules table.Table[*mesh.DestinationRule], client string) *Rule {
+	if rules.Empty() {
+		return nil
+	}
 	var merged *Rule
 	names := map[string]bool{}
 	h := mesh.NewHash()
-	for _, r := range rules {
+	for r := range rules.Values() {
 		if !mesh.Exported(r.Spec.GetExportTo(), r.Namespace, client) {
 			continue
 		}

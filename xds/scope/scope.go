@@ -3,7 +3,8 @@
 // can leak into a proxy's configuration.
 //
 // What sidecars send (Outbound) is computed once per namespace and distinguishable set of labels, what one receives
-// (Inbound) per workload, and what a gateway serves (Gateway) per set of labels and namespace.
+// (Inbound) per workload, and what a gateway serves (Gateway) per set of labels and namespace. Each starts from what it was
+// in the snapshot before and looks at what has changed; the result is that of starting from nothing.
 package scope
 
 import (
@@ -22,8 +23,6 @@ type Scope struct {
 	Outbound *Outbound // of a sidecar
 	Inbound  *Inbound  // of a sidecar
 	Gateway  *Gateway  // of a router
-
-	key string
 }
 
 // Inbound is what a workload receives.
@@ -34,29 +33,66 @@ type Inbound struct {
 	Key       string
 }
 
-// For returns what proxy may see of snapshot.
-func For(snapshot *mesh.Snapshot, proxy mesh.Proxy) Scope {
-	s := Scope{Type: proxy.Type, Settings: snapshot.Settings}
+// Place is what of a proxy decides which scope it has. It depends on the proxy alone, so that it is made once and asked for
+// the scope in every snapshot.
+type Place struct {
+	typ        mesh.ProxyType
+	ipv4, ipv6 bool
+	caller     caller
+	exposed    []mesh.Exposed
+	inbound    *Inbound
+}
+
+// PlaceOf returns the place of a proxy.
+func PlaceOf(proxy mesh.Proxy) *Place {
+	p := &Place{
+		typ: proxy.Type, exposed: proxy.Exposed, inbound: inboundFor(proxy),
+		caller: caller{proxy.Namespace, proxy.Labels, mesh.SelectorKey(proxy.Labels)},
+	}
 	for _, ip := range proxy.IPs {
 		if a, err := netip.ParseAddr(ip); err == nil {
-			s.IPv4, s.IPv6 = s.IPv4 || a.Is4(), s.IPv6 || a.Is6()
+			p.ipv4, p.ipv6 = p.ipv4 || a.Is4(), p.ipv6 || a.Is6()
 		}
 	}
-	h := mesh.NewHash().Add(string(s.Type), s.Settings.Key).Bool(s.IPv4).Bool(s.IPv6)
-	if proxy.Type == mesh.Router {
-		s.Gateway = gatewayFor(snapshot, proxy)
-		s.key = h.Add(s.Gateway.Key).Key()
+	return p
+}
+
+// For returns what proxy may see of snapshot.
+func For(snapshot *mesh.Snapshot, proxy mesh.Proxy) Scope { return PlaceOf(proxy).In(snapshot) }
+
+// In returns what a proxy of the place may see of snapshot. Scopes of successive snapshots are == if nothing in them has
+// changed.
+func (p *Place) In(snapshot *mesh.Snapshot) Scope {
+	s := Scope{Type: p.typ, IPv4: p.ipv4, IPv6: p.ipv6, Settings: snapshot.Settings}
+	if p.typ == mesh.Router {
+		s.Gateway = gatewayFor(snapshot, p)
 		return s
 	}
-	s.Outbound = outboundFor(snapshot, proxy)
-	s.Inbound = inboundFor(proxy)
-	s.key = h.Add(s.Outbound.Key, s.Inbound.Key).Key()
+	s.Outbound, s.Inbound = outboundFor(snapshot, p.caller), p.inbound
 	return s
 }
 
 // Key identifies the content of the scope: equal keys, equal configuration. It is a cryptographic hash, because a tenant
 // who could make two scopes collide would receive another's configuration.
-func (s Scope) Key() string { return s.key }
+func (s Scope) Key() string {
+	h := mesh.NewHash().Add(string(s.Type), s.Settings.Key).Bool(s.IPv4).Bool(s.IPv6)
+	if s.Type == mesh.Router {
+		return h.Add(s.Gateway.Key).Key()
+	}
+	return h.Add(s.Outbound.Key, s.Inbound.Key).Key()
+}
+
+// Line identifies what the scope of a sidecar has in common with those of others, and is the same in all snapshots.
+func (s Scope) Line() string {
+	family := "-"
+	if s.IPv4 {
+		family = "4"
+	}
+	if s.IPv6 {
+		family += "6"
+	}
+	return family + s.Outbound.Line
+}
 
 func inboundFor(proxy mesh.Proxy) *Inbound {
 	in := &Inbound{Ports: proxy.Inbound, Unclaimed: proxy.Unclaimed, Policies: proxy.Policies}

@@ -13,9 +13,9 @@ import (
 )
 
 func snapshot(config ...istioconfig.Object) *mesh.Snapshot {
-	return mesh.Build(nil, mesh.Inputs{MeshNamespace: "root", Config: config, Services: []*corev1.Service{
-		{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "pay"}, Spec: corev1.ServiceSpec{ClusterIP: "10.0.0.1", Ports: []corev1.ServicePort{{Name: "http", Port: 80}}}},
-	}})
+	return mesh.Build(nil, mesh.Inputs{MeshNamespace: "root", Config: mesh.Config(config...), Services: mesh.Objects(
+		&corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "pay"}, Spec: corev1.ServiceSpec{ClusterIP: "10.0.0.1", Ports: []corev1.ServicePort{{Name: "http", Port: 80}}}},
+	)})
 }
 
 func rule(namespace, host string, labels map[string]string) istioconfig.Object {
@@ -60,7 +60,7 @@ func TestAThirdNamespaceDecidesNothing(t *testing.T) {
 	for namespace, owner := range map[string]string{"web": "", "evil": "evil"} {
 		s := snapshot(rule("evil", "stolen", nil))
 		got := ""
-		if v := For(s, sidecar(namespace, nil)).Outbound.Services[0].Routes; v != nil {
+		if v := For(s, sidecar(namespace, nil)).Outbound.Services.Get("pay.shop.svc.cluster.local").Routes; v != nil {
 			got = v.Namespace
 		}
 		if got != owner {
@@ -69,7 +69,7 @@ func TestAThirdNamespaceDecidesNothing(t *testing.T) {
 	}
 	for _, namespace := range []string{"shop", "root"} {
 		s := snapshot(rule(namespace, "pay", nil))
-		if For(s, sidecar("web", nil)).Outbound.Services[0].Routes == nil {
+		if For(s, sidecar("web", nil)).Outbound.Services.Get("pay.shop.svc.cluster.local").Routes == nil {
 			t.Errorf("a rule of namespace %s is not followed", namespace)
 		}
 	}
@@ -90,10 +90,10 @@ func TestServicesAreExported(t *testing.T) {
 			ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "pay", Annotations: map[string]string{"networking.istio.io/exportTo": exportTo}},
 			Spec:       corev1.ServiceSpec{ClusterIP: "10.0.0.1", Ports: []corev1.ServicePort{{Name: "http", Port: 80}}},
 		}
-		s := mesh.Build(nil, mesh.Inputs{MeshNamespace: "root", Services: []*corev1.Service{service}})
+		s := mesh.Build(nil, mesh.Inputs{MeshNamespace: "root", Services: mesh.Objects(service)})
 		var got []string
 		for _, namespace := range []string{"shop", "web"} {
-			if len(For(s, sidecar(namespace, nil)).Outbound.Services) > 0 {
+			if !For(s, sidecar(namespace, nil)).Outbound.Services.Empty() {
 				got = append(got, namespace)
 			}
 		}

@@ -100,7 +100,7 @@ func authorize(snapshot *mesh.Snapshot, id *spiffe.ID, node *corev3.Node) (mesh.
 	if n.Type != proxy.Type {
 		return mesh.Proxy{}, denied("node claims to be a %s, pod %s/%s is a %s", n.Type, n.Namespace, n.Pod, proxy.Type)
 	}
-	return proxy, nil
+	return *proxy, nil
 }
 
 func denied(format string, args ...any) error {

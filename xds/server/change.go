@@ -1,60 +1,44 @@
 package server
 
 import (
-	"reflect"
 	"slices"
-	"unsafe"
 
 	"github.com/mesh-operator/mesh-operator/xds/resource"
+	"github.com/mesh-operator/mesh-operator/xds/table"
 )
 
 // Change names the resources that differ between two sets. It is computed once for all proxies that make the same step,
 // and nil means that nobody knows: everything has to be compared.
 type Change map[resource.Type][]string
 
-// Compare returns the names whose versions differ between two sets.
-func Compare(from, to *resource.Set) Change { return moves{}.compare(from, to) }
-
-// moves remembers comparisons. Sets of different scopes share the map of a type where they agree about it, so it is maps
-// that are compared once, not sets.
-type moves map[move][]string
-
-type move struct{ from, to unsafe.Pointer }
-
-func (m moves) compare(from, to *resource.Set) Change {
+// Compare returns the names whose versions differ between two sets. It costs as much as there is to tell.
+func Compare(from, to *resource.Set) Change {
 	change := Change{}
-	for t := range served {
-		a, b := from.Of(t), to.Of(t)
-		key := move{reflect.ValueOf(a).UnsafePointer(), reflect.ValueOf(b).UnsafePointer()}
-		if key.from == key.to {
-			continue
-		}
-		names, ok := m[key]
-		if !ok {
-			names = compareType(a, b)
-			m[key] = names
-		}
-		if len(names) > 0 {
-			change[t] = names
+	for _, t := range resource.Types {
+		for c := range table.Diff(from.Of(t), to.Of(t)) {
+			if !c.Had || !c.Has || c.Old.Version != c.New.Version {
+				change[t] = append(change[t], c.Key)
+			}
 		}
 	}
 	return change
 }
 
-func compareType(from, to map[string]*resource.Resource) []string {
-	var names []string
-	for name, r := range to {
-		if old := from[name]; old != r && (old == nil || old.Version != r.Version) {
-			names = append(names, name)
-		}
+// moves remembers comparisons, for proxies that share their sets.
+type moves map[move]Change
+
+type move struct{ from, to *resource.Set }
+
+func (m moves) compare(from, to *resource.Set) Change {
+	if from == nil {
+		return nil
 	}
-	for name := range from {
-		if to[name] == nil {
-			names = append(names, name)
-		}
+	change, ok := m[move{from, to}]
+	if !ok {
+		change = Compare(from, to)
+		m[move{from, to}] = change
 	}
-	slices.Sort(names)
-	return names
+	return change
 }
 
 // Merge returns the names of both.

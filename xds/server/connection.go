@@ -8,6 +8,7 @@ import (
 
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 	"github.com/mesh-operator/mesh-operator/xds/resource"
+	"github.com/mesh-operator/mesh-operator/xds/scope"
 )
 
 // connection is one stream's place in the fan-out: what its proxy should have, and the session that takes it there. The
@@ -27,12 +28,25 @@ type connection struct {
 	offered    time.Time
 	behind     time.Time // since when there is a response that the proxy has not accepted; zero: there is none
 	once       sync.Once
+
+	placed *mesh.Proxy // that place is of
+	place  *scope.Place
 }
 
 func newConnection(proxy mesh.Proxy) *connection {
 	return &connection{
 		proxy: proxy, since: time.Now(), wake: make(chan struct{}, 1), expired: make(chan struct{}), session: NewSession(nil),
 	}
+}
+
+// placeOf is the place of the connection's proxy as it is described now.
+func (c *connection) placeOf(proxy *mesh.Proxy) *scope.Place {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.placed != proxy {
+		c.placed, c.place = proxy, scope.PlaceOf(*proxy)
+	}
+	return c.place
 }
 
 // offer hands over the set of a generation; compare tells what differs from another set. An offer that was not taken yet is

@@ -93,8 +93,7 @@ func configOf(set *resource.Set) map[string][]resourceStatus {
 	out := map[string][]resourceStatus{}
 	for t := range served {
 		list := []resourceStatus{}
-		for _, name := range slices.Sorted(maps.Keys(set.Of(t))) {
-			r := set.Of(t)[name]
+		for name, r := range set.Of(t).All() {
 			entry := resourceStatus{Name: name, Version: r.Version, Objects: r.Sources}
 			if t == resource.Secret {
 				entry.Version = ""

@@ -37,14 +37,14 @@ func (s *Server) Publish(snapshot *mesh.Snapshot) {
 	defer s.publishing.Unlock()
 	start := time.Now()
 	generation, connections := s.advance(snapshot)
-	p := push{snapshot: snapshot, builder: s.builder, sets: map[string]*resource.Set{}, moves: moves{}}
+	p := push{snapshot: snapshot, builder: s.builder, moves: moves{}, seen: map[*output]bool{}}
 	for _, c := range connections {
 		proxy, ok := snapshot.Proxy(c.proxy.Namespace, c.proxy.Name)
 		if !ok || proxy.UID != c.proxy.UID || proxy.Account != c.proxy.Account {
 			c.expire()
 			continue
 		}
-		c.offer(generation, p.set(proxy), p.compare)
+		c.offer(generation, p.output(c.placeOf(proxy)).set, p.moves.compare)
 	}
 	s.problems.report(s.log, slices.Concat(snapshot.Problems, p.problems))
 	s.metrics.pushTime.Observe(time.Since(start).Seconds())
@@ -76,8 +76,8 @@ func (s *Server) attach(c *connection) bool {
 		c.expire()
 		return true
 	}
-	set, _ := s.builder.Build(scope.For(snapshot, proxy))
-	c.offer(generation, set, func(_, _ *resource.Set) Change { return nil })
+	out := outputFor(s.builder, snapshot, c.placeOf(proxy).In(snapshot))
+	c.offer(generation, out.set, func(_, _ *resource.Set) Change { return nil })
 	return true
 }
 
@@ -97,30 +97,46 @@ func (s *Server) current() *mesh.Snapshot {
 	return s.snapshot
 }
 
-// push is the work of one Publish that proxies share: a set per scope, a comparison per pair of sets.
+// push is the work of one Publish that proxies share.
 type push struct {
 	snapshot *mesh.Snapshot
 	builder  *envoy.Builder
-	sets     map[string]*resource.Set // by scope key
 	moves    moves
+	seen     map[*output]bool
 	problems []mesh.Problem
 }
 
-func (p *push) set(proxy mesh.Proxy) *resource.Set {
-	sc := scope.For(p.snapshot, proxy)
-	set, ok := p.sets[sc.Key()]
-	if !ok {
-		var problems []mesh.Problem
-		set, problems = p.builder.Build(sc)
-		p.sets[sc.Key()] = set
-		p.problems = append(p.problems, problems...)
+func (p *push) output(place *scope.Place) *output {
+	out := outputFor(p.builder, p.snapshot, place.In(p.snapshot))
+	if !p.seen[out] {
+		p.seen[out] = true
+		p.problems = append(p.problems, out.problems...)
 	}
-	return set
+	return out
 }
 
-func (p *push) compare(from, to *resource.Set) Change {
-	if from == nil {
-		return nil
+// output is what the proxies of one scope get, and what is wrong with it.
+type output struct {
+	set      *resource.Set
+	problems []mesh.Problem
+}
+
+// outputFor builds a scope once for all its proxies. A scope that was there in the snapshot before keeps its set, and one
+// that has changed starts from what sidecars of its namespace had in common.
+func outputFor(b *envoy.Builder, snapshot *mesh.Snapshot, s scope.Scope) *output {
+	var shared *envoy.Shared
+	if s.Outbound != nil {
+		shared = snapshot.Once("shared\x00"+s.Line(), func(before any) any {
+			last, _ := before.(*envoy.Shared)
+			return b.Share(last, s)
+		}).(*envoy.Shared)
 	}
-	return p.moves.compare(from, to)
+	return snapshot.Once("output\x00"+s.Key(), func(before any) any {
+		if before != nil {
+			return before
+		}
+		out := &output{}
+		out.set, out.problems = b.BuildWith(shared, s)
+		return out
+	}).(*output)
 }

@@ -129,7 +129,7 @@ func (s *Session) rewarm(r *discovery.DeltaDiscoveryResponse) {
 		switch {
 		case endpoints == nil:
 			s.warming[name] = true
-		case endpoints.names[name] && s.set.Of(resource.Endpoint)[name] != nil:
+		case endpoints.names[name] && s.set.Of(resource.Endpoint).Get(name) != nil:
 			endpoints.forget(name)
 		}
 	}

@@ -91,20 +91,12 @@ func (p *talk) step(what, which byte) {
 
 // change replaces the set; the session is told what changed, or not.
 func (p *talk) change(typ resource.Type, name string, remove, tell bool) {
-	next := map[resource.Type]map[string]*resource.Resource{}
-	for _, t := range talkTypes {
-		next[t] = maps.Clone(p.set.Of(t))
-	}
-	if next[typ] == nil {
-		next[typ] = map[string]*resource.Resource{}
-	}
 	p.version++
-	next[typ][name] = &resource.Resource{Type: typ, Name: name, Version: fmt.Sprint(p.version)}
-	if remove {
-		delete(next[typ], name)
-	}
 	old := p.set
-	p.set = &resource.Set{Resources: next}
+	p.set = old.Put(&resource.Resource{Type: typ, Name: name, Version: fmt.Sprint(p.version)})
+	if remove {
+		p.set = old.With(typ, old.Of(typ).Without(name))
+	}
 	if tell {
 		p.session.Update(p.set, Compare(old, p.set))
 	} else {
@@ -167,7 +159,7 @@ func (p *talk) check() {
 	for _, typ := range talkTypes {
 		for _, name := range talkNames {
 			has, told := p.has[typ][name]
-			want := p.set.Of(typ)[name]
+			want := p.set.Of(typ).Get(name)
 			switch {
 			case !p.wants(typ, name) || want != nil && bad(want.Version):
 			case want == nil && told:

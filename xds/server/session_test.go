@@ -2,7 +2,6 @@ package server
 
 import (
 	"fmt"
-	"maps"
 	"strings"
 	"testing"
 
@@ -71,24 +70,17 @@ func (c *conversation) answer(command string) []string {
 }
 
 func (c *conversation) push(words []string) (old *resource.Set) {
-	next := map[resource.Type]map[string]*resource.Resource{}
-	for t, m := range c.set.Resources {
-		next[t] = maps.Clone(m)
-	}
+	old = c.set
 	for _, word := range words {
 		path, version, _ := strings.Cut(strings.TrimPrefix(word, "-"), "=")
 		kind, name, _ := strings.Cut(path, "/")
 		t := typesByWord[kind]
 		if strings.HasPrefix(word, "-") {
-			delete(next[t], name)
+			c.set = c.set.With(t, c.set.Of(t).Without(name))
 			continue
 		}
-		if next[t] == nil {
-			next[t] = map[string]*resource.Resource{}
-		}
-		next[t][name] = &resource.Resource{Type: t, Name: name, Version: version}
+		c.set = c.set.With(t, c.set.Of(t).With(name, &resource.Resource{Type: t, Name: name, Version: version}))
 	}
-	old, c.set = c.set, &resource.Set{Resources: next}
 	return old
 }
 

@@ -8,7 +8,11 @@ import (
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 
 	"github.com/mesh-operator/mesh-operator/xds/resource"
+	"github.com/mesh-operator/mesh-operator/xds/table"
 )
+
+// resources are those of one type that the proxy should have.
+type resources = table.Table[*resource.Resource]
 
 // What a proxy has, where that is not the version of a resource.
 const (
@@ -54,7 +58,7 @@ func (s *subscription) forget(name string) {
 	s.dirty[name] = true
 }
 
-func (s *subscription) subscribe(names []string, set map[string]*resource.Resource) {
+func (s *subscription) subscribe(names []string, set resources) {
 	for _, name := range names {
 		if name == "*" && wildcard[s.typ] {
 			s.everything = true
@@ -87,7 +91,7 @@ func (s *subscription) unsubscribe(names []string) {
 // resume takes over the versions that the proxy kept from an earlier stream, perhaps to another replica. If they are all
 // that it asked for, the answer is silence; in every other case the first request is answered, even if with nothing, or
 // the proxy would wait for its listeners for ever.
-func (s *subscription) resume(kept map[string]string, set map[string]*resource.Resource) {
+func (s *subscription) resume(kept map[string]string, set resources) {
 	s.unanswered = true
 	for name, version := range kept {
 		if !s.wants(name) {
@@ -95,7 +99,7 @@ func (s *subscription) resume(kept map[string]string, set map[string]*resource.R
 		}
 		s.has[name] = version
 		s.dirty[name] = true
-		if r := set[name]; r != nil && r.Version == version {
+		if r := set.Get(name); r != nil && r.Version == version {
 			s.unanswered = false
 		}
 	}
@@ -111,7 +115,7 @@ func (s *subscription) mark(names []string) {
 }
 
 // markAll notes that anything may have changed.
-func (s *subscription) markAll(set map[string]*resource.Resource) {
+func (s *subscription) markAll(set resources) {
 	for name := range s.has {
 		s.dirty[name] = true
 	}
@@ -119,7 +123,7 @@ func (s *subscription) markAll(set map[string]*resource.Resource) {
 		s.dirty[name] = true
 	}
 	if s.everything {
-		for name := range set {
+		for name := range set.All() {
 			s.dirty[name] = true
 		}
 	}
@@ -127,7 +131,7 @@ func (s *subscription) markAll(set map[string]*resource.Resource) {
 
 // respond returns what the proxy has to be told in this step, or nil, and takes note that it is in flight. While the
 // culprit of a NACK is looked for, the groups of suspects go one by one and everything else waits.
-func (s *subscription) respond(st step, set map[string]*resource.Resource) *discovery.DeltaDiscoveryResponse {
+func (s *subscription) respond(st step, set resources) *discovery.DeltaDiscoveryResponse {
 	for st.upsert && len(s.suspects) > 0 {
 		group := s.suspects[0]
 		s.suspects = s.suspects[1:]
@@ -145,11 +149,11 @@ func (s *subscription) respond(st step, set map[string]*resource.Resource) *disc
 }
 
 // compose makes the response about those of names that this step may speak of, or nil if there are none.
-func (s *subscription) compose(st step, set map[string]*resource.Resource, names []string) *discovery.DeltaDiscoveryResponse {
+func (s *subscription) compose(st step, set resources, names []string) *discovery.DeltaDiscoveryResponse {
 	r := &discovery.DeltaDiscoveryResponse{}
 	var sent []*resource.Resource
 	for _, name := range names {
-		want := set[name]
+		want := set.Get(name)
 		switch {
 		case !s.dirty[name]:
 		case !s.wants(name) || s.upToDate(name, want):

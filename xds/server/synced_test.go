@@ -16,7 +16,7 @@ import (
 // setOf is a set of one cluster.
 func setOf(version string) *resource.Set {
 	r := &resource.Resource{Type: resource.Cluster, Name: "c", Version: version, Body: &anypb.Any{}}
-	return &resource.Set{Resources: map[resource.Type]map[string]*resource.Resource{resource.Cluster: {"c": r}}}
+	return (*resource.Set)(nil).Put(r)
 }
 
 func unknownChange(_, _ *resource.Set) Change { return nil }

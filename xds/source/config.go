@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +18,7 @@ import (
 
 	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
+	"github.com/mesh-operator/mesh-operator/xds/table"
 )
 
 // lookAgain is how long a kind that is not installed is left alone.
@@ -34,15 +34,15 @@ type configFeed struct {
 	every    time.Duration // between two looks for a kind that is not installed
 	complete atomic.Bool
 
-	mu      sync.Mutex
-	objects map[mesh.Name]istioconfig.Object
+	objects kept[*istioconfig.Object]
 }
 
 func newConfigFeed(o Options, kind istioconfig.Kind, mark func(string)) *configFeed {
 	f := &configFeed{
 		kind: kind, client: o.Dynamic, api: o.Kubernetes.Discovery(), every: lookAgain,
-		log: o.Logger.With("kind", kind), objects: map[mesh.Name]istioconfig.Object{},
+		log: o.Logger.With("kind", kind),
 	}
+	f.objects.target = func(in *mesh.Inputs) *table.Table[*istioconfig.Object] { return &in.Config }
 	f.changed = func() { mark(f.name()) }
 	return f
 }
@@ -50,11 +50,10 @@ func newConfigFeed(o Options, kind istioconfig.Kind, mark func(string)) *configF
 func (f *configFeed) name() string { return f.kind.Resource().Resource }
 func (f *configFeed) synced() bool { return f.complete.Load() }
 
-// fill adds to what the feeds of the other kinds have added, so it does so whether this one changed or not.
-func (f *configFeed) fill(in *mesh.Inputs, _ bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	in.Config = slices.AppendSeq(in.Config, maps.Values(f.objects))
+func (f *configFeed) fill(in *mesh.Inputs, changed bool) {
+	if changed {
+		f.objects.fill(in)
+	}
 }
 
 // run waits until the API server serves the kind, then watches it.
@@ -134,9 +133,7 @@ func (f *configFeed) take(before, after any) {
 	for _, r := range object.Rewrites {
 		f.log.Debug("old spelling", "object", nameOf(raw), "field", r.Field, "was", r.Was, "now", r.Now)
 	}
-	f.mu.Lock()
-	f.objects[mesh.Name{Namespace: raw.GetNamespace(), Name: raw.GetName()}] = object
-	f.mu.Unlock()
+	f.objects.put(mesh.ConfigName(object), &object)
 	f.changed()
 }
 
@@ -153,9 +150,7 @@ func (f *configFeed) drop(object any) {
 	if !ok {
 		return
 	}
-	f.mu.Lock()
-	delete(f.objects, mesh.Name{Namespace: raw.GetNamespace(), Name: raw.GetName()})
-	f.mu.Unlock()
+	f.objects.drop(mesh.ConfigName(istioconfig.Object{Kind: f.kind, Namespace: raw.GetNamespace(), Name: raw.GetName()}))
 	f.changed()
 }
 

@@ -3,16 +3,22 @@ package source
 import (
 	"fmt"
 	"log/slog"
+	"sync"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	meshv1alpha1 "istio.io/api/mesh/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
+
+	"github.com/mesh-operator/mesh-operator/xds/mesh"
 )
 
-// meshConfigReader keeps the last good mesh configuration: a mistake in the ConfigMap changes nothing until it is mended.
+// meshConfigReader keeps the last good mesh configuration: a mistake in the ConfigMap changes nothing until it is mended,
+// and neither does its removal.
 type meshConfigReader struct {
-	log  *slog.Logger
+	log *slog.Logger
+
+	mu   sync.Mutex
 	last *meshv1alpha1.MeshConfig
 }
 
@@ -20,17 +26,27 @@ func newMeshConfigReader(log *slog.Logger) *meshConfigReader {
 	return &meshConfigReader{log: log, last: &meshv1alpha1.MeshConfig{}}
 }
 
-func (r *meshConfigReader) read(maps []*corev1.ConfigMap) *meshv1alpha1.MeshConfig {
-	if len(maps) == 0 {
-		return r.last
+func (r *meshConfigReader) set(object any) {
+	m, ok := object.(*corev1.ConfigMap)
+	if !ok {
+		return
 	}
-	config, err := parseMeshConfig(maps[0].Data[meshConfigKey])
+	config, err := parseMeshConfig(m.Data[meshConfigKey])
 	if err != nil {
-		r.log.Error("mesh configuration is invalid, the last good one stays", "configmap", maps[0].Name, "error", err)
-		return r.last
+		r.log.Error("mesh configuration is invalid, the last good one stays", "configmap", m.Name, "error", err)
+		return
 	}
+	r.mu.Lock()
 	r.last = config
-	return config
+	r.mu.Unlock()
+}
+
+func (r *meshConfigReader) remove(any) {}
+
+func (r *meshConfigReader) fill(in *mesh.Inputs) {
+	r.mu.Lock()
+	in.MeshConfig = r.last
+	r.mu.Unlock()
 }
 
 // parseMeshConfig reads the YAML of a MeshConfig. Fields that this version of the API does not know are passed over: the

@@ -10,7 +10,8 @@ import (
 func TestMeshConfigKeepsTheLastGoodOne(t *testing.T) {
 	r := newMeshConfigReader(slog.New(slog.DiscardHandler))
 	read := func(text string) string {
-		return r.read([]*corev1.ConfigMap{{Data: map[string]string{"mesh": text}}}).GetTrustDomain()
+		r.set(&corev1.ConfigMap{Data: map[string]string{"mesh": text}})
+		return r.last.GetTrustDomain()
 	}
 	for _, step := range []struct{ text, want string }{
 		{"trustDomain: one.example", "one.example"},
@@ -24,7 +25,8 @@ func TestMeshConfigKeepsTheLastGoodOne(t *testing.T) {
 		}
 	}
 	read("trustDomain: three.example")
-	if got := r.read(nil).GetTrustDomain(); got != "three.example" {
+	r.remove(nil)
+	if got := r.last.GetTrustDomain(); got != "three.example" {
 		t.Errorf("after the ConfigMap was deleted the trust domain is %q, want the last good one", got)
 	}
 }

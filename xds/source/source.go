@@ -99,7 +99,7 @@ func (s *Source) CheckReady() error {
 	return errors.Join(missing...)
 }
 
-// publish hands over what there is now. Only what changed is listed again.
+// publish hands over what there is now. Only what changed is looked at.
 func (s *Source) publish() {
 	if s.CheckReady() != nil {
 		return // the feed that completes the picture marks itself
@@ -108,7 +108,6 @@ func (s *Source) publish() {
 	if len(changed) == 0 {
 		return
 	}
-	s.in.Config = nil
 	for _, f := range s.feeds {
 		f.fill(&s.in, changed[f.name()])
 	}

@@ -179,21 +179,21 @@ func TestInputsHaveWhatThereIsAndWhatComes(t *testing.T) {
 	c.create(istioconfig.VirtualService, "reviews", 1, map[string]any{"hosts": []any{"reviews"}})
 	c.start()
 	in := c.until("what was there at the start", func(mesh.Inputs) bool { return true })
-	if len(in.Services) != 1 || len(in.Config) != 1 || in.MeshNamespace != "istio-system" {
+	if in.Services.Len() != 1 || in.Config.Len() != 1 || in.MeshNamespace != "istio-system" {
 		t.Errorf("first inputs have services %v, config %v, mesh namespace %q", in.Services, in.Config, in.MeshNamespace)
 	}
 	c.watching("pods", "virtualservices", "destinationrules")
 	c.add(&corev1.Pod{ObjectMeta: named("reviews-v1")})
-	in = c.until("the pod", func(in mesh.Inputs) bool { return len(in.Pods) == 1 })
-	if len(in.Services) != 1 || len(in.Config) != 1 {
+	in = c.until("the pod", func(in mesh.Inputs) bool { return in.Pods.Len() == 1 })
+	if in.Services.Len() != 1 || in.Config.Len() != 1 {
 		t.Errorf("what did not change is lost: services %v, config %v", in.Services, in.Config)
 	}
 	c.create(istioconfig.DestinationRule, "reviews", 1, map[string]any{"host": "reviews"})
-	c.until("the rule", func(in mesh.Inputs) bool { return len(in.Config) == 2 })
+	c.until("the rule", func(in mesh.Inputs) bool { return in.Config.Len() == 2 })
 	if err := c.dynamic.Resource(istioconfig.VirtualService.Resource()).Namespace("bookinfo").Delete(t.Context(), "reviews", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	c.until("one object less", func(in mesh.Inputs) bool { return len(in.Config) == 1 })
+	c.until("one object less", func(in mesh.Inputs) bool { return in.Config.Len() == 1 })
 }
 
 func (c *cluster) add(object runtime.Object) {
@@ -234,14 +234,14 @@ func TestNothingIsPublishedBeforeEveryList(t *testing.T) {
 		t.Error("CheckReady = nil, want the list that is missing")
 	}
 	close(release)
-	c.until("the service", func(in mesh.Inputs) bool { return len(in.Services) == 1 })
+	c.until("the service", func(in mesh.Inputs) bool { return in.Services.Len() == 1 })
 }
 
 func TestKindsThatAreNotInstalledCountAsEmpty(t *testing.T) {
 	c := newCluster(t)
 	c.start()
 	in := c.until("nothing", func(mesh.Inputs) bool { return true })
-	if len(in.Config) != 0 {
+	if in.Config.Len() != 0 {
 		t.Errorf("config = %v, want none", in.Config)
 	}
 }
@@ -252,22 +252,22 @@ func TestAKindThatIsInstalledLaterIsWatched(t *testing.T) {
 	c.until("nothing", func(mesh.Inputs) bool { return true })
 	c.create(istioconfig.Gateway, "bookinfo", 1, map[string]any{"selector": map[string]any{"istio": "ingressgateway"}})
 	c.install(istioconfig.Gateway)
-	c.until("the gateway", func(in mesh.Inputs) bool { return len(in.Config) == 1 })
+	c.until("the gateway", func(in mesh.Inputs) bool { return in.Config.Len() == 1 })
 }
 
 func TestAnObjectThatCannotBeReadKeepsItsLastGoodVersion(t *testing.T) {
 	c := newCluster(t, everyKind...)
 	c.create(istioconfig.VirtualService, "reviews", 1, map[string]any{"hosts": []any{"reviews"}})
 	c.start()
-	c.until("the object", func(in mesh.Inputs) bool { return len(in.Config) == 1 })
+	c.until("the object", func(in mesh.Inputs) bool { return in.Config.Len() == 1 })
 	c.watching("virtualservices")
 	bad := config(istioconfig.VirtualService, "reviews", 2, map[string]any{"hosts": "reviews"})
 	if _, err := c.dynamic.Resource(istioconfig.VirtualService.Resource()).Namespace("bookinfo").Update(t.Context(), bad, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	c.create(istioconfig.VirtualService, "ratings", 1, map[string]any{"hosts": []any{"ratings"}})
-	in := c.until("both", func(in mesh.Inputs) bool { return len(in.Config) == 2 })
-	for _, o := range in.Config {
+	in := c.until("both", func(in mesh.Inputs) bool { return in.Config.Len() == 2 })
+	for o := range in.Config.Values() {
 		if len(o.Spec.(*networking.VirtualService).GetHosts()) != 1 {
 			t.Errorf("%s has hosts %v, want the last good one", o, o.Spec)
 		}

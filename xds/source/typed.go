@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
+	"github.com/mesh-operator/mesh-operator/xds/table"
 )
 
 // meshConfigName is the ConfigMap with the mesh configuration, meshConfigKey its key.
@@ -26,7 +27,7 @@ const (
 type typedFeed struct {
 	kind     string
 	informer cache.SharedIndexInformer
-	list     func(*mesh.Inputs)
+	keeper   keeper
 	mark     func(string)
 	handled  cache.ResourceEventHandlerRegistration
 	complete atomic.Bool
@@ -46,18 +47,17 @@ func typedFeeds(o Options, mark func(string)) []feed {
 	config := named.Core().V1().ConfigMaps().Informer()
 	tlsSecrets, opaqueSecrets := tls.Core().V1().Secrets().Informer(), opaque.Core().V1().Secrets().Informer()
 
-	meshConfig := newMeshConfigReader(o.Logger)
-	secrets := func(in *mesh.Inputs) {
-		in.Secrets = append(listOf[corev1.Secret](tlsSecrets), listOf[corev1.Secret](opaqueSecrets)...)
+	watch := func(kind string, informer cache.SharedIndexInformer, k keeper) feed {
+		return newTypedFeed(kind, o.Logger, informer, mark, k)
 	}
 	return []feed{
-		newTypedFeed("services", o.Logger, services, mark, func(in *mesh.Inputs) { in.Services = listOf[corev1.Service](services) }),
-		newTypedFeed("endpointslices", o.Logger, slices, mark, func(in *mesh.Inputs) { in.EndpointSlices = listOf[discoveryv1.EndpointSlice](slices) }),
-		newTypedFeed("pods", o.Logger, pods, mark, func(in *mesh.Inputs) { in.Pods = listOf[corev1.Pod](pods) }),
-		newTypedFeed("namespaces", o.Logger, namespaces, mark, func(in *mesh.Inputs) { in.Namespaces = listOf[corev1.Namespace](namespaces) }),
-		newTypedFeed("configmap istio", o.Logger, config, mark, func(in *mesh.Inputs) { in.MeshConfig = meshConfig.read(listOf[corev1.ConfigMap](config)) }),
-		newTypedFeed("tls secrets", o.Logger, tlsSecrets, mark, secrets),
-		newTypedFeed("opaque secrets", o.Logger, opaqueSecrets, mark, secrets),
+		watch("services", services, keep(func(in *mesh.Inputs) *table.Table[*corev1.Service] { return &in.Services })),
+		watch("endpointslices", slices, keep(func(in *mesh.Inputs) *table.Table[*discoveryv1.EndpointSlice] { return &in.EndpointSlices })),
+		watch("pods", pods, keep(func(in *mesh.Inputs) *table.Table[*corev1.Pod] { return &in.Pods })),
+		watch("namespaces", namespaces, keep(func(in *mesh.Inputs) *table.Table[*corev1.Namespace] { return &in.Namespaces })),
+		watch("configmap istio", config, newMeshConfigReader(o.Logger)),
+		watch("tls secrets", tlsSecrets, keep(func(in *mesh.Inputs) *table.Table[*corev1.Secret] { return &in.Secrets })),
+		watch("opaque secrets", opaqueSecrets, keep(func(in *mesh.Inputs) *table.Table[*corev1.Secret] { return &in.Secrets })),
 	}
 }
 
@@ -66,12 +66,12 @@ func selecting(o Options, namespace, selector string) informers.SharedInformerFa
 		informers.WithTweakListOptions(func(l *metav1.ListOptions) { l.FieldSelector = selector }))
 }
 
-func newTypedFeed(kind string, log *slog.Logger, informer cache.SharedIndexInformer, mark func(string), list func(*mesh.Inputs)) *typedFeed {
-	f := &typedFeed{kind: kind, informer: informer, list: list, mark: mark}
+func newTypedFeed(kind string, log *slog.Logger, informer cache.SharedIndexInformer, mark func(string), k keeper) *typedFeed {
+	f := &typedFeed{kind: kind, informer: informer, keeper: k, mark: mark}
 	// The two setters and AddEventHandler fail only on an informer that was started or stopped.
 	_ = informer.SetTransform(trim)
 	_ = informer.SetWatchErrorHandlerWithContext(logWatchError(log, kind))
-	f.handled, _ = informer.AddEventHandler(handler(func() { mark(kind) }))
+	f.handled, _ = informer.AddEventHandler(f.handler())
 	return f
 }
 
@@ -80,7 +80,7 @@ func (f *typedFeed) synced() bool { return f.complete.Load() }
 
 func (f *typedFeed) fill(in *mesh.Inputs, changed bool) {
 	if changed {
-		f.list(in)
+		f.keeper.fill(in)
 	}
 }
 
@@ -104,15 +104,25 @@ func runInformer(ctx context.Context, informer cache.SharedIndexInformer, handle
 	<-done
 }
 
-// handler calls changed for every event but those that change nothing that is kept of an object.
-func handler(changed func()) cache.ResourceEventHandler {
+// handler keeps what changed, and passes over events that change nothing that is kept of an object.
+func (f *typedFeed) handler() cache.ResourceEventHandler {
+	set := func(object any) {
+		f.keeper.set(object)
+		f.mark(f.kind)
+	}
 	return cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(any) { changed() },
-		DeleteFunc: func(any) { changed() },
+		AddFunc: set,
 		UpdateFunc: func(before, after any) {
 			if !same(before, after) {
-				changed()
+				set(after)
 			}
+		},
+		DeleteFunc: func(object any) {
+			if tombstone, ok := object.(cache.DeletedFinalStateUnknown); ok {
+				object = tombstone.Obj
+			}
+			f.keeper.remove(object)
+			f.mark(f.kind)
 		},
 	}
 }
@@ -133,17 +143,6 @@ func same(before, after any) bool {
 	copied.Elem().Set(reflect.ValueOf(after).Elem())
 	copied.Interface().(metav1.Object).SetResourceVersion(a.GetResourceVersion())
 	return reflect.DeepEqual(before, copied.Interface())
-}
-
-func listOf[T any](informer cache.SharedIndexInformer) []*T {
-	items := informer.GetStore().List()
-	out := make([]*T, 0, len(items))
-	for _, item := range items {
-		if object, ok := item.(*T); ok {
-			out = append(out, object)
-		}
-	}
-	return out
 }
 
 func logWatchError(log *slog.Logger, kind string) cache.WatchErrorHandlerWithContext {

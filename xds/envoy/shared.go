@@ -1,0 +1,172 @@
+package envoy
+
+import (
+	"slices"
+
+	"github.com/mesh-operator/mesh-operator/xds/mesh"
+	"github.com/mesh-operator/mesh-operator/xds/resource"
+	"github.com/mesh-operator/mesh-operator/xds/scope"
+	"github.com/mesh-operator/mesh-operator/xds/table"
+)
+
+// Shared is what the sidecars of one namespace that no rule tells apart have in common: how they call others. It is
+// immutable.
+type Shared struct {
+	outbound  *scope.Outbound
+	settings  *mesh.Settings
+	set       *resource.Set
+	addresses table.Groups[*resource.Resource] // TCP listeners, by name and the host that asks for it
+	hosts     table.Groups[*virtualHost]       // by port and object
+	faults    table.Table[*faults]             // by what they were found in
+}
+
+type faults struct{ problems []mesh.Problem }
+
+// Share translates what s has in common with the scopes of other sidecars. It starts from before, which may be nil, was made
+// for another scope of the same line, and is not changed. The result is that of starting from nothing.
+func (b *Builder) Share(before *Shared, s scope.Scope) *Shared {
+	if before == nil || before.settings.Key != s.Settings.Key {
+		before = &Shared{outbound: &scope.Outbound{}, settings: s.Settings}
+	}
+	if before.outbound.Key == s.Outbound.Key {
+		return before
+	}
+	now := *before
+	now.outbound, now.settings = s.Outbound, s.Settings
+	for c := range table.Diff(before.outbound.Services, s.Outbound.Services) {
+		now.replace(c.Key, b.service(s, c.Old), b.service(s, c.New))
+	}
+	c := newCollector(b, s)
+	c.fixedClusters()
+	c.virtualOutbound()
+	now.set = now.set.Put(c.resources...)
+	now.report("fixed", c.problems)
+	for _, port := range changedPorts(before, &now) {
+		now.port(newCollector(b, s), port)
+	}
+	return &now
+}
+
+// service translates what a sidecar does with one service: a function of its view and of nearTo. There is nothing to
+// translate of a service that is not there.
+func (b *Builder) service(s scope.Scope, view *scope.Service) part {
+	if view == nil {
+		return part{}
+	}
+	near := nearTo(view.Service, s.Outbound.Namespace)
+	s.Outbound, s.Inbound = nil, nil
+	key := mesh.NewHash().Add(view.Sum(), s.Settings.Key, near).Bool(s.IPv4).Bool(s.IPv6)
+	return b.services.get(key.Key(), func() part {
+		c := newCollector(b, s)
+		c.near = near
+		c.clusters(view)
+		c.tcpListeners(view)
+		c.virtualHosts(view)
+		return c.part
+	})
+}
+
+// nearTo is the namespace of a caller to whom a service is near, by itself or by one of its aliases; for all others, who
+// call it by full names only, it is empty.
+func nearTo(s *mesh.Service, caller string) string {
+	if s.Namespace == caller || slices.ContainsFunc(s.Aliases, func(a mesh.Name) bool { return a.Namespace == caller }) {
+		return caller
+	}
+	return ""
+}
+
+// replace takes the translation of a service out and puts another in.
+func (s *Shared) replace(host string, before, now part) {
+	kept := map[*resource.Resource]bool{}
+	for _, r := range now.resources {
+		kept[r] = true
+	}
+	for _, r := range before.resources {
+		if !kept[r] {
+			s.remove(host, r)
+		}
+	}
+	for _, r := range now.resources {
+		s.put(host, r)
+	}
+	for _, h := range before.hosts {
+		if !slices.Contains(now.hosts, h) {
+			s.hosts = s.hosts.Without(number(h.port), string(h.object))
+		}
+	}
+	for _, h := range now.hosts {
+		s.hosts = s.hosts.With(number(h.port), string(h.object), h)
+	}
+	s.report(host, now.problems)
+}
+
+func (s *Shared) remove(host string, r *resource.Resource) {
+	if r.Type == resource.Listener {
+		s.addresses = s.addresses.Without(r.Name, host)
+		s.settle(r.Name)
+		return
+	}
+	s.set = s.set.With(r.Type, s.set.Of(r.Type).Without(r.Name))
+}
+
+func (s *Shared) put(host string, r *resource.Resource) {
+	if r.Type == resource.Listener {
+		s.addresses = s.addresses.With(r.Name, host, r)
+		s.settle(r.Name)
+		return
+	}
+	if s.set.Of(r.Type).Get(r.Name) != r {
+		s.set = s.set.Put(r)
+	}
+}
+
+// settle gives an address to the first of the services that claim it and tells the others.
+func (s *Shared) settle(name string) {
+	listeners := s.set.Of(resource.Listener).Without(name)
+	var problems []mesh.Problem
+	for r := range s.addresses.Get(name).Values() {
+		if listeners.Get(name) == nil {
+			listeners = listeners.With(name, r)
+			continue
+		}
+		for _, o := range r.Sources {
+			problems = append(problems, mesh.Problem{Object: o, Field: "spec.ports", Reason: name + " is an address of another service"})
+		}
+	}
+	s.set = s.set.With(resource.Listener, listeners)
+	s.report(name, problems)
+}
+
+// report replaces what is wrong with one thing.
+func (s *Shared) report(about string, problems []mesh.Problem) {
+	if len(problems) == 0 {
+		s.faults = s.faults.Without(about)
+		return
+	}
+	s.faults = s.faults.With(about, &faults{problems})
+}
+
+func (s *Shared) problems() []mesh.Problem {
+	var all []mesh.Problem
+	for f := range s.faults.Values() {
+		all = append(all, f.problems...)
+	}
+	return all
+}
+
+// changedPorts lists the ports whose routes are others than before. Hosts that are no services are on all of them.
+func changedPorts(before, now *Shared) []string {
+	var ports []string
+	for c := range table.Diff(before.hosts.Table, now.hosts.Table) {
+		ports = append(ports, c.Key)
+	}
+	same := func(a, b scope.Foreign) bool { return a.Key == b.Key && slices.Equal(a.Hosts, b.Hosts) }
+	if slices.EqualFunc(before.outbound.Foreign, now.outbound.Foreign, same) {
+		return ports
+	}
+	for port := range now.hosts.All() {
+		ports = append(ports, port)
+	}
+	slices.Sort(ports)
+	return slices.Compact(ports)
+}

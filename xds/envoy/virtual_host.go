@@ -1,0 +1,119 @@
+package envoy
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/mesh-operator/mesh-operator/xds/mesh"
+	"github.com/mesh-operator/mesh-operator/xds/resource"
+	"github.com/mesh-operator/mesh-operator/xds/table"
+)
+
+// virtualHost is one host of a route configuration, encoded once for all configurations that have it: an encoded message is
+// its fields one after another, so a configuration is made by copying. It is immutable.
+type virtualHost struct {
+	port    uint32
+	object  resource.Object // whose host it is
+	sources []resource.Object
+	created time.Time
+	name    string
+	domains []string
+	own     int    // how many of the domains are names of the service itself, which nobody else can have
+	frame   []byte // the field of the route configuration
+}
+
+// emitHost adds a host if Envoy would accept it.
+func (d *draft) emitHost(h *virtualHost, message *routev3.VirtualHost) {
+	if err := validate(message); err != nil {
+		d.fail("RDS " + message.Name + " would be refused: " + err.Error())
+		return
+	}
+	h.name, h.domains, h.frame = message.Name, message.Domains, frameOf(message)
+	d.hosts = append(d.hosts, h)
+}
+
+// without is h less some of its domains.
+func (h *virtualHost) without(lost []string) *virtualHost {
+	message, out := &routev3.VirtualHost{}, *h
+	_, _, n := protowire.ConsumeTag(h.frame)
+	body, _ := protowire.ConsumeBytes(h.frame[n:])
+	if err := proto.Unmarshal(body, message); err != nil {
+		panic(failure{"a host cannot be decoded: " + err.Error()}) // frameOf has encoded it
+	}
+	out.domains = slices.DeleteFunc(slices.Clone(h.domains), func(d string) bool { return slices.Contains(lost, d) })
+	message.Domains = out.domains
+	out.frame = frameOf(message)
+	return &out
+}
+
+const hostsField = 2 // of envoy.config.route.v3.RouteConfiguration
+
+func frameOf(h *routev3.VirtualHost) []byte {
+	return protowire.AppendBytes(protowire.AppendTag(nil, hostsField, protowire.BytesType), encode(h))
+}
+
+func encode(m proto.Message) []byte {
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	if err != nil { // not UTF-8, which protojson has refused
+		panic(failure{"a message cannot be encoded: " + err.Error()})
+	}
+	return b
+}
+
+// encodeRoutes is the encoding of a route configuration with these hosts, the same as if it had been encoded at once: what
+// comes before the hosts, the hosts, what comes after them.
+func encodeRoutes(name string, frames ...[]byte) []byte {
+	head := encode(&routev3.RouteConfiguration{Name: name})
+	return slices.Concat(head, slices.Concat(frames...), encode(routeConfiguration("", nil)))
+}
+
+// claim lists the hosts of a port. Envoy refuses a configuration that has a domain twice, so the older of two services has
+// an address or alias that both claim, and services come before hosts that are none. A service's own names are always its.
+func (c *collector) claim(port string, services table.Table[*virtualHost]) []*virtualHost {
+	hosts := slices.Collect(services.Values())
+	owners := map[string]*virtualHost{}
+	for _, h := range hosts {
+		for _, a := range h.domains[h.own:] {
+			if owners[a] == nil || h.created.Before(owners[a].created) {
+				owners[a] = h
+			}
+		}
+	}
+	for i, h := range hosts {
+		lost := slices.DeleteFunc(slices.Clone(h.domains[h.own:]), func(a string) bool { return owners[a] == h })
+		if len(lost) > 0 {
+			hosts[i] = h.without(lost)
+		}
+	}
+	n, _ := strconv.ParseUint(port, 10, 32)
+	for _, v := range c.scope.Outbound.Foreign {
+		c.foreignHosts(v, uint32(n))
+	}
+	for _, h := range c.hosts {
+		domain := h.domains[0]
+		if owners[domain] != nil || c.isName(domain, services) {
+			c.problems = append(c.problems, mesh.Problem{Object: h.object, Reason: "every domain of " + h.name + " belongs to an older object"})
+			continue
+		}
+		owners[domain] = h
+		hosts = append(hosts, h)
+	}
+	return hosts
+}
+
+// isName tells whether a domain is a name of one of the services.
+func (c *collector) isName(domain string, services table.Table[*virtualHost]) bool {
+	short := strings.TrimSuffix(strings.TrimSuffix(strings.TrimPrefix(domain, "*."), "."+mesh.Domain), ".svc")
+	name, namespace, ok := strings.Cut(short, ".")
+	if !ok {
+		namespace = c.scope.Outbound.Namespace
+	}
+	h := services.Get("Service/" + namespace + "/" + name)
+	return h != nil && slices.Contains(h.domains, domain)
+}

@@ -1,0 +1,210 @@
+package server
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+	meshv1alpha1 "istio.io/api/mesh/v1alpha1"
+	networking "istio.io/api/networking/v1alpha3"
+	security "istio.io/api/security/v1beta1"
+	typev1beta1 "istio.io/api/type/v1beta1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
+	"github.com/mesh-operator/mesh-operator/xds/envoy"
+	"github.com/mesh-operator/mesh-operator/xds/mesh"
+	"github.com/mesh-operator/mesh-operator/xds/resource"
+	"github.com/mesh-operator/mesh-operator/xds/scope"
+)
+
+// FuzzIncremental changes a mesh step by step, three bytes a step, and compares what the proxies get, and every problem,
+// with what a pilot makes that has just started: all the work that is not done again was not needed.
+func FuzzIncremental(f *testing.F) {
+	for seed := range uint64(6) {
+		random, script := rand.New(rand.NewPCG(seed, 0)), make([]byte, 240)
+		for i := range script {
+			script[i] = byte(random.UintN(256))
+		}
+		f.Add(script)
+	}
+	f.Fuzz(func(t *testing.T, script []byte) {
+		in := mesh.Inputs{MeshNamespace: "a", MeshConfig: &meshv1alpha1.MeshConfig{}}
+		builder, warm := envoy.NewBuilder(), (*mesh.Snapshot)(nil)
+		for i := 0; i+2 < len(script); i += 3 {
+			change(&in, script[i], script[i+1], script[i+2])
+			warm = mesh.Build(warm, in)
+			got := told(builder, warm)
+			if i/3%4 != 0 { // comparing is the slow part
+				continue
+			}
+			if diff := cmp.Diff(told(envoy.NewBuilder(), mesh.Build(nil, in)), got); diff != "" {
+				t.Fatalf("step %d differs (-from nothing +step by step):\n%s", i/3, diff)
+			}
+		}
+	})
+}
+
+// told is everything that each proxy gets, and what is wrong.
+func told(b *envoy.Builder, s *mesh.Snapshot) map[string]string {
+	out := map[string]string{"problems": fmt.Sprint(s.Problems)}
+	for _, namespace := range namespaces {
+		for _, name := range append(names, "gate") {
+			proxy, ok := s.Proxy(namespace, name+"-0")
+			if !ok {
+				continue
+			}
+			view := scope.For(s, *proxy)
+			o := outputFor(b, s, view)
+			at := namespace + "/" + name
+			out[at] = fmt.Sprintf("%x %v", view.Key(), o.problems)
+			for _, t := range resource.Types {
+				for key, r := range o.set.Of(t).All() {
+					out[at+" "+t.Short()+" "+key] = fmt.Sprintf("%s %v %x", r.Version, r.Sources, r.Body.GetValue())
+				}
+			}
+		}
+	}
+	for at, text := range out { // keys of scopes are equal in one process only
+		out[at] = strings.ToValidUTF8(text, "?")
+	}
+	return out
+}
+
+var namespaces, names = []string{"a", "b"}, []string{"x", "y", "z"}
+
+func pick(list []string, n byte) string { return list[int(n)%len(list)] }
+
+// change makes one object come, change or go.
+func change(in *mesh.Inputs, what, which, how byte) {
+	namespace, name := pick(namespaces, which), pick(names, which/2)
+	meta := metav1.ObjectMeta{Namespace: namespace, Name: name, CreationTimestamp: metav1.Unix(int64(how%3), 0)}
+	key, gone := namespace+"/"+name, how%5 == 0
+	switch what % 8 {
+	case 0:
+		if in.Services = in.Services.Without(key); !gone {
+			mesh.Add(&in.Services, someService(meta, how))
+		}
+	case 1:
+		if in.EndpointSlices = in.EndpointSlices.Without(key); !gone {
+			mesh.Add(&in.EndpointSlices, someSlice(meta, how))
+		}
+	case 2:
+		meta.Name += "-0"
+		if in.Pods = in.Pods.Without(key + "-0"); !gone {
+			mesh.Add(&in.Pods, somePod(meta, name, which, how))
+		}
+	case 3:
+		meta.Name = "gate-0"
+		pod := somePod(meta, "gate", which, how)
+		pod.Spec.Containers = []corev1.Container{{Name: "istio-proxy", Args: []string{"proxy", "router"}}}
+		mesh.Add(&in.Pods, pod)
+		config(in, gone, istioconfig.Gateway, meta, &networking.Gateway{Selector: map[string]string{"app": "gate"}, Servers: []*networking.Server{{
+			Port: &networking.Port{Number: 80, Name: "http", Protocol: "HTTP"}, Hosts: []string{pick([]string{"*", "*.com", "b/*"}, how)},
+		}}})
+	case 4, 5:
+		config(in, gone, istioconfig.VirtualService, meta, someRoutes(name, how))
+	case 6:
+		config(in, gone, istioconfig.DestinationRule, meta, &networking.DestinationRule{
+			Host:    pick([]string{"x", "y", "x.a.svc.cluster.local", "*.b.svc.cluster.local", "*"}, how),
+			Subsets: []*networking.Subset{{Name: pick([]string{"v0", "v1"}, how/2), Labels: map[string]string{"version": pick([]string{"v0", "v1"}, how/4)}}},
+		})
+	case 7:
+		policy(in, gone, meta, how)
+	}
+}
+
+func config(in *mesh.Inputs, gone bool, kind istioconfig.Kind, meta metav1.ObjectMeta, spec proto.Message) {
+	o := istioconfig.Object{Kind: kind, Namespace: meta.Namespace, Name: meta.Name, Created: meta.CreationTimestamp.Time, Spec: spec}
+	if in.Config = in.Config.Without(mesh.ConfigName(o)); !gone {
+		mesh.AddConfig(&in.Config, o)
+	}
+}
+
+// policy changes a PeerAuthentication or, now and then, what the whole mesh does with unknown traffic.
+func policy(in *mesh.Inputs, gone bool, meta metav1.ObjectMeta, how byte) {
+	if how%7 == 0 {
+		mode := meshv1alpha1.MeshConfig_OutboundTrafficPolicy_Mode(how / 7 % 2)
+		in.MeshConfig = &meshv1alpha1.MeshConfig{OutboundTrafficPolicy: &meshv1alpha1.MeshConfig_OutboundTrafficPolicy{Mode: mode}}
+		return
+	}
+	p := &security.PeerAuthentication{Mtls: &security.PeerAuthentication_MutualTLS{Mode: security.PeerAuthentication_MutualTLS_Mode(how % 4)}}
+	if how%2 == 0 {
+		p.Selector = &typev1beta1.WorkloadSelector{MatchLabels: map[string]string{"app": meta.Name}}
+	}
+	config(in, gone, istioconfig.PeerAuthentication, meta, p)
+}
+
+// someService may claim an address that others claim, too, be headless, an alias, or not for everybody.
+func someService(meta metav1.ObjectMeta, how byte) *corev1.Service {
+	k := &corev1.Service{ObjectMeta: meta, Spec: corev1.ServiceSpec{
+		ClusterIP: fmt.Sprintf("10.0.0.%d", how%3), Selector: map[string]string{"app": meta.Name}, Ports: []corev1.ServicePort{{Name: "http", Port: 80}},
+	}}
+	if how%4 > 0 {
+		k.Spec.Ports = append(k.Spec.Ports, corev1.ServicePort{Name: "tcp", Port: 90})
+	}
+	switch how / 8 % 8 {
+	case 0:
+		k.Spec.ClusterIP = corev1.ClusterIPNone
+	case 1:
+		k.Spec = corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: pick(names, how) + ".a.svc.cluster.local"}
+	case 2:
+		k.Annotations = map[string]string{"networking.istio.io/exportTo": pick([]string{".", "b"}, how)}
+	case 3:
+		k.Spec.Ports[0].Port = 81
+	case 4:
+		local := corev1.ServiceInternalTrafficPolicyLocal
+		k.Spec.InternalTrafficPolicy = &local
+	}
+	return k
+}
+
+func someSlice(meta metav1.ObjectMeta, how byte) *discoveryv1.EndpointSlice {
+	http, tcp, port, other := "http", "tcp", int32(80), int32(90)
+	s := &discoveryv1.EndpointSlice{ObjectMeta: meta, Ports: []discoveryv1.EndpointPort{{Name: &http, Port: &port}, {Name: &tcp, Port: &other}}}
+	s.Labels = map[string]string{discoveryv1.LabelServiceName: pick(names, how/32)}
+	for e := range how % 4 {
+		endpoint := discoveryv1.Endpoint{Addresses: []string{fmt.Sprintf("10.1.0.%d", (how+e)%6)}}
+		if how%3 > 0 {
+			endpoint.TargetRef = &corev1.ObjectReference{Kind: "Pod", Name: pick(names, how+e) + "-0"}
+		}
+		s.Endpoints = append(s.Endpoints, endpoint)
+	}
+	return s
+}
+
+func somePod(meta metav1.ObjectMeta, app string, which, how byte) *corev1.Pod {
+	meta.Labels = map[string]string{"app": app, "version": pick([]string{"v0", "v1"}, how), "security.istio.io/tlsMode": pick([]string{"istio", ""}, how/2)}
+	p := &corev1.Pod{ObjectMeta: meta, Status: corev1.PodStatus{PodIP: fmt.Sprintf("10.1.0.%d", which%6)}}
+	if how%11 == 0 {
+		p.Status.Phase = corev1.PodFailed
+	}
+	return p
+}
+
+// someRoutes may be for a service, for all of a namespace, for a host outside, for gateways, or for some callers only.
+func someRoutes(name string, how byte) *networking.VirtualService {
+	r := &networking.HTTPRoute{
+		Timeout: durationpb.New(time.Duration(1+how%3) * time.Second),
+		Route:   []*networking.HTTPRouteDestination{{Destination: &networking.Destination{Host: pick([]string{"x", "y.a.svc.cluster.local", "z.b.svc.cluster.local"}, how)}}},
+	}
+	if how%3 == 0 {
+		r.Match = []*networking.HTTPMatchRequest{{SourceLabels: map[string]string{"version": pick([]string{"v0", "v1"}, how/4)}}}
+	}
+	v := &networking.VirtualService{Http: []*networking.HTTPRoute{r}}
+	v.Hosts = []string{pick([]string{name, name, "*.b.svc.cluster.local", "out.com", "x.a", "x.b.svc"}, how/2)}
+	if how%4 == 1 {
+		v.Gateways = []string{"mesh", "gate-0", "a/gate-0"}
+	}
+	if how%13 == 0 {
+		v.ExportTo = []string{"."}
+	}
+	return v
+}

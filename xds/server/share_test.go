@@ -1,0 +1,64 @@
+package server
+
+import (
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mesh-operator/mesh-operator/xds/envoy"
+	"github.com/mesh-operator/mesh-operator/xds/mesh"
+	"github.com/mesh-operator/mesh-operator/xds/resource"
+	"github.com/mesh-operator/mesh-operator/xds/scope"
+)
+
+// sharingMesh has two workloads, x with two replicas and y, in one namespace.
+func sharingMesh() mesh.Inputs {
+	in := mesh.Inputs{MeshNamespace: "root"}
+	for i, name := range []string{"x", "y"} {
+		meta := metav1.ObjectMeta{Namespace: "a", Name: name}
+		mesh.Add(&in.Services, someService(meta, byte(41+i)))
+		for _, replica := range []string{"-0", "-1"} {
+			meta.Name = name + replica
+			mesh.Add(&in.Pods, somePod(meta, name, byte(i), 2))
+		}
+	}
+	return in
+}
+
+func outputOf(t *testing.T, b *envoy.Builder, s *mesh.Snapshot, pod string) *output {
+	t.Helper()
+	proxy, ok := s.Proxy("a", pod)
+	if !ok {
+		t.Fatalf("no pod %s", pod)
+	}
+	return outputFor(b, s, scope.For(s, *proxy))
+}
+
+// TestBytesAreShared compares pointers: replicas have one set, workloads of a namespace the same resources but for what
+// they receive, and after a change all that it did not touch stays where it is in memory.
+func TestBytesAreShared(t *testing.T) {
+	in, b := sharingMesh(), envoy.NewBuilder()
+	s := mesh.Build(nil, in)
+	x, y := outputOf(t, b, s, "x-0").set, outputOf(t, b, s, "y-0").set
+	if outputOf(t, b, s, "x-1").set != x {
+		t.Error("two replicas have a set each")
+	}
+	compare := func(what string, from, to *resource.Set, differ map[string]bool) {
+		t.Helper()
+		for _, typ := range resource.Types {
+			for name, r := range from.Of(typ).All() {
+				if same := to.Of(typ).Get(name) == r; same == differ[typ.Short()+" "+name] {
+					t.Errorf("%s: %s %s is one object in memory: %v", what, typ.Short(), name, same)
+				}
+			}
+		}
+	}
+	compare("two workloads", x, y, map[string]bool{"LDS virtualInbound": true, "CDS inbound|80||": true, "CDS inbound|90||": true})
+	mesh.Add(&in.EndpointSlices, someSlice(metav1.ObjectMeta{Namespace: "a", Name: "x", CreationTimestamp: metav1.Unix(1, 0)}, 3))
+	next := mesh.Build(s, in)
+	compare("after a change", x, outputOf(t, b, next, "x-0").set, map[string]bool{"EDS outbound|80||x.a.svc.cluster.local": true, "EDS outbound|90||x.a.svc.cluster.local": true})
+	before := outputOf(t, b, next, "y-0")
+	if outputOf(t, b, mesh.Build(next, in), "y-0") != before {
+		t.Error("a snapshot like the one before has sets of its own")
+	}
+}
