@@ -60,7 +60,7 @@ func originationALPN(p mesh.Protocol) []string {
 // pairSecret is what the proxy proves itself with: files of its own pod, or a Secret that pilot reads for a router.
 func pairSecret(tls *networking.ClientTLSSettings) *tlsv3.SdsSecretConfig {
 	if name := mesh.CredentialName(tls); name != "" {
-		return briefly(pilotSecret(secretScheme + name))
+		return briefly(pilotSecret(pairScheme + name))
 	}
 	return briefly(agentSecret(certfile.PairName(tls.ClientCertificate, tls.PrivateKey)))
 }
@@ -68,7 +68,7 @@ func pairSecret(tls *networking.ClientTLSSettings) *tlsv3.SdsSecretConfig {
 // authoritiesSecret is what the server is verified with, likewise; if nothing is said, public authorities.
 func authoritiesSecret(tls *networking.ClientTLSSettings) *tlsv3.SdsSecretConfig {
 	if name := mesh.CredentialName(tls); name != "" {
-		return briefly(pilotSecret(secretScheme + name + mesh.CASuffix))
+		return briefly(pilotSecret(authoritiesScheme + name))
 	}
 	return briefly(agentSecret(certfile.RootsName(tls.CaCertificates, tls.CaCrl)))
 }
@@ -128,16 +128,15 @@ func closeCluster(c *clusterv3.Cluster) {
 // only those of the router's own namespace.
 func (c *collector) clientSecrets(s *scope.Service) {
 	for _, credential := range s.Credentials {
-		name := secretScheme + credential.Name
 		if x := credential.Pair; credential.Mutual && c.usableBy(s.Rule, x, credential.Name, certificateAndKey) {
-			c.addSecret(name, x, certificateSecret)
+			c.addSecret(pairScheme+credential.Name, x, certificateSecret)
 		}
 		ca, of := credential.CA, credential.Name+mesh.CASuffix
 		if ca == nil {
 			ca, of = credential.Pair, credential.Name
 		}
 		if credential.Verify && c.usableBy(s.Rule, ca, of, authorities) {
-			c.addSecret(name+mesh.CASuffix, ca, validationSecret)
+			c.addSecret(authoritiesScheme+credential.Name, ca, validationSecret)
 		}
 	}
 }

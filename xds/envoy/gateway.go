@@ -197,19 +197,20 @@ func (c *collector) gatewayChain(routes string) *listenerv3.FilterChain {
 
 // serverContext is the server side of TLS for clients outside of the mesh.
 func serverContext(s scope.Server) *tlsv3.DownstreamTlsContext {
+	name := mesh.CredentialName(s.Spec.GetTls())
 	context := &tlsv3.DownstreamTlsContext{
 		RequireClientCertificate: wrapperspb.Bool(s.Spec.GetTls().GetMode() == networking.ServerTLSSettings_MUTUAL),
 		CommonTlsContext: &tlsv3.CommonTlsContext{
 			AlpnProtocols:                  []string{"h2", "http/1.1"},
 			TlsParams:                      tlsVersions(),
-			TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{pilotSecret(secretName(s))},
+			TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{pilotSecret(pairScheme + name)},
 		},
 	}
 	if s.Spec.GetTls().GetMode() == networking.ServerTLSSettings_MUTUAL {
 		context.SessionTicketKeysType = &tlsv3.DownstreamTlsContext_DisableStatelessSessionResumption{DisableStatelessSessionResumption: true}
 		context.DisableStatefulSessionResumption = true
 		context.CommonTlsContext.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContextSdsSecretConfig{
-			ValidationContextSdsSecretConfig: pilotSecret(secretName(s) + mesh.CASuffix),
+			ValidationContextSdsSecretConfig: pilotSecret(authoritiesScheme + name),
 		}
 	}
 	return context

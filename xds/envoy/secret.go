@@ -1,8 +1,6 @@
 package envoy
 
 import (
-	"strings"
-
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	networking "istio.io/api/networking/v1alpha3"
@@ -12,11 +10,12 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/scope"
 )
 
-const secretScheme = "kubernetes://"
-
-func secretName(s scope.Server) string {
-	return secretScheme + mesh.CredentialName(s.Spec.GetTls())
-}
+// The names that Envoy asks for a credential's parts by. Their schemes differ, not their ends: a Secret's name may end in
+// whatever marks the authorities.
+const (
+	pairScheme        = "kubernetes://"
+	authoritiesScheme = "kubernetes-ca://"
+)
 
 // pilotSecret gets a secret over the proxy's own stream. The wait is finite: a listener that waits for one certificate
 // would keep the others on its port from being served.
@@ -27,23 +26,23 @@ func pilotSecret(name string) *tlsv3.SdsSecretConfig {
 // gatewaySecrets adds the secrets that a server needs; false, and a problem, if one cannot be used. The scope holds only
 // Secrets of the router's own namespace, so there is no way to another's.
 func (c *collector) gatewaySecrets(s scope.Server) bool {
-	tls := s.Spec.GetTls()
-	if tls.GetCredentialName() == "" {
+	tls, name := s.Spec.GetTls(), mesh.CredentialName(s.Spec.GetTls())
+	if name == "" {
 		c.serverProblem(s, "tls.credentialName", "names no Secret")
 		return false
 	}
-	if !c.usable(s, s.Credential, secretName(s), certificateAndKey) {
+	if !c.usable(s, s.Credential, name, certificateAndKey) {
 		return false
 	}
-	c.addSecret(secretName(s), s.Credential, certificateSecret)
+	c.addSecret(pairScheme+name, s.Credential, certificateSecret)
 	if tls.GetMode() != networking.ServerTLSSettings_MUTUAL {
 		return true
 	}
-	ca, name := caOf(s), secretName(s)+mesh.CASuffix
-	if !c.usable(s, ca, name, authorities) {
+	ca := caOf(s)
+	if !c.usable(s, ca, name+mesh.CASuffix, authorities) {
 		return false
 	}
-	c.addSecret(name, ca, validationSecret)
+	c.addSecret(authoritiesScheme+name, ca, validationSecret)
 	return true
 }
 
@@ -66,7 +65,7 @@ var (
 )
 
 func (c *collector) usable(s scope.Server, x *mesh.Credential, name string, needed content) bool {
-	reason := c.defect(x, strings.TrimPrefix(name, secretScheme), needed)
+	reason := c.defect(x, name, needed)
 	if reason != "" {
 		c.serverProblem(s, "tls.credentialName", reason)
 	}

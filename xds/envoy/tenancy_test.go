@@ -57,7 +57,7 @@ func TestSecretsStayInTheirNamespace(t *testing.T) {
 			proxy, _ := snapshot.Proxy(namespace, "router")
 			set, _ := builder.Build(scope.For(snapshot, *proxy))
 			for name, r := range set.Of(resource.Secret).All() {
-				own := certificates[namespace+"/"+strings.TrimPrefix(name, secretScheme)]
+				own := certificates[namespace+"/"+strings.TrimPrefix(name, pairScheme)]
 				if own == "" || !strings.Contains(string(r.Body.Value), own) {
 					t.Errorf("the router of %s has %s, which is not its own", namespace, name)
 				}

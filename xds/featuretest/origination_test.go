@@ -93,7 +93,7 @@ func TestEachModeOfTLSReachesASidecar(t *testing.T) {
 
 // TestACredentialOfARuleGoesToTheGatewaysOfItsNamespace: two gateways with one route, of which one namespace has the Secret.
 func TestACredentialOfARuleGoesToTheGatewaysOfItsNamespace(t *testing.T) {
-	const pair, authorities = "kubernetes://bank-client", "kubernetes://bank-client-cacert"
+	const pair, authorities = "kubernetes://bank-client", "kubernetes-ca://bank-client"
 	p := startPilot(t, workload("bank", "bank", "10.244.0.2"), bankRoute,
 		router("istio-system", "ingress", "10.244.0.3"), router("other", "ingress", "10.244.0.4"),
 		bankRule("bank", "{mode: MUTUAL, credentialName: bank-client}"))

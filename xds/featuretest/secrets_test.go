@@ -40,7 +40,8 @@ func TestASecretGoesToGatewaysOfItsNamespaceOnly(t *testing.T) {
 	names := []string{
 		"kubernetes://shop-credential", "kubernetes://bank-credential", "kubernetes://bank/bank-credential", "bank-credential",
 		"kubernetes://istio-system/shop-credential", "shop-credential", "kubernetes://../bank/bank-credential",
-		"kubernetes-gateway://bank/bank-credential", "kubernetes://shop-credential-cacert", "*", "", "default", "ROOTCA",
+		"kubernetes-gateway://bank/bank-credential", "kubernetes://shop-credential-cacert",
+		"kubernetes-ca://shop-credential", "kubernetes-ca://bank-credential", "*", "", "default", "ROOTCA",
 	}
 	for range 2 {
 		for _, caller := range callers {
