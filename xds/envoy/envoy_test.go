@@ -179,6 +179,12 @@ func TestEveryConnectionManagerIsHardened(t *testing.T) {
 	})
 }
 
+// trustsNobody: with no range at all Envoy trusts every private address, so there must be one, that no client can have.
+func trustsNobody(c *hcmv3.HttpConnectionManager_InternalAddressConfig) bool {
+	r := c.GetCidrRanges()
+	return len(r) == 1 && r[0].AddressPrefix == "0.0.0.0" && r[0].PrefixLen.GetValue() == 32 && !c.UnixSockets
+}
+
 func weaknesses(l *listenerv3.Listener, m *hcmv3.HttpConnectionManager) (found []string) {
 	gateway := l.BindToPort == nil && l.Name != "virtualInbound"
 	inbound := l.Name == "virtualInbound"
@@ -190,7 +196,7 @@ func weaknesses(l *listenerv3.Listener, m *hcmv3.HttpConnectionManager) (found [
 		{"merge_slashes", m.MergeSlashes},
 		{"path_with_escaped_slashes_action", m.PathWithEscapedSlashesAction == hcmv3.HttpConnectionManager_UNESCAPE_AND_REDIRECT},
 		{"strip_trailing_host_dot", m.StripTrailingHostDot},
-		{"internal_address_config trusts nobody", m.InternalAddressConfig != nil && len(m.InternalAddressConfig.CidrRanges) == 0 && !m.InternalAddressConfig.UnixSockets},
+		{"internal_address_config trusts nobody", trustsNobody(m.InternalAddressConfig)},
 		{"server_name", m.ServerName == "istio-envoy"},
 		{"websocket", len(m.UpgradeConfigs) == 1 && m.UpgradeConfigs[0].UpgradeType == "websocket"},
 		{"use_remote_address only at the edge", m.GetUseRemoteAddress().GetValue() == gateway},
