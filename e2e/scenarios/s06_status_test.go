@@ -34,15 +34,18 @@ func TestStatus(t *testing.T) {
 	})
 	t.Run("a setting of the sidecar makes all of them outdated", func(t *testing.T) {
 		change(t, `{"spec":{"injection":{"proxy":{"logLevel":"error"}}}}`, `{"spec":{"injection":null}}`)
-		counts, sidecars := dataPlane(within(t, 30*time.Second), t), 0
-		for _, pod := range proxyPods(within(t, 30*time.Second), t) {
-			if pod.Annotations["sidecar.istio.io/status"] != "" {
-				sidecars++
+		must(t, lab.Until(within(t, 150*time.Second), "all sidecars are outdated", func(ctx context.Context) error {
+			counts, sidecars := dataPlane(ctx, t), 0
+			for _, pod := range proxyPods(ctx, t) {
+				if pod.Annotations["sidecar.istio.io/status"] != "" {
+					sidecars++
+				}
 			}
-		}
-		if counts["outdated"] != int64(sidecars) || sidecars == 0 {
-			t.Errorf("status.dataPlane is %v, want %d outdated", counts, sidecars)
-		}
+			if counts["outdated"] != int64(sidecars) || sidecars == 0 {
+				return fmt.Errorf("status.dataPlane is %v, want %d outdated", counts, sidecars)
+			}
+			return nil
+		}))
 	})
 	t.Run("a proxy that does not connect is not in step", func(t *testing.T) {
 		before := dataPlane(within(t, 30*time.Second), t)
