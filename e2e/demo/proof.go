@@ -79,8 +79,8 @@ func (d *demo) showPods(ctx context.Context) error {
 	return table.Flush()
 }
 
-// peers finds the client's and the server's identity in a line of a sidecar's access log.
-var peers = regexp.MustCompile(`(spiffe://\S+?)[" ].*?(spiffe://[^\s"]+)`)
+// peers finds the client's and the server's identity where a line of a sidecar's access log begins: what follows, clients write.
+var peers = regexp.MustCompile(`^\[[^\]]*\] peer=(spiffe://\S+) local=(spiffe://\S+) `)
 
 // showIdentities prints who called whom as the receiving sidecars saw it: identities come out of verified client
 // certificates, so a line here is a call over mutual TLS. Proxies write their logs in batches, so the last lines are waited for.

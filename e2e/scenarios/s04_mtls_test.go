@@ -13,7 +13,7 @@ import (
 
 const outside = "outside" // namespace without sidecars
 
-var peerIdentity = regexp.MustCompile(`spiffe://cluster\.local/ns/` + bookinfo + `/sa/[a-z-]+`)
+var peerIdentity = regexp.MustCompile(`(?m)^\[[^\]]*\] peer=spiffe://cluster\.local/ns/` + bookinfo + `/sa/[a-z-]+`)
 
 // outsiders makes sure that there is a client without a sidecar.
 func outsiders(t *testing.T) {

@@ -7,14 +7,14 @@ import (
 	streamlogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/stream/v3"
 )
 
-// accessLogFormat is one line per request or connection. It ends with who called and who answered, as the certificates of
-// the connection prove it; a dash means that nothing was proven.
-const accessLogFormat = `[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" ` +
+// accessLogFormat is one line per request or connection. It begins with who called and who answered, as the certificates
+// of the connection prove it; a dash means that nothing was proven. What the proxy knows itself comes next, and last what
+// clients write: Envoy does not escape it, so a quote in it may end a field, but none can come before those that are proven.
+const accessLogFormat = `[%START_TIME%] peer=%DOWNSTREAM_PEER_URI_SAN% local=%DOWNSTREAM_LOCAL_URI_SAN% tls=%DOWNSTREAM_TLS_VERSION% ` +
 	`%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% bytes=%BYTES_RECEIVED%/%BYTES_SENT% duration=%DURATION%ms ` +
-	`host="%REQ(:AUTHORITY)%" agent="%REQ(USER-AGENT)%" id=%REQ(X-REQUEST-ID)% ` +
-	`from=%DOWNSTREAM_REMOTE_ADDRESS% to=%DOWNSTREAM_LOCAL_ADDRESS% upstream=%UPSTREAM_HOST% cluster=%UPSTREAM_CLUSTER% ` +
-	`route=%ROUTE_NAME% sni=%REQUESTED_SERVER_NAME% tls=%DOWNSTREAM_TLS_VERSION% ` +
-	`peer=%DOWNSTREAM_PEER_URI_SAN% local=%DOWNSTREAM_LOCAL_URI_SAN%` + "\n"
+	`to=%DOWNSTREAM_LOCAL_ADDRESS% upstream=%UPSTREAM_HOST% cluster=%UPSTREAM_CLUSTER% route="%ROUTE_NAME%" ` +
+	`from=%DOWNSTREAM_REMOTE_ADDRESS% "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" ` +
+	`host="%REQ(:AUTHORITY)%" agent="%REQ(USER-AGENT)%" id="%REQ(X-REQUEST-ID)%" sni="%REQUESTED_SERVER_NAME%"` + "\n"
 
 // accessLog logs where the mesh's configuration says, if it does.
 func (c *collector) accessLog() []*accesslogv3.AccessLog {
