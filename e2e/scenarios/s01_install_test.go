@@ -11,9 +11,13 @@ import (
 // before is every object of the API before anything of ours was there; TestNothingLeft compares.
 var before []string
 
+// begun is when the install began; what a demo did before is no matter of TestPermissionsUsed.
+var begun time.Time
+
 // TestInstall is the first thing an admin does: apply the operator, create the full resource of the article, wait.
 func TestInstall(t *testing.T) {
 	var err error
+	begun = time.Now()
 	before, err = mesh.Snapshot(within(t, time.Minute))
 	must(t, err)
 	_, err = mesh.Kubectl(within(t, time.Minute), "apply", "--server-side", "-k", "config/default")
