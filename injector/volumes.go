@@ -137,11 +137,11 @@ func (s *sidecar) addMounts(mounts []corev1.VolumeMount) error {
 
 // isOpen tells whether a mount there hides nothing of the proxy's, neither a file nor a folder above one.
 func isOpen(mount string) bool {
-	clean := path.Clean(mount)
-	if !slices.ContainsFunc(mountRoots, func(root string) bool { return strings.HasPrefix(clean, root) && clean+"/" != root }) {
+	clean := path.Clean(mount) + "/"
+	if !slices.ContainsFunc(mountRoots, func(root string) bool { return strings.HasPrefix(clean, root) }) {
 		return false
 	}
 	return !slices.ContainsFunc(closedMounts, func(own string) bool {
-		return clean == own || strings.HasPrefix(clean, own+"/") || strings.HasPrefix(own, clean+"/")
+		return strings.HasPrefix(clean, own+"/") || strings.HasPrefix(own+"/", clean)
 	})
 }
