@@ -87,6 +87,7 @@ func (r *Reconciler) createDefinition(ctx context.Context, definition *unstructu
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("create definition %s: %w", definition.GetName(), err)
 	}
+	r.applier.Drop(apply.RefOf(definition))
 	r.inventory.Record(apply.RefOf(definition), definition.GetUID())
 	return nil
 }

@@ -187,6 +187,7 @@ func (r *Reconciler) prune(ctx context.Context, plan Plan) ([]apply.Ref, error) 
 			pruned = append(pruned, entry.Ref())
 		}
 		delete(r.checked, entry.Ref())
+		r.applier.Drop(entry.Ref())
 		r.inventory.Drop(entry.Ref())
 	}
 	return pruned, nil

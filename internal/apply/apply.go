@@ -94,6 +94,10 @@ func New(c client.Client, lookup Lookup) *Applier {
 // Forget drops what is remembered, so that everything is applied again.
 func (a *Applier) Forget() { clear(a.applied) }
 
+// Drop forgets one object, because we have deleted it or made it again by other means: what has its name from now on is
+// neither drift nor somebody else's.
+func (a *Applier) Drop(ref Ref) { delete(a.applied, ref) }
+
 // Apply makes object as wanted.
 func (a *Applier) Apply(ctx context.Context, object *unstructured.Unstructured) (Change, error) {
 	ref := RefOf(object)

@@ -3,9 +3,11 @@ package apply
 import (
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 )
 
 func seen(uid, version string, managers ...metav1.ManagedFieldsEntry) *metav1.PartialObjectMetadata {
@@ -61,6 +63,36 @@ func TestDescribe(t *testing.T) {
 		if got, _ := describe(c.before, after, c.same); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
+	}
+}
+
+// TestAnotherOfTheName: what took the name of an applied object is not taken over, unless we know that it is ours; and then
+// nothing was restored.
+func TestAnotherOfTheName(t *testing.T) {
+	named := func(uid types.UID) *corev1.ConfigMap {
+		return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "mesh", Name: "a", UID: uid}}
+	}
+	for name, ours := range map[string]bool{"Theirs": false, "Ours": true} {
+		t.Run(name, func(t *testing.T) {
+			api := fake.NewClientBuilder().WithObjects(named("u")).Build()
+			a := New(api, func(Ref) metav1.Object { return nil })
+			if _, err := a.Apply(t.Context(), object("a")); err != nil {
+				t.Fatal(err)
+			}
+			if err := api.Delete(t.Context(), named("")); err != nil {
+				t.Fatal(err)
+			}
+			if err := api.Create(t.Context(), named("v")); err != nil {
+				t.Fatal(err)
+			}
+			if ours {
+				a.Drop(RefOf(object("a")))
+			}
+			change, err := a.Apply(t.Context(), object("a"))
+			if (err == nil) != ours || change.Action == Restored {
+				t.Errorf("%q, %v", change.Action, err)
+			}
+		})
 	}
 }
 
