@@ -101,6 +101,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 		return ctrl.Result{}, err
 	}
 	outcome, err := r.install(ctx, in)
+	r.look(&outcome)
 	return ctrl.Result{RequeueAfter: retryAfter(outcome)}, errors.Join(err, r.patchStatus(ctx, in, outcome, err))
 }
 

@@ -27,7 +27,7 @@ func (r *Reconciler) install(ctx context.Context, in *v1alpha1.Installation) (Ou
 	if err != nil {
 		return out, err
 	}
-	out.Plan = plan
+	out.Plan, out.Roots = plan, r.rootsPEM
 	if out.Conflicts, err = r.clusterConflicts(ctx, plan); err != nil || len(out.Conflicts) > 0 {
 		return out, err
 	}
@@ -56,9 +56,15 @@ func (r *Reconciler) installInto(ctx context.Context, in *v1alpha1.Installation,
 		return out, err
 	}
 	err = r.applyPlan(ctx, &out)
+	return out, err
+}
+
+// look adds what the mesh is like, also when something kept the operator from changing it. A plan is needed to know what to
+// look at, and access to the namespace, which an operator that has just started gets on the way.
+func (r *Reconciler) look(out *Outcome) {
+	out.Looked = len(out.Plan.Components) > 0 && (r.Watch.mesh != nil || out.Waiting != "")
 	out.Deployments, out.Services, out.Pods = r.Watch.Deployments(), r.Watch.Services(), r.Watch.Pods()
 	out.Problems, out.DataPlane = podProblems(out.Pods), r.dataPlane.Of(out.Pods)
-	return out, err
 }
 
 // clusterConflicts is the part of the preflight that needs no access to the mesh's namespace, and so comes before it is made.

@@ -17,6 +17,7 @@ type Outcome struct {
 	Plan        Plan
 	Unsupported []unsupported
 	Warnings    []v1alpha1.Warning
+	Looked      bool // into the mesh's namespace; false: what status says about it stays
 	Deployments map[string]*appsv1.Deployment
 	Services    map[string]*corev1.Service
 	Pods        []*corev1.Pod

@@ -28,12 +28,14 @@ func Status(old v1alpha1.InstallationStatus, out Outcome, failure error, now tim
 		setRemovalConditions(&status, out, failure)
 		return status
 	}
-	status.Components = componentStatuses(out)
 	status.Warnings = out.Warnings
-	status.Certificates = certificateStatus(out.Roots)
-	status.DataPlane = dataPlaneStatus(old.DataPlane, out)
-	status.Endpoints = endpoints(out)
-	status.Images = usedImages(out.Plan, out.Pods)
+	if out.Looked || old.Components == nil {
+		status.Components = componentStatuses(out)
+		status.Certificates = certificateStatus(out.Roots)
+		status.DataPlane = dataPlaneStatus(old.DataPlane, out)
+		status.Endpoints = endpoints(out)
+		status.Images = usedImages(out.Plan, out.Pods)
+	}
 	for _, condition := range []metav1.Condition{
 		noConflicts(out), specSupported(out), certificatesHealthy(status.Certificates, now), reconciled(out, failure),
 	} {

@@ -129,6 +129,27 @@ func conditions(status v1alpha1.InstallationStatus) string {
 	return strings.Join(lines, "; ")
 }
 
+// TestStatusKeepsWhatNobodyLookedAt: an API server that refuses a call does not take the mesh down.
+func TestStatusKeepsWhatNobodyLookedAt(t *testing.T) {
+	out := healthy()
+	out.Looked = true
+	first := Status(v1alpha1.InstallationStatus{}, out, nil, now)
+	first.Endpoints = []v1alpha1.Endpoint{{Name: "g", URL: "http://203.0.113.7"}}
+	first.Certificates = []v1alpha1.CertificateStatus{{Name: "root", NotAfter: metav1.NewTime(now.Add(365 * 24 * time.Hour))}}
+	unseen := Outcome{Generation: out.Generation, Plan: out.Plan}
+	second := Status(first, unseen, errors.New("look up namespace istio-system: refused"), now)
+	for _, s := range []*v1alpha1.InstallationStatus{&first, &second} {
+		s.Conditions = nil
+	}
+	if diff := cmp.Diff(first, second); diff != "" {
+		t.Errorf("before and after a failed look (-before +after):\n%s", diff)
+	}
+	out.Deployments = nil
+	if gone := Status(first, out, nil, now); gone.Components[0].State != v1alpha1.StateProgressing || gone.Endpoints != nil {
+		t.Errorf("of a mesh that is gone: %v %v", gone.Components, gone.Endpoints)
+	}
+}
+
 func TestCertificatesHealthy(t *testing.T) {
 	at := func(d time.Duration) v1alpha1.CertificateStatus {
 		return v1alpha1.CertificateStatus{NotAfter: metav1.NewTime(now.Add(d))}
