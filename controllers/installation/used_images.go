@@ -1,6 +1,7 @@
 package installation
 
 import (
+	"path"
 	"slices"
 	"strings"
 
@@ -37,7 +38,7 @@ func digestsOf(pods []*corev1.Pod) map[string][]string {
 			asked[c.Name] = c.Image
 		}
 		for _, status := range pod.Status.ContainerStatuses {
-			if digest := digestOf(status.ImageID); digest != "" && pod.DeletionTimestamp == nil {
+			if digest := digestOf(status.ImageID, asked[status.Name]); digest != "" && pod.DeletionTimestamp == nil {
 				out[asked[status.Name]] = append(out[asked[status.Name]], digest)
 			}
 		}
@@ -46,12 +47,15 @@ func digestsOf(pods []*corev1.Pod) map[string][]string {
 }
 
 // digestOf is what an imageID says that can be pulled: an image that was loaded into a node, and not pulled, has the digest
-// of its configuration only, which no registry knows.
-func digestOf(imageID string) string {
+// of its configuration only, or a repository that the load made up (import-2030-01-01@sha256:...). No registry knows them.
+func digestOf(imageID, asked string) string {
 	if _, rest, ok := strings.Cut(imageID, "://"); ok { // docker-pullable://
 		imageID = rest
 	}
-	if !strings.Contains(imageID, "@sha256:") {
+	repository, _, ok := strings.Cut(imageID, "@sha256:")
+	asked, _, _ = strings.Cut(asked, "@")
+	name, _, _ := strings.Cut(path.Base(asked), ":")
+	if !ok || path.Base(repository) != name {
 		return ""
 	}
 	return imageID

@@ -27,6 +27,8 @@ func TestUsedImages(t *testing.T) {
 		"NoPods":      {want: []string{"r/op:1", "r/proxy:1"}},
 		"Starting":    {pods: []*corev1.Pod{runs("r/op:1", "")}, want: []string{"r/op:1", "r/proxy:1"}},
 		"Loaded":      {pods: []*corev1.Pod{runs("r/op:1", "sha256:12")}, want: []string{"r/op:1", "r/proxy:1"}},
+		"Imported":    {pods: []*corev1.Pod{runs("r/op:1", "docker.io/library/import-2030-01-01@sha256:12")}, want: []string{"r/op:1", "r/proxy:1"}},
+		"Mirrored":    {pods: []*corev1.Pod{runs("r/op:1", "mirror:5000/r/op@sha256:12")}, want: []string{"mirror:5000/r/op@sha256:12", "r/proxy:1"}},
 		"Digest":      {pods: []*corev1.Pod{runs("r/op:1", "r/op@sha256:12"), runs("r/op:1", "r/op@sha256:12")}, want: []string{"r/op@sha256:12", "r/proxy:1"}},
 		"WithScheme":  {pods: []*corev1.Pod{runs("r/op:1", "docker-pullable://r/op@sha256:12")}, want: []string{"r/op@sha256:12", "r/proxy:1"}},
 		"NodesDiffer": {pods: []*corev1.Pod{runs("r/op:1", "r/op@sha256:34"), runs("r/op:1", "r/op@sha256:12")}, want: []string{"r/op@sha256:12", "r/op@sha256:34", "r/proxy:1"}},
