@@ -114,10 +114,20 @@ func (d *dataPlane) ask(ctx context.Context) {
 	if err != nil && len(pilots) > 0 {
 		d.log.Warn("cannot ask pilot about its proxies, status.dataPlane is empty", "error", err)
 	}
+	if d.learn(now, len(pilots)) {
+		d.changed()
+	}
+}
+
+// learn keeps an answer, unless all who were asked have gone meanwhile: another mesh must not begin with it.
+func (d *dataPlane) learn(now dataPlaneAnswer, asked int) bool {
 	d.mu.Lock()
+	defer d.mu.Unlock()
+	if asked > 0 && len(d.pilots) == 0 {
+		return false
+	}
 	d.answer = now
-	d.mu.Unlock()
-	d.changed()
+	return true
 }
 
 // sum puts the answers together: of the pods every pilot knows all, of the connections its own.

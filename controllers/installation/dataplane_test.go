@@ -66,6 +66,21 @@ func TestPilotsAreAsked(t *testing.T) {
 	asked(nil, 3, "go_goroutines 7\n")
 }
 
+// TestAnswersOfAMeshThatIsGone are no answers.
+func TestAnswersOfAMeshThatIsGone(t *testing.T) {
+	d := newDataPlane(slog.New(slog.DiscardHandler), func() { t.Error("told") })
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		d.Forget()
+		_, _ = w.Write([]byte(answer))
+	}))
+	defer server.Close()
+	d.pilots = []string{strings.TrimPrefix(server.URL, "http://")}
+	d.ask(t.Context())
+	if got := d.Of(nil); got.Asked {
+		t.Errorf("kept: %v", got.Proxies)
+	}
+}
+
 func TestDataPlaneStatus(t *testing.T) {
 	old := &v1alpha1.DataPlaneStatus{Proxies: 1}
 	counts := &proxyCounts{Sidecars: map[string]int{"": 1, "now": 5, "before": 2}, Gateways: 2, Synced: 9}
