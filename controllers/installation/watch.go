@@ -109,8 +109,25 @@ func (w *Watch) Start(ctx context.Context) error {
 		return err
 	}
 	close(w.started)
-	<-ctx.Done()
+	w.remind(ctx)
 	return nil
+}
+
+// restsFor is how long nobody looks at a mesh in which nothing happens.
+const restsFor = 12 * time.Hour
+
+// remind looks at a mesh at rest until ctx ends: the end of a root of trust comes nearer without an event.
+func (w *Watch) remind(ctx context.Context) {
+	ticker := time.NewTicker(restsFor)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			w.Poke()
+		}
+	}
 }
 
 // NeedLeaderElection is true: who does not lead has nothing to look for.
