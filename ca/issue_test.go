@@ -309,4 +309,12 @@ func TestCheckSeesEveryDefect(t *testing.T) {
 	if i.check(newAuthority(t), sleep(t), key.Public(), leaf) == nil {
 		t.Error("a signature of another root is not seen")
 	}
+	now := time.Now()
+	i.now = func() time.Time { // goes back between the signature and the check
+		now = now.Add(-time.Hour)
+		return now
+	}
+	if _, err := i.Issue(signer, sleep(t), key.Public(), i.maxTTL); err == nil || !strings.Contains(err.Error(), "check own certificate") {
+		t.Errorf("a certificate that check refuses is issued: %v", err)
+	}
 }

@@ -157,8 +157,7 @@ func ignoreEnd(ctx context.Context, err error) error {
 
 // serve answers calls until ctx ends; handshakes fail until there is a root.
 func (c *citadel) serve(ctx context.Context, listener net.Listener) error {
-	server := grpc.NewServer(serverOptions(c.serving)...)
-	securityv1alpha1.RegisterIstioCertificateServiceServer(server, c.service)
+	server := c.server()
 	stop := context.AfterFunc(ctx, server.GracefulStop)
 	defer stop()
 	c.o.Logger.Info("serving", "address", listener.Addr().String(), "name", c.o.ServerName)
@@ -166,6 +165,13 @@ func (c *citadel) serve(ctx context.Context, listener net.Listener) error {
 		return fmt.Errorf("serve: %w", err)
 	}
 	return nil
+}
+
+// server has all that strangers can call.
+func (c *citadel) server() *grpc.Server {
+	server := grpc.NewServer(serverOptions(c.serving)...)
+	securityv1alpha1.RegisterIstioCertificateServiceServer(server, c.service)
+	return server
 }
 
 // serverOptions are the limits of a server that strangers can reach: requests are small, calls are rare, and no connection

@@ -1,11 +1,14 @@
 package ca
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -98,13 +101,17 @@ func TestClientWaitsForBundleAndToken(t *testing.T) {
 		r := start(t, options(a))
 		defer r.stop()
 		client, o := workloadClient(t, r, a, "bookinfo", token)
-		for _, file := range []string{o.RootFile, o.TokenFile} {
-			if err := os.Remove(file); err != nil {
-				t.Fatal(err)
-			}
+		if err := os.Remove(o.RootFile); err != nil {
+			t.Fatal(err)
 		}
 		go client.Run(t.Context())
 		time.Sleep(time.Minute)
+		if n := counted(t, r, "citadel_server_csr_count"); n != 0 {
+			t.Errorf("asked %v times without a bundle", n)
+		}
+		if err := os.Remove(o.TokenFile); err != nil {
+			t.Fatal(err)
+		}
 		mountBundle(t, a, "bookinfo", o.RootFile)
 		time.Sleep(time.Minute)
 		if err := client.CheckReady(); err == nil || counted(t, r, "citadel_server_csr_count") != 0 {
@@ -113,6 +120,38 @@ func TestClientWaitsForBundleAndToken(t *testing.T) {
 		write(t, o.TokenFile, token)
 		if err := client.WaitReady(t.Context()); err != nil || client.CheckReady() != nil {
 			t.Errorf("not ready: %v, %v", err, client.CheckReady())
+		}
+	})
+}
+
+// What citadel says, at its most talkative, contains neither a key nor a token, accepted or refused.
+func TestLogsHoldNoKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAPI(namespace("istio-system"), namespace("bookinfo"))
+		token := a.workload(t, "bookinfo", "reviews", "p")
+		var log bytes.Buffer
+		o := options(a)
+		o.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		r := start(t, o)
+		conn := connect(t, r, nil)
+		if _, err := ask(t, conn, token); err != nil {
+			t.Error(err)
+		}
+		if _, err := ask(t, conn, "refused-token"); err == nil {
+			t.Error("a token that nobody knows is accepted")
+		}
+		conn.Close()
+		r.stop()
+		root := strings.Split(string(getRoot(t, a).Data[rootKeyKey]), "\n")
+		for _, secret := range []string{token, "refused-token", "PRIVATE KEY", root[1]} {
+			if strings.Contains(log.String(), secret) {
+				t.Errorf("%q is in the log:\n%s", secret, log.String())
+			}
+		}
+		for _, words := range []string{"certificate issued", "certificate refused"} {
+			if !strings.Contains(log.String(), words) {
+				t.Errorf("the log does not say %q", words)
+			}
 		}
 	})
 }

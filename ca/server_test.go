@@ -95,9 +95,7 @@ func TestEveryMethodRefusesAStranger(t *testing.T) {
 		defer r.stop()
 		conn := connect(t, r, nil)
 		defer conn.Close()
-		server := grpc.NewServer()
-		securityv1alpha1.RegisterIstioCertificateServiceServer(server, r.service)
-		for service, info := range server.GetServiceInfo() {
+		for service, info := range r.server().GetServiceInfo() {
 			for _, method := range info.Methods {
 				err := conn.Invoke(t.Context(), "/"+service+"/"+method.Name, request(t), new(emptypb.Empty))
 				if status.Code(err) != codes.Unauthenticated {
@@ -311,6 +309,29 @@ func TestRateLimits(t *testing.T) {
 		time.Sleep(time.Second)
 		if n := admitted(who); n != 10 {
 			t.Errorf("%d a second later, want 10", n)
+		}
+	})
+}
+
+// A stranger costs the API server no more reviews of tokens than his share.
+func TestAStrangersCallsAreRationed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAPI(namespace("istio-system"))
+		r := start(t, options(a))
+		defer r.stop()
+		conn := connect(t, r, nil)
+		defer conn.Close()
+		answers := map[codes.Code]int{}
+		for range 150 {
+			_, err := ask(t, conn, "nonsense")
+			answers[status.Code(err)]++
+		}
+		want := map[codes.Code]int{codes.Unauthenticated: 100, codes.ResourceExhausted: 50}
+		if diff := cmp.Diff(want, answers); diff != "" {
+			t.Errorf("answers (-want +got):\n%s", diff)
+		}
+		if n := len(writes(a, "tokenreviews")); n != 100 {
+			t.Errorf("%d tokens were reviewed, want 100", n)
 		}
 	})
 }
