@@ -1,6 +1,7 @@
 package galley
 
 import (
+	"fmt"
 	"log/slog"
 	"testing"
 
@@ -75,5 +76,25 @@ func TestReview(t *testing.T) {
 				t.Errorf("%s\n(-want +got):\n%s", tc.reason, diff)
 			}
 		})
+	}
+}
+
+// TestStrangersMakeUpNoMetrics is about CVE-2025-43915: whoever reaches the port names a kind, and each name would be a
+// series of its own.
+func TestStrangersMakeUpNoMetrics(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	w := newWebhook(slog.New(slog.DiscardHandler), registry)
+	for i := range 100 {
+		w.review(t.Context(), &admissionv1.AdmissionRequest{
+			UID: "1", Kind: metav1.GroupVersionKind{Kind: fmt.Sprintf("Kind%d", i)}, Operation: admissionv1.Create,
+			Object: runtime.RawExtension{Raw: []byte(`{"apiVersion":"v1","kind":"X","metadata":{"name":"a"}}`)},
+		})
+	}
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(families) != 1 || len(families[0].GetMetric()) != 1 {
+		t.Errorf("a hundred kinds made %v", families)
 	}
 }

@@ -75,6 +75,24 @@ func TestAThirdNamespaceDecidesNothing(t *testing.T) {
 	}
 }
 
+// TestAThirdNamespaceSetsNoPolicy is the same for DestinationRules: which certificates are asked for is a policy too.
+func TestAThirdNamespaceSetsNoPolicy(t *testing.T) {
+	for author, follow := range map[string]map[string]bool{
+		"evil": {"web": false, "shop": false, "evil": true},
+		"shop": {"web": true, "shop": true, "evil": true},
+		"root": {"web": true, "shop": true, "evil": true},
+	} {
+		s := snapshot(istioconfig.Object{Kind: istioconfig.DestinationRule, Namespace: author, Name: "d", Spec: &networking.DestinationRule{
+			Host: "pay.shop.svc.cluster.local", TrafficPolicy: &networking.TrafficPolicy{Tls: &networking.ClientTLSSettings{Mode: networking.ClientTLSSettings_DISABLE}},
+		}})
+		for caller, want := range follow {
+			if got := For(s, sidecar(caller, nil)).Outbound.Services.Get("pay.shop.svc.cluster.local").Rule != nil; got != want {
+				t.Errorf("calls from %s follow a rule of namespace %s: %v, want %v", caller, author, got, want)
+			}
+		}
+	}
+}
+
 func TestPatterns(t *testing.T) {
 	if diff := cmp.Diff([]string{"a.b.c", "*.b.c", "*.c", "*"}, patterns("a.b.c")); diff != "" {
 		t.Error(diff)
