@@ -14,6 +14,7 @@ import (
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/mesh-operator/mesh-operator/internal/envoytest"
 	"github.com/mesh-operator/mesh-operator/internal/golden"
@@ -185,6 +186,11 @@ func trustsNobody(c *hcmv3.HttpConnectionManager_InternalAddressConfig) bool {
 	return len(r) == 1 && r[0].AddressPrefix == "0.0.0.0" && r[0].PrefixLen.GetValue() == 32 && !c.UnixSockets
 }
 
+// isWithin tells whether there is a limit, and none above most.
+func isWithin(limit *wrapperspb.UInt32Value, most uint32) bool {
+	return limit != nil && limit.Value <= most
+}
+
 func weaknesses(l *listenerv3.Listener, m *hcmv3.HttpConnectionManager) (found []string) {
 	gateway := l.BindToPort == nil && l.Name != "virtualInbound"
 	inbound := l.Name == "virtualInbound"
@@ -203,7 +209,7 @@ func weaknesses(l *listenerv3.Listener, m *hcmv3.HttpConnectionManager) (found [
 		{"SANITIZE_SET at the edge", !gateway || m.ForwardClientCertDetails == hcmv3.HttpConnectionManager_SANITIZE_SET},
 		{"no certificate details are believed on plaintext", !inbound || m.ForwardClientCertDetails != hcmv3.HttpConnectionManager_ALWAYS_FORWARD_ONLY && m.ForwardClientCertDetails != hcmv3.HttpConnectionManager_FORWARD_ONLY},
 		{"request_headers_timeout at the edge", !gateway || m.RequestHeadersTimeout.AsDuration() > 0},
-		{"max_concurrent_streams at the edge", !gateway || m.Http2ProtocolOptions.GetMaxConcurrentStreams().GetValue() <= 100},
+		{"max_concurrent_streams at the edge", !gateway || isWithin(m.Http2ProtocolOptions.GetMaxConcurrentStreams(), 100)},
 	} {
 		if !check.ok {
 			found = append(found, fmt.Sprintf("%s does not hold", check.what))

@@ -43,6 +43,8 @@ func TestGatewayFacesStrangers(t *testing.T) {
 		"unknown host":     {"other.example.com", "/productpage", nil, answer{404, ""}},
 		"unknown path":     {"shop.example.com", "/admin", nil, answer{404, ""}},
 		"path in disguise": {"shop.example.com", "/productpage/..//admin", nil, answer{404, ""}},
+		"escaped slashes":  {"shop.example.com", "/productpage%2F..%2Fadmin", nil, answer{307, ""}},
+		"fragment":         {"shop.example.com", "/productpage#/../admin", nil, answer{400, ""}},
 		"forged headers":   {"shop.example.com", "/productpage", forged, answer{200, "/productpage"}},
 		"a wish to retry":  {"shop.example.com", "/productpage/fails-once", http.Header{"X-Envoy-Retry-On": {"5xx"}}, answer{503, "/productpage/fails-once"}},
 		"redirected":       {"secure.example.com", "/x", nil, answer{301, ""}},
