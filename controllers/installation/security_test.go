@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -169,6 +170,25 @@ func objects[T any](t *testing.T, all []*unstructured.Unstructured, kind string)
 		t.Fatalf("no %s", kind)
 	}
 	return out
+}
+
+// TestWebhooksFailClosed: while the injector or galley is away, what they would have judged is refused, and soon.
+func TestWebhooksFailClosed(t *testing.T) {
+	check := func(name string, policy *admissionv1.FailurePolicyType, timeout *int32) {
+		if policy == nil || *policy != admissionv1.Fail || timeout == nil || *timeout > 10 {
+			t.Errorf("webhook %s does not fail closed within ten seconds", name)
+		}
+	}
+	for _, c := range rendered[admissionv1.MutatingWebhookConfiguration](t, "MutatingWebhookConfiguration") {
+		for _, w := range c.Webhooks {
+			check(w.Name, w.FailurePolicy, w.TimeoutSeconds)
+		}
+	}
+	for _, c := range rendered[admissionv1.ValidatingWebhookConfiguration](t, "ValidatingWebhookConfiguration") {
+		for _, w := range c.Webhooks {
+			check(w.Name, w.FailurePolicy, w.TimeoutSeconds)
+		}
+	}
 }
 
 // TestLabelsOfTheInstallationStayLabels is about a key that goes on as YAML: who may edit the Installation does not write

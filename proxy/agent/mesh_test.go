@@ -304,6 +304,9 @@ func TestPilotGoesAndComes(t *testing.T) {
 	if code, body := p.get(p.config.Ports.Health, "/healthz/ready"); code != 200 {
 		t.Errorf("unready while pilot was away: %s", body)
 	}
+	if got := ask(fmt.Sprintf("127.0.0.1:%d", port), &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{p.ca.peer()}}); got != "hello" {
+		t.Errorf("while pilot was away the answer is %q", got)
+	}
 }
 
 // TestRejectedConfiguration: the last good one stays, the agent says why in Envoy's words.
