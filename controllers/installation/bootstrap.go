@@ -35,7 +35,7 @@ func (r *Reconciler) bootstrap(ctx context.Context) (types.UID, error) {
 	if live != nil {
 		uid = live.UID
 	}
-	if live != nil && owner.Kept(live.Annotations) {
+	if live != nil && owner.Kept(live) {
 		if err = r.takeBackMesh(ctx, live); err != nil {
 			return "", err
 		}
@@ -64,7 +64,7 @@ func (r *Reconciler) takeBackMesh(ctx context.Context, namespace *metav1.Partial
 	if err != nil {
 		return fmt.Errorf("look up Secret %s: %w", rootSecret, err)
 	}
-	if root != nil && owner.Kept(root.Annotations) {
+	if root != nil && owner.Kept(root) {
 		if err := takeBack(ctx, r.Client, kindSecret, root, componentCA); err != nil {
 			return err
 		}

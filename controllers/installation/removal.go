@@ -121,7 +121,7 @@ func (m *removal) inside() bool {
 
 // ours is true for what we made, also when an earlier removal has left it behind.
 func ours(object *metav1.PartialObjectMetadata) bool {
-	return owner.Owned(object.Labels) || owner.Kept(object.Annotations)
+	return owner.Owned(object.Labels) || owner.Kept(object)
 }
 
 func (m *removal) webhooks(ctx context.Context) ([]v1alpha1.Blocker, error) {

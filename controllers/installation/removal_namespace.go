@@ -74,14 +74,14 @@ func (m *removal) leave(ctx context.Context) error {
 
 // keep takes our labels off an object that stays: from now on it is nobody's, until there is an Installation again.
 func (m *removal) keep(ctx context.Context, kind schema.GroupVersionKind, object *metav1.PartialObjectMetadata) error {
-	if owner.Kept(object.Annotations) && !owner.Owned(object.Labels) {
+	if owner.Kept(object) && !owner.Owned(object.Labels) {
 		return nil
 	}
 	return relabel(ctx, m.r.Client, kind, object, func() {
 		for _, label := range []string{owner.LabelManagedBy, owner.LabelInstallation, owner.LabelComponent, owner.LabelRevision} {
 			delete(object.Labels, label)
 		}
-		metav1.SetMetaDataAnnotation(&object.ObjectMeta, owner.AnnotationKept, "true")
+		metav1.SetMetaDataAnnotation(&object.ObjectMeta, owner.AnnotationKept, string(object.UID))
 	})
 }
 

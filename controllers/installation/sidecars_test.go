@@ -13,7 +13,7 @@ import (
 
 // TestLeftSaysTheNextStep for whatever stays with running sidecars.
 func TestLeftSaysTheNextStep(t *testing.T) {
-	made := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{owner.AnnotationKept: "true"}}}
+	made := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{UID: "1", Annotations: map[string]string{owner.AnnotationKept: "1"}}}
 	cases := map[string]struct {
 		removal removal
 		want    string // how the message ends; empty: no Event
@@ -42,5 +42,15 @@ func TestSidecarsAreToldWhileRemoving(t *testing.T) {
 		if want := "; 7 pods still run a sidecar: a/1, a/2, a/3, b/4, b/5 and 2 more; "; !strings.Contains(message, want) || !strings.Contains(message, "kubectl rollout restart") {
 			t.Errorf("Ready says %q, want %q in it", message, want)
 		}
+	}
+}
+
+// TestACopyOfWhatWasKeptIsNotOurs: who keeps a copy of the root keeps it when the mesh's namespace goes.
+func TestACopyOfWhatWasKeptIsNotOurs(t *testing.T) {
+	kept := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{UID: "1", Annotations: map[string]string{owner.AnnotationKept: "1"}}}
+	duplicate := kept.DeepCopy()
+	duplicate.UID = "2"
+	if !ours(kept) || ours(duplicate) {
+		t.Errorf("the kept one is ours: %t, want true; its copy is: %t, want false", ours(kept), ours(duplicate))
 	}
 }

@@ -3,7 +3,11 @@
 // rest on them, so they are spelled in this one place.
 package owner
 
-import "maps"
+import (
+	"maps"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
 
 const (
 	// LabelManagedBy marks an object as ours; its value is ManagedBy.
@@ -18,7 +22,7 @@ const (
 	LabelRevision = "istio.io/rev"
 	// AnnotationKept marks what a removal left behind although we made it: the mesh's namespace when others have objects in
 	// it, and the root of trust while sidecars run on it. It carries no label of ours any more, so that it is nobody's; an
-	// Installation that comes later takes it back.
+	// Installation that comes later takes it back. The value is the object's UID: a copy of it is not ours.
 	AnnotationKept = "istio.openshift.com/kept"
 
 	// Installation is the only name an Installation may have.
@@ -56,5 +60,7 @@ func Owned(labels map[string]string) bool {
 	return labels[LabelManagedBy] == ManagedBy && labels[LabelInstallation] == Installation
 }
 
-// Kept reports whether an object with these annotations was left behind by a removal.
-func Kept(annotations map[string]string) bool { return annotations[AnnotationKept] == "true" }
+// Kept reports whether an object was left behind by a removal.
+func Kept(object metav1.Object) bool {
+	return object.GetUID() != "" && object.GetAnnotations()[AnnotationKept] == string(object.GetUID())
+}
