@@ -91,7 +91,7 @@ func (s Scope) Line() string {
 	if s.IPv6 {
 		family += "6"
 	}
-	return family + s.Outbound.Line
+	return family + "\x00" + s.Outbound.Line // namespaces may begin with a digit
 }
 
 func inboundFor(proxy mesh.Proxy) *Inbound {

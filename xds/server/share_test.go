@@ -3,6 +3,7 @@ package server
 import (
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/mesh-operator/mesh-operator/xds/envoy"
@@ -60,5 +61,27 @@ func TestBytesAreShared(t *testing.T) {
 	before := outputOf(t, b, next, "y-0")
 	if outputOf(t, b, mesh.Build(next, in), "y-0") != before {
 		t.Error("a snapshot like the one before has sets of its own")
+	}
+}
+
+// TestNamesThatReadAlikeAreToldApart has one namespace a with both families of addresses, and one 6a with IPv4 only.
+func TestNamesThatReadAlikeAreToldApart(t *testing.T) {
+	in := mesh.Inputs{MeshNamespace: "root"}
+	for namespace, ips := range map[string][]corev1.PodIP{"a": {{IP: "10.1.0.1"}, {IP: "fd00::1"}}, "6a": {{IP: "10.1.0.2"}}} {
+		pod := somePod(metav1.ObjectMeta{Namespace: namespace, Name: "x-0"}, "x", 0, 2)
+		pod.Status.PodIPs = ips
+		mesh.Add(&in.Pods, pod)
+		mesh.Add(&in.Services, someService(metav1.ObjectMeta{Namespace: namespace, Name: "x"}, 41))
+	}
+	setFor := func(b *envoy.Builder, s *mesh.Snapshot, namespace string) *resource.Set {
+		proxy, _ := s.Proxy(namespace, "x-0")
+		return outputFor(b, s, scope.For(s, *proxy)).set
+	}
+	b, s := envoy.NewBuilder(), mesh.Build(nil, in)
+	for _, namespace := range []string{"a", "6a"} {
+		alone := setFor(envoy.NewBuilder(), mesh.Build(nil, in), namespace)
+		for typ, names := range Compare(alone, setFor(b, s, namespace)) {
+			t.Errorf("beside the other, namespace %s has other %s: %v", namespace, typ.Short(), names)
+		}
 	}
 }
