@@ -109,11 +109,15 @@ func (c *collector) claim(port string, services table.Table[*virtualHost]) []*vi
 
 // isName tells whether a domain is a name of one of the services.
 func (c *collector) isName(domain string, services table.Table[*virtualHost]) bool {
-	short := strings.TrimSuffix(strings.TrimSuffix(strings.TrimPrefix(domain, "*."), "."+mesh.Domain), ".svc")
-	name, namespace, ok := strings.Cut(short, ".")
-	if !ok {
-		namespace = c.scope.Outbound.Namespace
+	for _, suffix := range []string{"", ".svc", ".svc." + mesh.Domain} { // x.svc is also x of a namespace svc
+		short, _ := strings.CutSuffix(strings.TrimPrefix(domain, "*."), suffix)
+		name, namespace, ok := strings.Cut(short, ".")
+		if !ok {
+			namespace = c.scope.Outbound.Namespace
+		}
+		if h := services.Get("Service/" + namespace + "/" + name); h != nil && slices.Contains(h.domains, domain) {
+			return true
+		}
 	}
-	h := services.Get("Service/" + namespace + "/" + name)
-	return h != nil && slices.Contains(h.domains, domain)
+	return false
 }
