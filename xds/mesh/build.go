@@ -186,7 +186,7 @@ func (l *Lookup) put(age string, v *VirtualService, in bool) {
 	for _, host := range v.Destinations {
 		l.RoutesByDestination = setIn(l.RoutesByDestination, host, age, v, in)
 	}
-	for key := range v.sources() {
+	for key := range v.Sources {
 		l.RoutesBySource = setIn(l.RoutesBySource, key, age, v, in)
 	}
 }

@@ -60,6 +60,7 @@ func newVirtualService(o istioconfig.Object, spec *networking.VirtualService) *V
 	}
 	slices.Sort(v.Destinations)
 	v.Destinations = slices.Compact(v.Destinations)
+	v.Sources = sourcesOf(spec)
 	return v
 }
 
@@ -81,10 +82,9 @@ func DestinationsOf(r *networking.HTTPRoute, namespace string) []string {
 	return hosts
 }
 
-// sources are the label selectors that v tests clients with, by SelectorKey.
-func (v *VirtualService) sources() map[string]map[string]string {
+func sourcesOf(spec *networking.VirtualService) map[string]map[string]string {
 	out := map[string]map[string]string{}
-	for _, r := range v.Spec.GetHttp() {
+	for _, r := range spec.GetHttp() {
 		for _, m := range r.GetMatch() {
 			if len(m.GetSourceLabels()) > 0 {
 				out[SelectorKey(m.GetSourceLabels())] = m.GetSourceLabels()
@@ -100,7 +100,7 @@ func SelectorKey(selector map[string]string) string { return NewHash().Map(selec
 // SourceSelector is the label selector of a key of Lookup.RoutesBySource.
 func (l Lookup) SourceSelector(key string) map[string]string {
 	for v := range l.RoutesBySource.Get(key).Values() {
-		return v.sources()[key]
+		return v.Sources[key]
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -221,4 +222,23 @@ func FuzzHash(f *testing.F) {
 			t.Errorf("a list of one and another value are a list of two: %q, %q", a, b)
 		}
 	})
+}
+
+// TestASelectorIsFoundWithoutLookingAtOthers counts allocations: one tenant's rule with thousands of selectors must not
+// hold up everybody's configuration.
+func TestASelectorIsFoundWithoutLookingAtOthers(t *testing.T) {
+	route := &networking.HTTPRoute{Route: []*networking.HTTPRouteDestination{{Destination: &networking.Destination{Host: "x"}}}}
+	for i := range 1000 {
+		route.Match = append(route.Match, &networking.HTTPMatchRequest{SourceLabels: map[string]string{"n": strconv.Itoa(i)}})
+	}
+	lookup := Build(nil, Inputs{Config: Config(istioconfig.Object{Kind: istioconfig.VirtualService, Namespace: "a", Name: "v", Spec: &networking.VirtualService{
+		Hosts: []string{"x"}, Http: []*networking.HTTPRoute{route},
+	}})}).Lookup
+	key := SelectorKey(map[string]string{"n": "7"})
+	if diff := cmp.Diff(map[string]string{"n": "7"}, lookup.SourceSelector(key)); diff != "" {
+		t.Error(diff)
+	}
+	if n := testing.AllocsPerRun(10, func() { lookup.SourceSelector(key) }); n > 20 {
+		t.Errorf("finding one of 1000 selectors allocates %v times", n)
+	}
 }

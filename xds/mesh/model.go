@@ -100,9 +100,10 @@ type VirtualService struct {
 	Namespace    string
 	Name         string
 	Created      time.Time
-	Hosts        []string // full names
-	Gateways     []string // "mesh" or namespace/name
-	Destinations []string // full names, each once
+	Hosts        []string                     // full names
+	Gateways     []string                     // "mesh" or namespace/name
+	Destinations []string                     // full names, each once
+	Sources      map[string]map[string]string // the label selectors that it tests clients with, by SelectorKey
 	Spec         *networking.VirtualService
 	Key          string
 }

@@ -92,16 +92,13 @@ func newOutbound(last sighting, snapshot *mesh.Snapshot, c caller) *Outbound {
 // changed lists the hosts whose views may differ between two snapshots, and tells whether more than endpoints has changed.
 func changed(before, now *mesh.Snapshot) (hosts map[string]bool, structure bool) {
 	hosts = map[string]bool{}
+	wild := map[string]bool{} // what comes after the asterisk
 	mark := func(patterns ...string) {
 		for _, pattern := range patterns {
-			if !strings.HasPrefix(pattern, "*") {
+			if suffix, ok := strings.CutPrefix(pattern, "*"); ok {
+				wild[suffix] = true
+			} else {
 				hosts[pattern] = true
-				continue
-			}
-			for host := range now.Services.All() {
-				if mesh.Includes(pattern, host) {
-					hosts[host] = true
-				}
 			}
 		}
 	}
@@ -132,7 +129,24 @@ func changed(before, now *mesh.Snapshot) (hosts map[string]bool, structure bool)
 			mark(c.New.Host)
 		}
 	}
+	if len(wild) > 0 {
+		for host := range now.Services.All() {
+			if meant(host, wild) {
+				hosts[host] = true
+			}
+		}
+	}
 	return hosts, structure
+}
+
+// meant tells whether one of the patterns that end like this means host. There may be as many as tenants care to write.
+func meant(host string, wild map[string]bool) bool {
+	for i := range len(host) {
+		if host[i] == '.' && wild[host[i:]] {
+			return true
+		}
+	}
+	return wild[""]
 }
 
 // service is the service of a host if there is one that the caller may call.
@@ -193,11 +207,13 @@ func (c caller) partition(snapshot *mesh.Snapshot) string {
 		if b, ok := before.(division); ok && b.selectors == d.selectors {
 			return b
 		}
+		h := mesh.NewHash()
 		for key := range d.selectors.All() {
 			if mesh.Selects(snapshot.Lookup.SourceSelector(key), c.labels) {
-				d.fulfilled += key
+				h.Add(key)
 			}
 		}
+		d.fulfilled = h.Key()
 		return d
 	}).(division).fulfilled
 }

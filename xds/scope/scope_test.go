@@ -120,3 +120,24 @@ func TestServicesAreExported(t *testing.T) {
 		}
 	}
 }
+
+// TestAPatternTouchesWhatItMeans lists the hosts that are looked at again when a rule for a pattern comes.
+func TestAPatternTouchesWhatItMeans(t *testing.T) {
+	in := mesh.Inputs{MeshNamespace: "root"}
+	for _, namespace := range []string{"shop", "web"} {
+		mesh.Add(&in.Services, &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "pay"}})
+	}
+	before := mesh.Build(nil, in)
+	const shop, web = "pay.shop.svc.cluster.local", "pay.web.svc.cluster.local"
+	for pattern, want := range map[string]map[string]bool{
+		"*": {shop: true, web: true}, "*.svc.cluster.local": {shop: true, web: true}, "*.shop.svc.cluster.local": {shop: true},
+		"*.op.svc.cluster.local": {}, shop: {shop: true}, "*." + shop: {},
+	} {
+		with := in
+		mesh.AddConfig(&with.Config, istioconfig.Object{Kind: istioconfig.DestinationRule, Namespace: "shop", Name: "r", Spec: &networking.DestinationRule{Host: pattern}})
+		hosts, _ := changed(before, mesh.Build(before, with))
+		if diff := cmp.Diff(want, hosts); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", pattern, diff)
+		}
+	}
+}
