@@ -39,6 +39,11 @@ func newConnection(proxy mesh.Proxy) *connection {
 	}
 }
 
+// isOf tells whether proxy is the one that was authenticated, and not that of another pod of the same name.
+func (c *connection) isOf(proxy *mesh.Proxy) bool {
+	return proxy.UID == c.proxy.UID && proxy.Account == c.proxy.Account
+}
+
 // placeOf is the place of the connection's proxy as it is described now.
 func (c *connection) placeOf(proxy *mesh.Proxy) *scope.Place {
 	c.mu.Lock()
@@ -84,6 +89,9 @@ func (c *connection) offer(generation uint64, set *resource.Set, compare func(fr
 func (c *connection) next() (r *discovery.DeltaDiscoveryResponse, done time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.set == nil { // expired before it was offered anything: what the proxy kept is not to be taken away
+		return nil, time.Time{}
+	}
 	c.refresh()
 	if r = c.session.Next(); r == nil {
 		done, c.offered = c.offered, time.Time{}

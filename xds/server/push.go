@@ -40,7 +40,7 @@ func (s *Server) Publish(snapshot *mesh.Snapshot) {
 	p := push{snapshot: snapshot, builder: s.builder, moves: moves{}, seen: map[*output]bool{}}
 	for _, c := range connections {
 		proxy, ok := snapshot.Proxy(c.proxy.Namespace, c.proxy.Name)
-		if !ok || proxy.UID != c.proxy.UID || proxy.Account != c.proxy.Account {
+		if !ok || !c.isOf(proxy) {
 			c.expire()
 			continue
 		}
@@ -72,7 +72,7 @@ func (s *Server) attach(c *connection) bool {
 	s.mu.Unlock()
 	s.metrics.connected.Inc()
 	proxy, ok := snapshot.Proxy(c.proxy.Namespace, c.proxy.Name)
-	if !ok {
+	if !ok || !c.isOf(proxy) { // it was replaced since the caller was authorized
 		c.expire()
 		return true
 	}
