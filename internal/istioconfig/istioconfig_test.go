@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	networking "istio.io/api/networking/v1alpha3"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
@@ -185,4 +186,45 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("verdicts differ (-first +second):\n%s", diff)
 		}
 	})
+}
+
+// TestARuleDoesNotMultiply has objects that are small as they are written, and many times as large in proxies.
+func TestARuleDoesNotMultiply(t *testing.T) {
+	destination := &networking.HTTPRouteDestination{Destination: &networking.Destination{Host: "x"}, Weight: 1}
+	for name, c := range map[string]struct {
+		hosts, gateways, rules, matches, destinations int
+		want                                          string
+	}{
+		"ordinary":                      {hosts: 10, gateways: 2, rules: 20, matches: 3, destinations: 3},
+		"many hosts":                    {hosts: 1001, rules: 1, destinations: 1, want: "spec.hosts"},
+		"many gateways":                 {hosts: 1, gateways: 101, rules: 1, destinations: 1, want: "spec.gateways"},
+		"hosts by rules":                {hosts: 1000, rules: 1000, destinations: 1, want: "spec.http"},
+		"alternatives by destinations":  {hosts: 1, rules: 1, matches: 1000, destinations: 1000, want: "spec.http"},
+		"many alternatives of one host": {hosts: 1, rules: 1, matches: 1000, destinations: 1},
+	} {
+		vs := &networking.VirtualService{}
+		for i := range c.hosts {
+			vs.Hosts = append(vs.Hosts, fmt.Sprintf("h%d.example.com", i))
+		}
+		for i := range c.gateways {
+			vs.Gateways = append(vs.Gateways, fmt.Sprintf("g%d", i))
+		}
+		for range c.rules {
+			rule := &networking.HTTPRoute{}
+			for i := range c.matches {
+				rule.Match = append(rule.Match, &networking.HTTPMatchRequest{Name: fmt.Sprintf("m%d", i)})
+			}
+			for range c.destinations {
+				rule.Route = append(rule.Route, destination)
+			}
+			vs.Http = append(vs.Http, rule)
+		}
+		got := ""
+		for _, p := range Validate(Object{Kind: VirtualService, Namespace: "a", Name: "v", Spec: vs}) {
+			got += p.Field
+		}
+		if got != c.want {
+			t.Errorf("%s: problems of %q, want %q", name, got, c.want)
+		}
+	}
 }
