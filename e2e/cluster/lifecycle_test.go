@@ -103,6 +103,18 @@ func (l *lab) kubectl(arguments ...string) string {
 	return l.run(append([]string{"kubectl"}, arguments...)...)
 }
 
+// rollout waits for a Deployment; when it does not come up, what the cluster says of its pods is the reason.
+func (l *lab) rollout(name string) {
+	l.t.Helper()
+	output, err := l.try("kubectl", "rollout", "status", "deployment/"+name, "--timeout=90s")
+	if err == nil {
+		return
+	}
+	pods, _ := l.try("kubectl", "describe", "pods")
+	events, _ := l.try("kubectl", "get", "events", "--sort-by=.lastTimestamp")
+	l.t.Fatalf("deployment %s: %v\n%s\n%s\n%s", name, err, output, pods, events)
+}
+
 // eventually asks until there is no error or the time is up.
 func (l *lab) eventually(what string, check func() error) {
 	l.t.Helper()
@@ -141,8 +153,8 @@ func TestLifecycle(t *testing.T) {
 	}
 	l.push(archive)
 	l.kubectl("apply", "-f", "testdata/web.yaml")
-	l.kubectl("rollout", "status", "deployment/web", "--timeout=90s")
-	l.kubectl("rollout", "status", "deployment/pulled", "--timeout=90s")
+	l.rollout("web")
+	l.rollout("pulled")
 	l.checkService()
 	l.checkBalancer()
 	if output := l.kubectl("logs", "deployment/web"); strings.Contains(output, "rror") {
@@ -164,7 +176,7 @@ func TestKilled(t *testing.T) {
 	l.run("up")
 	l.run("load", webImage(t))
 	l.kubectl("apply", "-f", "testdata/web.yaml")
-	l.kubectl("rollout", "status", "deployment/web", "--timeout=90s")
+	l.rollout("web")
 	for _, pid := range l.group.Processes() {
 		syscall.Kill(pid, syscall.SIGKILL)
 	}
