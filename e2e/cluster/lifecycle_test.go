@@ -152,9 +152,11 @@ func TestLifecycle(t *testing.T) {
 		t.Errorf("the second load is not idle:\n%s", output)
 	}
 	l.push(archive)
+	// The same content by two names, first pulled and then as it was loaded: a kubelet may doubt that the second is allowed.
+	l.kubectl("apply", "-f", "testdata/pulled.yaml")
+	l.rollout("pulled")
 	l.kubectl("apply", "-f", "testdata/web.yaml")
 	l.rollout("web")
-	l.rollout("pulled")
 	l.checkService()
 	l.checkBalancer()
 	if output := l.kubectl("logs", "deployment/web"); strings.Contains(output, "rror") {
