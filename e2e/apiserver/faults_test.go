@@ -6,7 +6,7 @@ import (
 
 // rounds is how many rounds it takes to break every write once. The first half of them plays with a mesh that leaves nothing
 // behind, the second with one whose namespace and definitions stay because of guests.
-const rounds = 8
+const rounds = 4
 
 // TestFaults breaks writes of an install, of a change that prunes, and of a removal, in every way a write can break.
 func TestFaults(t *testing.T) {
