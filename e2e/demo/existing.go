@@ -29,11 +29,11 @@ func (d *demo) adopt(ctx context.Context) error {
 	if err != nil || own {
 		return err
 	}
-	list, err := d.lab.Dynamic.Resource(lab.InstallationResource).List(ctx, metav1.ListOptions{})
-	if err == nil && len(list.Items) > 0 {
-		return fmt.Errorf("use cluster %s: it has an Installation already, which the demo would change (remove it first, or use another cluster)", d.lab.Name)
+	_, err = d.lab.Dynamic.Resource(lab.InstallationResource).List(ctx, metav1.ListOptions{})
+	if err == nil {
+		return fmt.Errorf("use cluster %s: it has this operator already, which the demo would change and remove (remove it first, or use another cluster)", d.lab.Name)
 	}
-	if err != nil && !apierrors.IsNotFound(err) {
+	if !apierrors.IsNotFound(err) {
 		return fmt.Errorf("list installations: %w", err)
 	}
 	return d.lab.EnsureNamespace(ctx, bookinfo, madeBy)
