@@ -2,12 +2,12 @@ package ca
 
 import (
 	"errors"
-	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
 	"google.golang.org/grpc/codes"
 
+	"github.com/mesh-operator/mesh-operator/internal/ration"
 	"github.com/mesh-operator/mesh-operator/internal/spiffe"
 	"github.com/mesh-operator/mesh-operator/internal/subject"
 )
@@ -31,8 +31,8 @@ type names struct {
 // authorizer decides what an authenticated caller gets, and how often.
 type authorizer struct {
 	meshNamespace string
-	sources       *limiter // before authentication: what a stranger may cost the API server
-	identities    *limiter
+	sources       *ration.Shares // before authentication: what a stranger may cost the API server
+	identities    *ration.Shares
 	total         *rate.Limiter
 	now           func() time.Time
 }
@@ -40,8 +40,8 @@ type authorizer struct {
 func newAuthorizer(meshNamespace string, now func() time.Time) *authorizer {
 	return &authorizer{
 		meshNamespace: meshNamespace,
-		sources:       newLimiter(50, 100),
-		identities:    newLimiter(10, 20),
+		sources:       ration.New(50, 100, mostBuckets),
+		identities:    ration.New(10, 20, mostBuckets),
 		total:         rate.NewLimiter(500, 500),
 		now:           now,
 	}
@@ -50,7 +50,7 @@ func newAuthorizer(meshNamespace string, now func() time.Time) *authorizer {
 var errTooMany = errors.New("too many requests")
 
 func (a *authorizer) admitSource(address string) error {
-	if !a.sources.allow(address, a.now()) {
+	if !a.sources.Allow(address, a.now()) {
 		return refused(codes.ResourceExhausted, "rate_source", errTooMany)
 	}
 	return nil
@@ -58,7 +58,7 @@ func (a *authorizer) admitSource(address string) error {
 
 // authorize returns the names that go into the caller's certificate.
 func (a *authorizer) authorize(who caller) (names, error) {
-	if !a.identities.allow(who.id.String(), a.now()) {
+	if !a.identities.Allow(who.id.String(), a.now()) {
 		return names{}, refused(codes.ResourceExhausted, "rate_identity", errTooMany)
 	}
 	if !a.total.AllowN(a.now(), 1) {
@@ -78,44 +78,5 @@ func (a *authorizer) dnsNames(id spiffe.ID) []string {
 // serviceNames returns a Service's name as clients inside the cluster spell it.
 func serviceNames(name string) []string { return []string{name, name + ".cluster.local"} }
 
-// limiter is one token bucket per key. Buckets that have been idle long enough to be full are forgotten.
-type limiter struct {
-	limit rate.Limit
-	burst int
-
-	mu      sync.Mutex
-	buckets map[string]*rate.Limiter
-}
-
-// mostBuckets bounds the memory of a limiter: beyond it full buckets go first, and if all are in use, all of them.
+// mostBuckets bounds the memory of each ration.
 const mostBuckets = 20_000
-
-func newLimiter(limit rate.Limit, burst int) *limiter {
-	return &limiter{limit: limit, burst: burst, buckets: map[string]*rate.Limiter{}}
-}
-
-func (l *limiter) allow(key string, now time.Time) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	bucket, ok := l.buckets[key]
-	if !ok {
-		l.makeRoom(now)
-		bucket = rate.NewLimiter(l.limit, l.burst)
-		l.buckets[key] = bucket
-	}
-	return bucket.AllowN(now, 1)
-}
-
-func (l *limiter) makeRoom(now time.Time) {
-	if len(l.buckets) < mostBuckets {
-		return
-	}
-	for key, bucket := range l.buckets {
-		if bucket.TokensAt(now) >= float64(l.burst) {
-			delete(l.buckets, key)
-		}
-	}
-	if len(l.buckets) >= mostBuckets {
-		clear(l.buckets)
-	}
-}

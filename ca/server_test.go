@@ -336,21 +336,6 @@ func TestAStrangersCallsAreRationed(t *testing.T) {
 	})
 }
 
-func TestLimiterForgetsIdleKeys(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(10, 20)
-		for i := range 3 * mostBuckets {
-			if i == mostBuckets {
-				time.Sleep(time.Minute)
-			}
-			l.allow(string(rune(i)), time.Now())
-		}
-		if len(l.buckets) > mostBuckets {
-			t.Errorf("%d buckets", len(l.buckets))
-		}
-	})
-}
-
 // Citadel's own certificate follows the clock and the root without a restart.
 func TestServingCertificateRotates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

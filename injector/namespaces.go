@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -11,6 +12,8 @@ import (
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/metadata/metadatainformer"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/mesh-operator/mesh-operator/internal/ration"
 )
 
 var namespaceResource = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
@@ -22,12 +25,12 @@ type namespaces struct {
 	client   metadata.Interface
 	factory  metadatainformer.SharedInformerFactory
 	informer cache.SharedIndexInformer
-	unknown  *ration // of questions that cost a request
+	unknown  *ration.Shares // of questions that cost a request
 }
 
 func newNamespaces(client metadata.Interface) *namespaces {
 	factory := metadatainformer.NewSharedInformerFactory(client, 0)
-	return &namespaces{client, factory, factory.ForResource(namespaceResource).Informer(), newRation()}
+	return &namespaces{client, factory, factory.ForResource(namespaceResource).Informer(), ration.New(unknownPerSecond, unknownBurst, knownCallers)}
 }
 
 // run watches until ctx ends.
@@ -49,7 +52,7 @@ func (n *namespaces) labels(ctx context.Context, name string) (map[string]string
 	if err == nil && found {
 		return item.(*metav1.PartialObjectMetadata).Labels, nil
 	}
-	if !n.unknown.allow(callerOf(ctx)) {
+	if !n.unknown.Allow(callerOf(ctx), time.Now()) {
 		return nil, fmt.Errorf("get namespace %s: %w", name, errTooMany)
 	}
 	object, err := n.client.Resource(namespaceResource).Get(ctx, name, metav1.GetOptions{})

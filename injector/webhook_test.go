@@ -145,19 +145,6 @@ func TestAStrangerUsesUpItsOwnShare(t *testing.T) {
 	}
 }
 
-// TestRationIsBounded: callers without end take no memory without end.
-func TestRationIsBounded(t *testing.T) {
-	r := newRation()
-	for i := range 3 * knownCallers {
-		if !r.allow(fmt.Sprint(i)) {
-			t.Fatalf("caller %d is refused its first question", i)
-		}
-	}
-	if len(r.buckets) > knownCallers {
-		t.Errorf("%d callers are kept", len(r.buckets))
-	}
-}
-
 // TestReload: new files count from the next load on; wrong ones change nothing.
 func TestReload(t *testing.T) {
 	dir := t.TempDir()
