@@ -10,6 +10,8 @@ CLUSTER ?= demo
 TEST_CLUSTER ?= test
 BIN := .bin
 OUT := .out
+# The linter's cache remembers absolute paths, so it reports nonsense after another checkout of the same code was removed.
+export GOLANGCI_LINT_CACHE ?= $(CURDIR)/$(BIN)/golangci-lint
 
 # Packages with goroutines worth watching; the rest is pure and gains nothing from -race.
 RACE := ./ca/... ./xds/... ./proxy/agent/... ./injector/... ./galley/... ./controllers/... ./internal/certclient/... ./internal/monitoring/...

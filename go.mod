@@ -2,6 +2,8 @@ module github.com/mesh-operator/mesh-operator
 
 go 1.26.3
 
+toolchain go1.26.8
+
 require (
 	github.com/cespare/xxhash/v2 v2.3.0
 	github.com/envoyproxy/go-control-plane/envoy v1.40.0
