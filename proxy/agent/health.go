@@ -7,11 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/time/rate"
 
 	"github.com/mesh-operator/mesh-operator/internal/certclient"
 )
@@ -23,21 +20,17 @@ type health struct {
 	probes map[string]Probe
 	prober *prober
 	merge  *merger
+	counts *counts
 	log    *slog.Logger
 
 	envoy    atomic.Bool // Envoy has been started
 	ready    atomic.Bool // it was ready once
 	draining atomic.Bool
-	reasons  sync.Map // of probes that fail, by path
-	lines    *rate.Limiter
 }
 
 func newHealth(c Config, a *admin, client *certclient.Client, log *slog.Logger) *health {
-	p := newProber(c.IPs[0])
-	return &health{
-		admin: a, client: client, probes: c.Probes, prober: p, merge: newMerger(a, p, c.Metrics, log), log: log,
-		lines: rate.NewLimiter(rate.Every(10*time.Second), 10),
-	}
+	p, n := newProber(c.IPs[0]), newCounts()
+	return &health{admin: a, client: client, probes: c.Probes, prober: p, merge: newMerger(a, p, c.Metrics, n, log), counts: n, log: log}
 }
 
 // open is the handler of the port that everybody reaches.
@@ -46,7 +39,9 @@ func (h *health) open() http.Handler {
 	mux.HandleFunc("GET /healthz/ready", h.serveReady)
 	mux.Handle("GET /stats/prometheus", h.merge)
 	for path, probe := range h.probes {
-		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) { h.serveProbe(w, r, probe) })
+		heard := newOutcomes(h.log.With("path", path), "application's probe fails", "application's probe passes again",
+			h.counts.probes.WithLabelValues(path))
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) { h.serveProbe(w, r, probe, heard) })
 	}
 	return mux
 }
@@ -102,18 +97,13 @@ func (h *health) report(ctx context.Context) {
 
 // serveProbe tells the kubelet pass or fail and the reason, but nothing of what the application answered: this port is
 // open, the application's may not be. The cause stands in the log.
-func (h *health) serveProbe(w http.ResponseWriter, r *http.Request, probe Probe) {
+func (h *health) serveProbe(w http.ResponseWriter, r *http.Request, probe Probe, heard *outcomes) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(probe.timeout() + 10*time.Second))
 	err := h.prober.ask(r, probe)
-	if err == nil {
-		h.reasons.Delete(r.URL.Path)
-		fmt.Fprintln(w, "ok")
+	heard.add(err)
+	if err != nil {
+		http.Error(w, "the application's probe fails: "+reason(err), http.StatusServiceUnavailable)
 		return
 	}
-	level, why := slog.LevelDebug, reason(err)
-	if before, known := h.reasons.Swap(r.URL.Path, why); (!known || before != why) && h.lines.Allow() {
-		level = slog.LevelInfo // once, and not often: everybody may ask, as often as he likes
-	}
-	h.log.Log(r.Context(), level, "application's probe fails", "path", r.URL.Path, "reason", why, "error", err)
-	http.Error(w, "the application's probe fails: "+why, http.StatusServiceUnavailable)
+	fmt.Fprintln(w, "ok")
 }

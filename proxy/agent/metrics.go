@@ -34,11 +34,14 @@ type merger struct {
 	app   *AppMetrics
 	url   string
 	http  *http.Client
-	log   *slog.Logger
+
+	counts         *counts
+	ofEnvoy, ofApp *outcomes
 }
 
-func newMerger(a *admin, p *prober, app *AppMetrics, log *slog.Logger) *merger {
-	m := &merger{admin: a, app: app, log: log}
+func newMerger(a *admin, p *prober, app *AppMetrics, n *counts, log *slog.Logger) *merger {
+	m := &merger{admin: a, app: app, counts: n}
+	m.ofEnvoy = newOutcomes(log, "envoy's metrics cannot be read", "envoy's metrics can be read again", n.scrapes.WithLabelValues("envoy"))
 	if app != nil {
 		m.url = "http://" + p.address("", int(app.Port)) + app.Path
 		m.http = &http.Client{
@@ -46,6 +49,8 @@ func newMerger(a *admin, p *prober, app *AppMetrics, log *slog.Logger) *merger {
 			Transport:     &http.Transport{DialContext: p.dialer.DialContext, MaxIdleConns: 1},
 			CheckRedirect: stayOnPort,
 		}
+		m.ofApp = newOutcomes(log.With("url", m.url), "application's metrics cannot be merged", "application's metrics are merged again",
+			n.scrapes.WithLabelValues("application"))
 	}
 	return m
 }
@@ -61,23 +66,38 @@ func stayOnPort(request *http.Request, via []*http.Request) error {
 
 // ServeHTTP writes what it can get. Half a page beats none: when the application is down, its proxy's metrics say so.
 func (m *merger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, err := m.admin.do(r.Context(), http.MethodGet, "/stats/prometheus")
-	if err != nil {
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	began, err := m.copyEnvoy(r.Context(), w)
+	if r.Context().Err() != nil {
+		return // whoever asked has gone, which is nobody's failure
+	}
+	m.ofEnvoy.add(err)
+	switch {
+	case !began:
 		http.Error(w, "envoy's metrics: "+err.Error(), http.StatusServiceUnavailable)
-		return
+	case err == nil && m.app != nil:
+		if err := m.copyApp(r.Context(), w); r.Context().Err() == nil {
+			m.ofApp.add(err)
+		}
+	}
+}
+
+// copyEnvoy writes Envoy's metrics and the agent's own; false when nothing was written.
+func (m *merger) copyEnvoy(ctx context.Context, w io.Writer) (bool, error) {
+	body, err := m.admin.do(ctx, http.MethodGet, "/stats/prometheus")
+	if err != nil {
+		return false, err
 	}
 	defer body.Close()
-	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	if err := renameIstio(w, body); err != nil {
-		m.log.Warn("envoy's metrics are incomplete", "error", err)
-		return
+		return true, err
 	}
-	if m.app == nil {
-		return
+	own, err := m.counts.page()
+	if err != nil {
+		return true, err
 	}
-	if err := m.copyApp(r.Context(), w); err != nil {
-		m.log.Warn("application's metrics not merged", "url", m.url, "error", err)
-	}
+	_, err = w.Write(own)
+	return true, err
 }
 
 func (m *merger) copyApp(ctx context.Context, w io.Writer) error {
@@ -92,14 +112,14 @@ func (m *merger) copyApp(ctx context.Context, w io.Writer) error {
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("status %d", response.StatusCode)
+		return failing(fmt.Sprintf("status %d", response.StatusCode))
 	}
 	page, err := io.ReadAll(io.LimitReader(response.Body, appMetricsLimit+1))
 	if err != nil {
 		return err
 	}
 	if len(page) > appMetricsLimit {
-		return fmt.Errorf("page is larger than %d bytes", appMetricsLimit)
+		return failing(fmt.Sprintf("page is larger than %d bytes", appMetricsLimit))
 	}
 	clean, err := cleanApp(page)
 	if err != nil {

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"log/slog"
 	"net"
@@ -30,7 +31,7 @@ func merged(t *testing.T, envoy, app http.HandlerFunc) (int, string) {
 	defer appServer.Close()
 	port := appServer.Listener.Addr().(*net.TCPAddr).Port
 	m := newMerger(newAdmin(portOf(t, envoyServer.URL)), newProber(netip.MustParseAddr("127.0.0.1")),
-		&AppMetrics{Port: uint32(port), Path: "/metrics"}, slog.New(slog.DiscardHandler))
+		&AppMetrics{Port: uint32(port), Path: "/metrics"}, newCounts(), slog.New(slog.DiscardHandler))
 	recorder := httptest.NewRecorder()
 	m.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/stats/prometheus", nil))
 	return recorder.Code, recorder.Body.String()
@@ -49,11 +50,16 @@ func portOf(t *testing.T, address string) uint32 {
 	return uint32(port)
 }
 
+// noFailures is the agent's own part of a page.
+const noFailures = "# HELP istio_agent_scrape_failures_total Pages of metrics that could not be read, of envoy or of the application.\n" +
+	"# TYPE istio_agent_scrape_failures_total counter\n" +
+	"istio_agent_scrape_failures_total{type=\"application\"} 0\nistio_agent_scrape_failures_total{type=\"envoy\"} 0\n"
+
 func TestMerge(t *testing.T) {
 	_, got := merged(t,
 		page("# TYPE envoy_istio_requests_total counter\nenvoy_istio_requests_total{a=\"envoy_istio_x\"} 3\n# TYPE envoy_server_live gauge\nenvoy_server_live{} 1\n"),
 		page("# HELP http_total Requests.\n# TYPE http_total counter\nhttp_total{code=\"200\"} 7\n# TYPE istio_requests_total counter\nistio_requests_total 9\n  envoy_server_live 0\n"))
-	want := "# TYPE istio_requests_total counter\nistio_requests_total{a=\"envoy_istio_x\"} 3\n# TYPE envoy_server_live gauge\nenvoy_server_live{} 1\n" +
+	want := "# TYPE istio_requests_total counter\nistio_requests_total{a=\"envoy_istio_x\"} 3\n# TYPE envoy_server_live gauge\nenvoy_server_live{} 1\n" + noFailures +
 		"# HELP http_total Requests.\n# TYPE http_total counter\nhttp_total{code=\"200\"} 7\n"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -76,7 +82,7 @@ func TestMergeServesEnvoyAloneWhenTheApplicationFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, got := merged(t, page(envoy), app)
-			if code != http.StatusOK || got != envoy {
+			if code != http.StatusOK || got != envoy+noFailures {
 				t.Errorf("status %d, page:\n%.300s", code, got)
 			}
 		})
@@ -93,7 +99,7 @@ func TestMergeStaysWithTheApplication(t *testing.T) {
 	}))
 	defer private.Close()
 	away := func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, private.URL, http.StatusFound) }
-	if _, got := merged(t, page(envoy), away); got != envoy || asked != 0 {
+	if _, got := merged(t, page(envoy), away); got != envoy+noFailures || asked != 0 {
 		t.Errorf("the other server was asked %d times, page:\n%s", asked, got)
 	}
 	within := func(w http.ResponseWriter, r *http.Request) {
@@ -112,6 +118,41 @@ func TestMergeWithoutEnvoy(t *testing.T) {
 	code, _ := merged(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "", http.StatusServiceUnavailable) }, page("x 1\n"))
 	if code != http.StatusServiceUnavailable {
 		t.Errorf("status %d", code)
+	}
+}
+
+// TestScrapesThatFailAreCounted: an application without metrics is one line in the log however often Prometheus asks, one
+// more when it has them again, and the page says how often it failed. A scraper that goes away in the middle is no failure.
+func TestScrapesThatFailAreCounted(t *testing.T) {
+	down, log := true, &bytes.Buffer{}
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if down {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	}))
+	defer app.Close()
+	envoy := httptest.NewServer(page(""))
+	defer envoy.Close()
+	m := newMerger(newAdmin(portOf(t, envoy.URL)), newProber(netip.MustParseAddr("127.0.0.1")),
+		&AppMetrics{Port: portOf(t, app.URL), Path: "/metrics"}, newCounts(), slog.New(slog.NewTextHandler(log, nil)))
+	scrape := func(ctx context.Context) string {
+		recorder := httptest.NewRecorder()
+		m.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/stats/prometheus", nil).WithContext(ctx))
+		return recorder.Body.String()
+	}
+	for range 50 {
+		scrape(t.Context())
+	}
+	down = false
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	scrape(gone)
+	got := scrape(t.Context())
+	if !strings.Contains(got, `istio_agent_scrape_failures_total{type="application"} 50`) || !strings.Contains(got, `{type="envoy"} 0`) {
+		t.Errorf("the page says\n%s", got)
+	}
+	if strings.Count(log.String(), "\n") != 2 || !strings.Contains(log.String(), `reason="status 500"`) || !strings.Contains(log.String(), "merged again") {
+		t.Errorf("the log says\n%s", log)
 	}
 }
 

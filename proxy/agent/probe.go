@@ -110,7 +110,7 @@ type failing string
 
 func (f failing) Error() string { return string(f) }
 
-// reason says why a probe fails in words that everybody may read. The error itself may hold addresses, or what the
+// reason says why a probe or a scrape fails in words that everybody may read. The error itself may hold addresses, or what the
 // application wrote.
 func reason(err error) string {
 	var told failing
