@@ -15,18 +15,19 @@ import (
 )
 
 // pipeline is pilot without streams: step takes the world, as it is now, through the stages for the sidecars of some
-// namespaces.
+// namespaces and for a gateway.
 type pipeline struct {
 	builder  *envoy.Builder
 	snapshot *mesh.Snapshot
 	sidecars int
 	shared   map[int]*envoy.Shared
+	edge     string // the key of the gateway's scope
 }
 
 // laps is what the stages took in one step.
 type laps map[string]time.Duration
 
-var stageNames = []string{"mesh.Build", "scope.For", "envoy.Build"}
+var stageNames = []string{"mesh.Build", "scope.For", "envoy.Build", "gateway scope.For", "gateway envoy.Build"}
 
 func (l laps) time(stage string, do func()) {
 	start := time.Now()
@@ -48,7 +49,23 @@ func (p *pipeline) step(w *world) laps {
 			p.builder.BuildWith(p.shared[i], s)
 		})
 	}
+	p.gateway(l)
 	return l
+}
+
+// gateway builds for a router, as pilot does, only if its scope is another one.
+func (p *pipeline) gateway(l laps) {
+	var s scope.Scope
+	l.time("gateway scope.For", func() {
+		proxy, _ := p.snapshot.Proxy(gatewayNamespace, "gate-0")
+		s = scope.For(p.snapshot, *proxy)
+	})
+	l.time("gateway envoy.Build", func() {
+		if key := s.Key(); key != p.edge {
+			p.edge = key
+			p.builder.Build(s)
+		}
+	})
 }
 
 func newPipeline(w *world, sidecars int) *pipeline {

@@ -24,8 +24,8 @@ type size struct {
 	proxies    int // connected ones; each is the first, then the second, ... pod of a service
 }
 
-// world is a synthetic mesh that can change: services that speak HTTP, every fifth TCP as well, and for every tenth a
-// VirtualService and a DestinationRule with two subsets.
+// world is a synthetic mesh that can change: services that speak HTTP, every fifth TCP as well, for every tenth a
+// VirtualService and a DestinationRule with two subsets, and for every tenth a route of a gateway.
 type world struct {
 	size size
 	in   mesh.Inputs
@@ -36,6 +36,8 @@ const (
 	httpPort = 8080
 	tcpPort  = 9000
 	one      = 7 // the service that changes happen to; it speaks HTTP
+
+	gatewayNamespace = "istio-system"
 )
 
 func newWorld(s size) *world {
@@ -43,10 +45,14 @@ func newWorld(s size) *world {
 	for i := range s.services {
 		w.addService(i)
 		if i%10 == 0 {
-			mesh.AddConfig(&w.in.Config, w.virtualService(i, 1), w.destinationRule(i))
+			mesh.AddConfig(&w.in.Config, w.virtualService(i, 1), w.destinationRule(i, "v1"))
+		}
+		if i%10 == 1 {
+			mesh.AddConfig(&w.in.Config, w.gatewayRoute(i, 1))
 		}
 	}
-	mesh.AddConfig(&w.in.Config, w.virtualService(one, 1))
+	mesh.AddConfig(&w.in.Config, w.virtualService(one, 1), w.destinationRule(one, "v1"), w.gatewayRoute(one, 1), w.gateway(1))
+	mesh.Add(&w.in.Pods, gatewayPod())
 	return w
 }
 
@@ -127,13 +133,42 @@ func (w *world) virtualService(i, seconds int) istioconfig.Object {
 	}
 }
 
-func (w *world) destinationRule(i int) istioconfig.Object {
-	subset := func(version string) *networking.Subset {
-		return &networking.Subset{Name: version, Labels: map[string]string{"version": version}}
+// gatewayRoute is a VirtualService that leads from the gateway to a service.
+func (w *world) gatewayRoute(i, seconds int) istioconfig.Object {
+	o := w.virtualService(i, seconds)
+	o.Name += "-edge"
+	spec := o.Spec.(*networking.VirtualService)
+	spec.Hosts, spec.Gateways = []string{serviceName(i) + ".example.com"}, []string{gatewayNamespace + "/gate"}
+	return o
+}
+
+// destinationRule has two subsets, of which the second selects pods of a version.
+func (w *world) destinationRule(i int, version string) istioconfig.Object {
+	subset := func(name, version string) *networking.Subset {
+		return &networking.Subset{Name: name, Labels: map[string]string{"version": version}}
 	}
 	return istioconfig.Object{
 		Kind: istioconfig.DestinationRule, Namespace: w.namespace(i), Name: serviceName(i), Created: time.Unix(1_700_000_000, 0),
-		Spec: &networking.DestinationRule{Host: serviceName(i), Subsets: []*networking.Subset{subset("v0"), subset("v1")}},
+		Spec: &networking.DestinationRule{Host: serviceName(i), Subsets: []*networking.Subset{subset("v0", "v0"), subset("v1", version)}},
+	}
+}
+
+// gateway serves HTTP, and on as many more ports as asked for.
+func (w *world) gateway(more int) istioconfig.Object {
+	spec := &networking.Gateway{Selector: map[string]string{"app": "gate"}}
+	for i := range 1 + more {
+		spec.Servers = append(spec.Servers, &networking.Server{
+			Port: &networking.Port{Number: uint32(8080 + i), Name: fmt.Sprintf("http-%d", i), Protocol: "HTTP"}, Hosts: []string{"*"},
+		})
+	}
+	return istioconfig.Object{Kind: istioconfig.Gateway, Namespace: gatewayNamespace, Name: "gate", Created: time.Unix(1_700_000_000, 0), Spec: spec}
+}
+
+func gatewayPod() *corev1.Pod {
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: gatewayNamespace, Name: "gate-0", Labels: map[string]string{"app": "gate"}},
+		Spec:       corev1.PodSpec{ServiceAccountName: "gate", Containers: []corev1.Container{{Name: "istio-proxy", Args: []string{"proxy", "router"}}}},
+		Status:     corev1.PodStatus{PodIPs: []corev1.PodIP{{IP: address(13, 1)}}},
 	}
 }
 
@@ -147,6 +182,9 @@ var changes = []change{
 	{"nothing", func(*world) {}},
 	{"an endpoint", (*world).changeEndpoint},
 	{"a VirtualService", (*world).changeRoutes},
+	{"a DestinationRule", (*world).changeRule},
+	{"a gateway's route", (*world).changeGatewayRoute},
+	{"a Gateway", (*world).changeGateway},
 	{"a new Service", (*world).newService},
 }
 
@@ -162,6 +200,24 @@ func (w *world) changeEndpoint() {
 func (w *world) changeRoutes() {
 	w.next++
 	mesh.AddConfig(&w.in.Config, w.virtualService(one, 1+w.next))
+}
+
+// changeRule gives a subset of a DestinationRule other pods.
+func (w *world) changeRule() {
+	w.next++
+	mesh.AddConfig(&w.in.Config, w.destinationRule(one, fmt.Sprintf("v%d", w.next)))
+}
+
+// changeGatewayRoute gives a VirtualService of the gateway another timeout.
+func (w *world) changeGatewayRoute() {
+	w.next++
+	mesh.AddConfig(&w.in.Config, w.gatewayRoute(one, 1+w.next))
+}
+
+// changeGateway gives the gateway a port, or takes it away.
+func (w *world) changeGateway() {
+	w.next++
+	mesh.AddConfig(&w.in.Config, w.gateway(w.next%2))
 }
 
 // newService adds a service with its pods.
