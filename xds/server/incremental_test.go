@@ -1,9 +1,16 @@
 package server
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	cryptorand "crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
+	"math/big"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,33 +30,51 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 	"github.com/mesh-operator/mesh-operator/xds/resource"
 	"github.com/mesh-operator/mesh-operator/xds/scope"
+	"github.com/mesh-operator/mesh-operator/xds/table"
 )
 
 // FuzzIncremental changes a mesh step by step, three bytes a step, and compares what the proxies get, and every problem,
 // with what a pilot makes that has just started: all the work that is not done again was not needed.
 func FuzzIncremental(f *testing.F) {
 	for seed := range uint64(6) {
-		random, script := rand.New(rand.NewPCG(seed, 0)), make([]byte, 240)
+		random, script := rand.New(rand.NewPCG(seed, 0)), make([]byte, 480)
 		for i := range script {
 			script[i] = byte(random.UintN(256))
 		}
 		f.Add(script)
 	}
 	f.Fuzz(func(t *testing.T, script []byte) {
-		in := mesh.Inputs{MeshNamespace: "a", MeshConfig: &meshv1alpha1.MeshConfig{}}
+		in := mesh.Inputs{MeshNamespace: "root", MeshConfig: &meshv1alpha1.MeshConfig{}}
+		valid := in.Config // what is in effect: of an object that has become invalid the version before
 		builder, warm := envoy.NewBuilder(), (*mesh.Snapshot)(nil)
 		for i := 0; i+2 < len(script); i += 3 {
+			before := in.Config
 			change(&in, script[i], script[i+1], script[i+2])
+			valid = keepValid(valid, before, in.Config)
 			warm = mesh.Build(warm, in)
 			got := told(builder, warm)
 			if i/3%4 != 0 { // comparing is the slow part
 				continue
 			}
-			if diff := cmp.Diff(told(envoy.NewBuilder(), mesh.Build(nil, in)), got); diff != "" {
+			known := in
+			known.Config = valid
+			if diff := cmp.Diff(told(envoy.NewBuilder(), mesh.Build(mesh.Build(nil, known), in)), got); diff != "" {
 				t.Fatalf("step %d differs (-from nothing +step by step):\n%s", i/3, diff)
 			}
 		}
 	})
+}
+
+// keepValid follows a change with those objects that are valid.
+func keepValid(valid, before, now table.Table[*istioconfig.Object]) table.Table[*istioconfig.Object] {
+	for c := range table.Diff(before, now) {
+		if !c.Has {
+			valid = valid.Without(c.Key)
+		} else if len(istioconfig.Validate(*c.New)) == 0 {
+			valid = valid.With(c.Key, c.New)
+		}
+	}
+	return valid
 }
 
 // told is everything that each proxy gets, and what is wrong.
@@ -78,16 +103,17 @@ func told(b *envoy.Builder, s *mesh.Snapshot) map[string]string {
 	return out
 }
 
-var namespaces, names = []string{"a", "b"}, []string{"x", "y", "z"}
+// The last namespace is the mesh's.
+var namespaces, names = []string{"a", "b", "root"}, []string{"x", "y", "z"}
 
-func pick(list []string, n byte) string { return list[int(n)%len(list)] }
+func pick[T any](list []T, n byte) T { return list[int(n)%len(list)] }
 
 // change makes one object come, change or go.
 func change(in *mesh.Inputs, what, which, how byte) {
-	namespace, name := pick(namespaces, which), pick(names, which/2)
+	namespace, name := pick(namespaces, which), pick(names, which/3)
 	meta := metav1.ObjectMeta{Namespace: namespace, Name: name, CreationTimestamp: metav1.Unix(int64(how%3), 0)}
 	key, gone := namespace+"/"+name, how%5 == 0
-	switch what % 8 {
+	switch what % 10 {
 	case 0:
 		if in.Services = in.Services.Without(key); !gone {
 			mesh.Add(&in.Services, someService(meta, how))
@@ -106,18 +132,20 @@ func change(in *mesh.Inputs, what, which, how byte) {
 		pod := somePod(meta, "gate", which, how)
 		pod.Spec.Containers = []corev1.Container{{Name: "istio-proxy", Args: []string{"proxy", "router"}}}
 		mesh.Add(&in.Pods, pod)
-		config(in, gone, istioconfig.Gateway, meta, &networking.Gateway{Selector: map[string]string{"app": "gate"}, Servers: []*networking.Server{{
-			Port: &networking.Port{Number: 80, Name: "http", Protocol: "HTTP"}, Hosts: []string{pick([]string{"*", "*.com", "b/*"}, how)},
-		}}})
-	case 4, 5:
+	case 4:
+		meta.Name = pick([]string{"gate-0", "gate-1"}, which/9)
+		config(in, gone, istioconfig.Gateway, meta, someGateway(how))
+	case 5, 6:
 		config(in, gone, istioconfig.VirtualService, meta, someRoutes(name, how))
-	case 6:
-		config(in, gone, istioconfig.DestinationRule, meta, &networking.DestinationRule{
-			Host:    pick([]string{"x", "y", "x.a.svc.cluster.local", "*.b.svc.cluster.local", "*"}, how),
-			Subsets: []*networking.Subset{{Name: pick([]string{"v0", "v1"}, how/2), Labels: map[string]string{"version": pick([]string{"v0", "v1"}, how/4)}}},
-		})
 	case 7:
+		config(in, gone, istioconfig.DestinationRule, meta, someRule(how))
+	case 8:
 		policy(in, gone, meta, how)
+	case 9:
+		meta.Name = pick(secrets, which/3)
+		if in.Secrets = in.Secrets.Without(namespace + "/" + meta.Name); !gone {
+			mesh.Add(&in.Secrets, someSecret(meta, how))
+		}
 	}
 }
 
@@ -142,7 +170,88 @@ func policy(in *mesh.Inputs, gone bool, meta metav1.ObjectMeta, how byte) {
 	config(in, gone, istioconfig.PeerAuthentication, meta, p)
 }
 
-// someService may claim an address that others claim, too, be headless, an alias, or not for everybody.
+var secrets = []string{"web", "web-cacert", "other"}
+
+// someGateway may serve HTTP or HTTPS, on one port or two, with hosts of its own, of some, or of all; it may be invalid.
+func someGateway(how byte) *networking.Gateway {
+	hosts := func(n byte) []string {
+		return []string{pick([]string{"*", "*.com", "b/*", "./out.com", "*.b.svc.cluster.local"}, n)}
+	}
+	g := &networking.Gateway{Selector: map[string]string{"app": "gate"}, Servers: []*networking.Server{{
+		Port: &networking.Port{Number: 80, Name: "http", Protocol: "HTTP"}, Hosts: hosts(how),
+	}}}
+	switch how / 8 % 4 {
+	case 0:
+		g.Servers = append(g.Servers, &networking.Server{
+			Port: &networking.Port{Number: 443, Name: "https", Protocol: "HTTPS"}, Hosts: hosts(how / 2),
+			Tls: &networking.ServerTLSSettings{Mode: networking.ServerTLSSettings_TLSmode(1 + how/32%2), CredentialName: pick(secrets, how)},
+		})
+	case 1:
+		g.Servers[0].Port.Number = 90
+	case 2:
+		if how%3 == 0 {
+			g.Servers[0].Port.Protocol = "UDP"
+		}
+	}
+	return g
+}
+
+// someRule may be for a service or for many, take a certificate from a Secret, or be invalid.
+func someRule(how byte) *networking.DestinationRule {
+	r := &networking.DestinationRule{
+		Host:    pick([]string{"x", "y", "x.a.svc.cluster.local", "*.b.svc.cluster.local", "*"}, how),
+		Subsets: []*networking.Subset{{Name: pick([]string{"v0", "v1"}, how/2), Labels: map[string]string{"version": pick([]string{"v0", "v1"}, how/4)}}},
+	}
+	switch how / 8 % 6 {
+	case 0:
+		r.TrafficPolicy = &networking.TrafficPolicy{ConnectionPool: &networking.ConnectionPoolSettings{Tcp: &networking.ConnectionPoolSettings_TCPSettings{MaxConnections: int32(how % 3)}}}
+	case 1:
+		r.TrafficPolicy = &networking.TrafficPolicy{Tls: &networking.ClientTLSSettings{Mode: networking.ClientTLSSettings_MUTUAL, CredentialName: pick(secrets, how)}}
+	case 2:
+		r.Subsets = append(r.Subsets, r.Subsets[0]) // the name is there twice
+	case 3:
+		r.ExportTo = []string{"."}
+	}
+	return r
+}
+
+// someSecret may be whole, of authorities only, or garbage.
+func someSecret(meta metav1.ObjectMeta, how byte) *corev1.Secret {
+	s := &corev1.Secret{ObjectMeta: meta, Data: map[string][]byte{}}
+	if how%4 > 0 {
+		s.Data["tls.crt"], s.Data["tls.key"] = pairs[how%2]()
+	}
+	if how%4 < 2 {
+		s.Data["ca.crt"], _ = pairs[how/4%2]()
+	}
+	if how%16 == 15 {
+		s.Data["tls.key"] = []byte("garbage")
+	}
+	return s
+}
+
+// pairs are certificates with their keys, made once.
+var pairs = []func() (certificate, key []byte){sync.OnceValues(newPair), sync.OnceValues(newPair)}
+
+func newPair() (certificate, key []byte) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), cryptorand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(cryptorand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		panic(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		panic(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
+}
+
+// someService may claim an address that others claim, too, have one of each family, be headless, an alias, or not for
+// everybody.
 func someService(meta metav1.ObjectMeta, how byte) *corev1.Service {
 	k := &corev1.Service{ObjectMeta: meta, Spec: corev1.ServiceSpec{
 		ClusterIP: fmt.Sprintf("10.0.0.%d", how%3), Selector: map[string]string{"app": meta.Name}, Ports: []corev1.ServicePort{{Name: "http", Port: 80}},
@@ -160,6 +269,8 @@ func someService(meta metav1.ObjectMeta, how byte) *corev1.Service {
 	case 3:
 		k.Spec.Ports[0].Port = 81
 	case 4:
+		k.Spec.ClusterIPs = []string{k.Spec.ClusterIP, fmt.Sprintf("fd00::%d", how%3)}
+	case 5:
 		local := corev1.ServiceInternalTrafficPolicyLocal
 		k.Spec.InternalTrafficPolicy = &local
 	}
@@ -170,8 +281,12 @@ func someSlice(meta metav1.ObjectMeta, how byte) *discoveryv1.EndpointSlice {
 	http, tcp, port, other := "http", "tcp", int32(80), int32(90)
 	s := &discoveryv1.EndpointSlice{ObjectMeta: meta, Ports: []discoveryv1.EndpointPort{{Name: &http, Port: &port}, {Name: &tcp, Port: &other}}}
 	s.Labels = map[string]string{discoveryv1.LabelServiceName: pick(names, how/32)}
+	address := "10.1.0.%d"
+	if s.AddressType = discoveryv1.AddressTypeIPv4; how/16%2 == 1 {
+		s.AddressType, address = discoveryv1.AddressTypeIPv6, "fd00:1::%d"
+	}
 	for e := range how % 4 {
-		endpoint := discoveryv1.Endpoint{Addresses: []string{fmt.Sprintf("10.1.0.%d", (how+e)%6)}}
+		endpoint := discoveryv1.Endpoint{Addresses: []string{fmt.Sprintf(address, (how+e)%6)}}
 		if how%3 > 0 {
 			endpoint.TargetRef = &corev1.ObjectReference{Kind: "Pod", Name: pick(names, how+e) + "-0"}
 		}
@@ -183,13 +298,17 @@ func someSlice(meta metav1.ObjectMeta, how byte) *discoveryv1.EndpointSlice {
 func somePod(meta metav1.ObjectMeta, app string, which, how byte) *corev1.Pod {
 	meta.Labels = map[string]string{"app": app, "version": pick([]string{"v0", "v1"}, how), "security.istio.io/tlsMode": pick([]string{"istio", ""}, how/2)}
 	p := &corev1.Pod{ObjectMeta: meta, Status: corev1.PodStatus{PodIP: fmt.Sprintf("10.1.0.%d", which%6)}}
+	if which%4 == 1 {
+		p.Status.PodIPs = []corev1.PodIP{{IP: p.Status.PodIP}, {IP: fmt.Sprintf("fd00:1::%d", which%6)}}
+	}
 	if how%11 == 0 {
 		p.Status.Phase = corev1.PodFailed
 	}
 	return p
 }
 
-// someRoutes may be for a service, for all of a namespace, for a host outside, for gateways, or for some callers only.
+// someRoutes may be for a service, for all of a namespace, for a host outside, for gateways, or for some callers only; they
+// may lead to a subset or to a port, and be invalid.
 func someRoutes(name string, how byte) *networking.VirtualService {
 	r := &networking.HTTPRoute{
 		Timeout: durationpb.New(time.Duration(1+how%3) * time.Second),
@@ -200,8 +319,23 @@ func someRoutes(name string, how byte) *networking.VirtualService {
 	}
 	v := &networking.VirtualService{Http: []*networking.HTTPRoute{r}}
 	v.Hosts = []string{pick([]string{name, name, "*.b.svc.cluster.local", "out.com", "x.a", "x.b.svc"}, how/2)}
-	if how%4 == 1 {
+	switch how % 4 {
+	case 1:
 		v.Gateways = []string{"mesh", "gate-0", "a/gate-0"}
+	case 2:
+		v.Gateways = []string{pick([]string{"gate-1", "root/gate-0"}, how/8)}
+	}
+	switch to := r.Route[0].Destination; how / 16 % 5 {
+	case 0:
+		to.Subset = pick([]string{"v0", "v1"}, how/4)
+	case 1:
+		to.Port = &networking.PortSelector{Number: pick([]uint32{80, 90}, how/4)}
+	case 2:
+		r.Mirror = &networking.Destination{Host: pick([]string{"z", "z.root.svc.cluster.local"}, how/4), Subset: "v0"}
+	case 3:
+		if how%3 == 1 {
+			r.Timeout = durationpb.New(-time.Second)
+		}
 	}
 	if how%13 == 0 {
 		v.ExportTo = []string{"."}
