@@ -51,10 +51,12 @@ func Build(prev *Snapshot, in Inputs) *Snapshot {
 		s.index.policies.root = settings.RootNamespace
 	}
 	for c := range table.Diff(prev.in.Config, in.Config) {
-		s.updateConfig(c)
+		s.updatePolicy(c) // not guarded: without one, plaintext might be let in
+		s.guarded(c.Key, func() { s.updateConfig(c) })
 	}
 	for name := range s.dirtyServices(prev) {
-		s.updateService(prev, name)
+		s.updateUsers(prev, name)
+		s.guarded("Service/"+name, func() { s.updateService(name) })
 	}
 	s.updateCredentials(prev)
 	s.updateProblems(prev)
@@ -65,7 +67,9 @@ func (s *Snapshot) updateProblems(prev *Snapshot) {
 	referring := s.VirtualServices != prev.VirtualServices || s.Rules != prev.Rules || s.Gateways != prev.Gateways ||
 		s.Settings != prev.Settings || s.structureChanged(prev)
 	if referring {
-		s.index.missing = s.misreferences()
+		if mistake := Guarded(Pilot, func() { s.index.missing = s.misreferences() }); mistake != nil {
+			s.index.missing = []Problem{*mistake}
+		}
 	}
 	if !referring && s.index.faulty == prev.index.faulty {
 		return
@@ -94,9 +98,8 @@ func (s *Snapshot) structureChanged(prev *Snapshot) bool {
 }
 
 // updateConfig replaces the model of one object. An object that is invalid has no effect, but while its last valid version
-// is known, that one stays. A PeerAuthentication has the effect it can have: ignoring one would admit plaintext.
+// is known, that one stays.
 func (s *Snapshot) updateConfig(c table.Change[*istioconfig.Object]) {
-	s.updatePolicy(c)
 	before := s.index.config.Get(c.Key)
 	if !c.Has {
 		s.replace(before, nil)
@@ -105,7 +108,7 @@ func (s *Snapshot) updateConfig(c table.Change[*istioconfig.Object]) {
 	}
 	now := &configured{object: resource.Object(c.Key)}
 	for _, p := range istioconfig.Validate(*c.New) {
-		now.problems = append(now.problems, Problem{now.object, p.Field, p.Reason})
+		now.problems = append(now.problems, Problem{Object: now.object, Field: p.Field, Reason: p.Reason})
 	}
 	if len(now.problems) == 0 {
 		now.spec = modelOf(*c.New)
@@ -211,7 +214,7 @@ func ageOf(created time.Time, o resource.Object) string {
 	return fmt.Sprintf("%020d.%09d %s", created.Unix()+beforeYearOne, created.Nanosecond(), o)
 }
 
-// updatePolicy keeps the PeerAuthentications.
+// updatePolicy keeps the PeerAuthentications. An invalid one has the effect it can have: ignoring one would admit plaintext.
 func (s *Snapshot) updatePolicy(c table.Change[*istioconfig.Object]) {
 	p := &s.index.policies
 	if c.Had {
@@ -315,5 +318,5 @@ func (s *Snapshot) Credential(namespace, name string) *Credential {
 
 // CompareProblems orders problems by object, field and reason.
 func CompareProblems(a, b Problem) int {
-	return compareStrings(string(a.Object), string(b.Object), a.Field, b.Field, a.Reason, b.Reason)
+	return compareStrings(string(a.Object), string(b.Object), a.Field, b.Field, a.Reason, b.Reason, a.Stack, b.Stack)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mesh-operator/mesh-operator/internal/certfile"
 	"github.com/mesh-operator/mesh-operator/xds/resource"
+	"github.com/mesh-operator/mesh-operator/xds/table"
 )
 
 const secretScheme = "kubernetes://"
@@ -60,6 +61,9 @@ func (s *Snapshot) updateCredentials(prev *Snapshot) {
 	if s.in.Secrets == prev.in.Secrets && s.Gateways == prev.Gateways && s.Rules == prev.Rules {
 		return
 	}
+	for c := range table.Diff(prev.in.Secrets, s.in.Secrets) {
+		s.index.faulty = s.index.faulty.Without("Secret/" + c.Key)
+	}
 	wanted := s.wantedSecrets()
 	for name := range prev.Credentials.All() {
 		if secret := s.in.Secrets.Get(name); secret == nil || !wanted[secret.Name] {
@@ -67,14 +71,17 @@ func (s *Snapshot) updateCredentials(prev *Snapshot) {
 		}
 	}
 	for name, secret := range s.in.Secrets.All() {
-		if !wanted[secret.Name] {
-			continue
+		if wanted[secret.Name] {
+			s.guarded("Secret/"+name, func() { s.updateCredential(name, secret) })
 		}
-		c := newCredential(secret)
-		if before := prev.Credentials.Get(name); before == nil || before.Key != c.Key {
-			c.Err = c.check()
-			s.Credentials = s.Credentials.With(name, c)
-		}
+	}
+}
+
+func (s *Snapshot) updateCredential(name string, secret *corev1.Secret) {
+	c := newCredential(secret)
+	if before := s.Credentials.Get(name); before == nil || before.Key != c.Key {
+		c.Err = c.check()
+		s.Credentials = s.Credentials.With(name, c)
 	}
 }
 

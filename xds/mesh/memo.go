@@ -14,8 +14,9 @@ type memo struct {
 }
 
 type memoValue struct {
-	once sync.Once
-	val  atomic.Pointer[any]
+	once   sync.Once
+	val    atomic.Pointer[any]
+	failed any // what compute panicked with
 }
 
 // newMemo follows the memo of the snapshot before, which may be nil. Of older ones nothing is kept.
@@ -30,13 +31,23 @@ func newMemo(before *memo) *memo {
 
 // Once returns the value of compute for key, computing it the first time only. The value must depend on the snapshot and
 // key alone and must not be modified. compute gets the value that the snapshot before had for the key, or nil: a help for
-// computing the same faster.
+// computing the same faster. If compute panics, so does every call; the next snapshot starts from the value before.
 func (s *Snapshot) Once(key string, compute func(before any) any) any {
 	v, before := s.memo.entry(key)
 	v.once.Do(func() {
-		val := compute(before.find(key))
+		last := before.find(key)
+		defer func() {
+			if r := recover(); r != nil {
+				v.failed = caught(r)
+				v.val.Store(&last)
+			}
+		}()
+		val := compute(last)
 		v.val.Store(&val)
 	})
+	if v.failed != nil {
+		panic(v.failed)
+	}
 	return *v.val.Load()
 }
 

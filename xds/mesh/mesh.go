@@ -81,6 +81,7 @@ type Problem struct {
 	Object resource.Object
 	Field  string
 	Reason string
+	Stack  string // of a mistake of pilot's own; empty: the object's author can do something about it
 }
 
 // Snapshot is the model of the mesh at one moment. It is immutable.

@@ -51,14 +51,14 @@ func (s *Snapshot) misreferences() (problems []Problem) {
 // unfollowed reports what a Service asks for and proxies do not do.
 func unfollowed(k *corev1.Service) []Problem {
 	if p := k.Spec.InternalTrafficPolicy; p != nil && *p == corev1.ServiceInternalTrafficPolicyLocal {
-		return []Problem{{resource.Object("Service/" + k.Namespace + "/" + k.Name), "spec.internalTrafficPolicy", "Local is not followed: endpoints of all nodes are called"}}
+		return []Problem{{Object: resource.Object("Service/" + k.Namespace + "/" + k.Name), Field: "spec.internalTrafficPolicy", Reason: "Local is not followed: endpoints of all nodes are called"}}
 	}
 	return nil
 }
 
 func (r references) destinationRule(d *DestinationRule) {
 	if !strings.HasPrefix(d.Host, "*") && r.snapshot.Service(d.Host) == nil {
-		r.problem(Problem{d.Object, "spec.host", noService(d.Host)})
+		r.problem(Problem{Object: d.Object, Field: "spec.host", Reason: noService(d.Host)})
 	}
 	r.heard(d.Object, func() string { return "spec.host" }, d.Namespace, d.Host)
 	if d.Spec.GetTrafficPolicy() != nil {
@@ -66,7 +66,7 @@ func (r references) destinationRule(d *DestinationRule) {
 		if older := r.policies[key]; older == nil {
 			r.policies[key] = d
 		} else if exportedToAll(older.Spec.GetExportTo()) {
-			r.problem(Problem{d.Object, "spec.trafficPolicy", fmt.Sprintf("%s is older and decides for %s", older.Object, d.Host)})
+			r.problem(Problem{Object: d.Object, Field: "spec.trafficPolicy", Reason: fmt.Sprintf("%s is older and decides for %s", older.Object, d.Host)})
 		}
 	}
 	for i, s := range d.Spec.GetSubsets() {
@@ -77,7 +77,7 @@ func (r references) destinationRule(d *DestinationRule) {
 		if older := r.defined[key]; older == nil {
 			r.defined[key] = d
 		} else if exportedToAll(older.Spec.GetExportTo()) {
-			r.problem(Problem{d.Object, fmt.Sprintf("spec.subsets[%d]", i), fmt.Sprintf("%s is older and defines %q of %s", older.Object, s.GetName(), d.Host)})
+			r.problem(Problem{Object: d.Object, Field: fmt.Sprintf("spec.subsets[%d]", i), Reason: fmt.Sprintf("%s is older and defines %q of %s", older.Object, s.GetName(), d.Host)})
 		}
 	}
 }
@@ -105,7 +105,7 @@ func (r references) gateway(v *VirtualService, index int, name string) {
 	field := func() string { return fmt.Sprintf("spec.gateways[%d]", index) }
 	g := r.gateways[name]
 	if g == nil {
-		r.problem(Problem{v.Object, field(), "there is no Gateway " + name})
+		r.problem(Problem{Object: v.Object, Field: field(), Reason: "there is no Gateway " + name})
 		return
 	}
 	for _, s := range g.Spec.GetServers() {
@@ -113,7 +113,7 @@ func (r references) gateway(v *VirtualService, index int, name string) {
 			return
 		}
 	}
-	r.problem(Problem{v.Object, field(), fmt.Sprintf("no server of %s has one of the hosts, for namespace %s", g.Object, v.Namespace)})
+	r.problem(Problem{Object: v.Object, Field: field(), Reason: fmt.Sprintf("no server of %s has one of the hosts, for namespace %s", g.Object, v.Namespace)})
 }
 
 // hosts checks those that sidecars route by. Of two VirtualServices of one namespace for a host, they take the older;
@@ -124,11 +124,11 @@ func (r references) hosts(v *VirtualService) {
 		if older := r.routed[key]; older == nil {
 			r.routed[key] = v
 		} else if older != v && exportedToAll(older.Spec.GetExportTo()) {
-			r.problem(Problem{v.Object, field(), fmt.Sprintf("%s is older and decides for %s in the mesh", older.Object, host)})
+			r.problem(Problem{Object: v.Object, Field: field(), Reason: fmt.Sprintf("%s is older and decides for %s in the mesh", older.Object, host)})
 		}
 		r.heard(v.Object, field, v.Namespace, host)
 		if s := r.snapshot.Service(host); s != nil && !slices.ContainsFunc(s.Ports, func(p *Port) bool { return p.Protocol.IsHTTP() }) {
-			r.problem(Problem{v.Object, field(), fmt.Sprintf("no port of %s is HTTP: give one a name such as http-web, or an appProtocol", s.Object)})
+			r.problem(Problem{Object: v.Object, Field: field(), Reason: fmt.Sprintf("no port of %s is HTTP: give one a name such as http-web, or an appProtocol", s.Object)})
 		}
 	}
 }
@@ -141,7 +141,7 @@ func (r references) heard(o resource.Object, field func() string, namespace, hos
 		return
 	}
 	const reason = "decides for callers of namespace %s, where no proxy is: for all callers, write it in %s or %s"
-	r.problem(Problem{o, field(), fmt.Sprintf(reason, namespace, s.Namespace, root)})
+	r.problem(Problem{Object: o, Field: field(), Reason: fmt.Sprintf(reason, namespace, s.Namespace, root)})
 }
 
 // destination checks one destination. Most are well, so the field is only spelled when it is not.
@@ -149,17 +149,17 @@ func (r references) destination(v *VirtualService, field func() string, d *netwo
 	host := ResolveHost(d.GetHost(), v.Namespace)
 	s := r.snapshot.Service(host)
 	if s == nil {
-		r.problem(Problem{v.Object, field() + ".host", noService(host)})
+		r.problem(Problem{Object: v.Object, Field: field() + ".host", Reason: noService(host)})
 		return
 	}
 	if n := d.GetPort().GetNumber(); n != 0 && !hasPort(s, n) {
-		r.problem(Problem{v.Object, field() + ".port.number", fmt.Sprintf("%s has no TCP port %d", s.Object, n)})
+		r.problem(Problem{Object: v.Object, Field: field() + ".port.number", Reason: fmt.Sprintf("%s has no TCP port %d", s.Object, n)})
 	} else if n == 0 && len(s.Ports) > 1 && !r.guessed(v, s) {
-		r.problem(Problem{v.Object, field() + ".port", fmt.Sprintf("%s has several ports: say which", s.Object)})
+		r.problem(Problem{Object: v.Object, Field: field() + ".port", Reason: fmt.Sprintf("%s has several ports: say which", s.Object)})
 	}
 	covers := func(pattern string) bool { return Includes(pattern, host) }
 	if name := d.GetSubset(); name != "" && !r.subsets[[2]string{host, name}] && !slices.ContainsFunc(r.wild[name], covers) {
-		r.problem(Problem{v.Object, field() + ".subset", fmt.Sprintf("no DestinationRule for %s defines %q", host, name)})
+		r.problem(Problem{Object: v.Object, Field: field() + ".subset", Reason: fmt.Sprintf("no DestinationRule for %s defines %q", host, name)})
 	}
 }
 

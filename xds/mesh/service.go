@@ -25,8 +25,7 @@ type serviceInputs struct {
 func HostOf(namespace, name string) string { return name + "." + namespace + ".svc." + Domain }
 
 // updateService makes a service again, and nothing of it if there is none any more. One that is as it was stays the same.
-func (s *Snapshot) updateService(prev *Snapshot, name string) {
-	s.updateUsers(prev, name)
+func (s *Snapshot) updateService(name string) {
 	namespace, short, _ := strings.Cut(name, "/")
 	host := HostOf(namespace, short)
 	k := s.in.Services.Get(name)
