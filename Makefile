@@ -3,7 +3,9 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-export GOFLAGS ?= -buildvcs=false
+# The flags of the images' programs, so that tests and images share what is compiled.
+export GOFLAGS ?= -buildvcs=false -trimpath
+export CGO_ENABLED ?= 0
 export MESH_CACHE ?= $(HOME)/.cache/mesh-operator
 # Name of the demo's local cluster; existing: the current context of your kubeconfig, driven with $KUBECTL (kubectl).
 CLUSTER ?= demo
@@ -15,8 +17,8 @@ export GOLANGCI_LINT_CACHE ?= $(CURDIR)/$(BIN)/golangci-lint
 
 # Packages with goroutines worth watching; the rest is pure and gains nothing from -race.
 RACE := ./ca/... ./xds/... ./proxy/agent/... ./injector/... ./galley/... ./controllers/... ./internal/certclient/... ./internal/monitoring/...
-# Packages that need the local cluster.
-SCENARIOS := ./e2e/scenarios/...
+# Scenarios that begin on an empty cluster, while the others tell one story on theirs.
+EMPTY := ^(TestDemo|TestRemovalFromEveryState)$$
 
 .PHONY: help
 help: ## print this list
@@ -39,7 +41,9 @@ kubeconfig: ## print the path of the demo's kubeconfig
 	@go run ./e2e/demo kubeconfig --name $(CLUSTER)
 
 .PHONY: test
-test: test-unit test-cluster test-apiserver test-scenarios ## run every test on a cluster of its own
+test: test-unit test-cluster ## run every test on clusters of its own
+	@echo "side by side, about ten minutes: test-apiserver test-scenarios test-removal"
+	@$(MAKE) --no-print-directory --output-sync=target -j3 test-apiserver test-scenarios test-removal
 
 .PHONY: test-unit
 test-unit: envoy ## run the tests that need no cluster (real Envoy processes included)
@@ -47,7 +51,7 @@ test-unit: envoy ## run the tests that need no cluster (real Envoy processes inc
 
 .PHONY: test-race
 test-race: envoy ## run the concurrent packages under the race detector
-	go test -race $(RACE)
+	CGO_ENABLED=1 go test -race $(RACE)
 
 .PHONY: test-cluster
 test-cluster: cluster ## run the local cluster's own tests (needs root)
@@ -57,11 +61,20 @@ test-cluster: cluster ## run the local cluster's own tests (needs root)
 test-apiserver: cluster ## test the operator on a real API server that fails and an operator that dies (needs no root)
 	go test -count=1 -timeout 20m $(APISERVER_FLAGS) ./e2e/apiserver
 
+# $(call on-cluster,NAME,FLAGS) boots a cluster, runs scenarios on it and removes it.
+define on-cluster
+@go run ./e2e/demo cluster --name $(1)
+@status=0; MESH_CLUSTER=$(1) go test -count=1 -timeout 40m $(2) $(SCENARIO_FLAGS) ./e2e/scenarios || status=$$?; \
+  if [ -z "$(KEEP)" ]; then go run ./e2e/demo down --name $(1) >/dev/null; fi; exit $$status
+endef
+
 .PHONY: test-scenarios
-test-scenarios: ## run the end-to-end scenarios on a fresh local cluster (needs root)
-	@go run ./e2e/demo cluster --name $(TEST_CLUSTER)
-	@status=0; MESH_CLUSTER=$(TEST_CLUSTER) go test -count=1 -timeout 40m $(SCENARIO_FLAGS) $(SCENARIOS) || status=$$?; \
-	  if [ -z "$(KEEP)" ]; then go run ./e2e/demo down --name $(TEST_CLUSTER) >/dev/null; fi; exit $$status
+test-scenarios: cluster images ## run the end-to-end scenarios on a fresh local cluster (needs root)
+	$(call on-cluster,$(TEST_CLUSTER),-skip '$(EMPTY)')
+
+.PHONY: test-removal
+test-removal: cluster images ## run the scenarios that begin on an empty cluster (needs root)
+	$(call on-cluster,$(TEST_CLUSTER)-empty,-run '$(EMPTY)')
 
 .PHONY: check
 check: fmt-check vet lint generate-check test-race test ## everything CI asks for

@@ -20,9 +20,7 @@ func TestInstall(t *testing.T) {
 	begun = time.Now()
 	before, err = mesh.Snapshot(within(t, time.Minute))
 	must(t, err)
-	_, err = mesh.Kubectl(within(t, time.Minute), "apply", "--server-side", "-k", "config/default")
-	must(t, err)
-	must(t, mesh.Available(within(t, 3*time.Minute), "istio-operator"))
+	installOperator(t)
 
 	t.Run("the operator says what it watches", func(t *testing.T) {
 		must(t, lab.Until(within(t, 30*time.Second), "the line of the article is in the log", logHas(
@@ -54,6 +52,13 @@ func TestInstall(t *testing.T) {
 			}
 		}
 	})
+}
+
+func installOperator(t *testing.T) {
+	t.Helper()
+	_, err := mesh.Kubectl(within(t, time.Minute), "apply", "--server-side", "-k", "config/default")
+	must(t, err)
+	must(t, mesh.Available(within(t, 3*time.Minute), "istio-operator"))
 }
 
 func podsOfTheArticle(t *testing.T) {

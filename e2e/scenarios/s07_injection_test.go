@@ -37,7 +37,7 @@ spec:
 func TestProxySettings(t *testing.T) {
 	change(t, `{"spec":{"images":{"pullSecrets":[{"name":"mirror"}]},"injection":{"proxy":{"logLevel":"info","concurrency":1,"resources":{"requests":{"cpu":"15m","memory":"70Mi"}}}}}}`,
 		`{"spec":{"images":null,"injection":null}}`)
-	must(t, lab.Until(within(t, 2*time.Minute), "a new pod would have the settings", hasSettings))
+	must(t, lab.Until(within(t, 15*time.Second), "Ready means that a new pod would have the settings", hasSettings))
 	apply(t, bookinfo, probed)
 	must(t, lab.Until(within(t, time.Minute), "it is ready for ten seconds", func(ctx context.Context) error {
 		pod, err := mesh.RunningPod(ctx, bookinfo, "app=probed")

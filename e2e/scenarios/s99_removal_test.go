@@ -2,7 +2,6 @@ package scenarios
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -45,36 +44,8 @@ data: {a: b}
 	must(t, mesh.Client.CoreV1().ConfigMaps("istio-system").Delete(within(t, 30*time.Second), "users-own", metav1.DeleteOptions{}))
 }
 
-// TestRemovalFromEveryState installs the minimal resource, breaks the mesh in one way, and deletes the resource.
-func TestRemovalFromEveryState(t *testing.T) {
-	states := []struct {
-		name   string
-		ready  bool
-		breaks []string
-	}{
-		{"half installed", false, nil},
-		{"pilot removed by hand", true, []string{"delete", "deployment", "-n", "istio-system", "istio-pilot"}},
-		{"webhooks removed by hand", true, []string{"delete", "mutatingwebhookconfigurations,validatingwebhookconfigurations", "-l", removal}},
-		{"mesh namespace removed by hand", true, []string{"delete", "--wait=false", "namespace", "istio-system"}},
-	}
-	t.Run("sidecars still running", leftToSidecars)
-	for _, state := range states {
-		t.Run(state.name, func(t *testing.T) {
-			must(t, mesh.ApplyFile(within(t, 30*time.Second), "istio-operator", "config/samples/istio-installation-minimal.yaml"))
-			if state.ready {
-				must(t, mesh.InstallationReady(within(t, 4*time.Minute)))
-			}
-			if state.breaks != nil {
-				_, err := mesh.Kubectl(within(t, time.Minute), state.breaks...)
-				must(t, err)
-			}
-			deleteInstallation(t)
-			must(t, nothingOfOurs(t))
-		})
-	}
-	t.Run("operator killed all the way", interrupted)
-	t.Run("no operator left", withoutOperator)
-}
+// TestMeshReturns installs the mesh again that TestRemoval removed, for the sidecars it left.
+func TestMeshReturns(t *testing.T) { leftToSidecars(t) }
 
 // TestPermissionsUsed asks the audit log of the whole run.
 func TestPermissionsUsed(t *testing.T) { usedPermissions(t) }
@@ -113,43 +84,6 @@ func TestNothingLeft(t *testing.T) {
 			t.Errorf("gone since before the install: %s", object)
 		}
 	}
-}
-
-// withoutOperator stops the operator and deletes only the mesh's namespace: owner references take the rest
-// along.
-func withoutOperator(t *testing.T) {
-	must(t, mesh.ApplyFile(within(t, 30*time.Second), "istio-operator", "config/samples/istio-installation-minimal.yaml"))
-	must(t, mesh.InstallationReady(within(t, 4*time.Minute)))
-	deployments := mesh.Client.AppsV1().Deployments("istio-operator")
-	scale, err := deployments.GetScale(within(t, 30*time.Second), "istio-operator", metav1.GetOptions{})
-	must(t, err)
-	scale.Spec.Replicas = 0
-	_, err = deployments.UpdateScale(within(t, 30*time.Second), "istio-operator", scale, metav1.UpdateOptions{})
-	must(t, err)
-	must(t, lab.Until(within(t, time.Minute), "the operator is gone", func(ctx context.Context) error {
-		if _, err := mesh.RunningPod(ctx, "istio-operator", "name=istio-operator"); err == nil {
-			return errors.New("it still runs")
-		}
-		return nil
-	}))
-	_, err = mesh.Kubectl(within(t, 2*time.Minute), "delete", "namespace", "istio-system")
-	must(t, err)
-	must(t, lab.Until(within(t, 2*time.Minute), "nothing of the mesh is left", func(ctx context.Context) error {
-		text, err := mesh.Kubectl(ctx, "get", "clusterroles,clusterrolebindings,mutatingwebhookconfigurations,validatingwebhookconfigurations,configmaps", "-A",
-			"-l", removal+",istio.openshift.com/installation=istio-installation", "-o", "name")
-		text = strings.Replace(text, "configmap/istio-installation-inventory\n", "", 1) // the operator's own, in its namespace
-		if text = strings.TrimSpace(text); err == nil && text != "" {
-			err = fmt.Errorf("left: %s", strings.ReplaceAll(text, "\n", " "))
-		}
-		return err
-	}))
-	scale.Spec.Replicas = 1
-	scale.ResourceVersion = ""
-	_, err = deployments.UpdateScale(within(t, 30*time.Second), "istio-operator", scale, metav1.UpdateOptions{})
-	must(t, err)
-	must(t, mesh.Available(within(t, 2*time.Minute), "istio-operator"))
-	deleteInstallation(t)
-	must(t, nothingOfOurs(t))
 }
 
 func deleteInstallation(t *testing.T) {
