@@ -91,6 +91,9 @@ annotations:
   {{- with .Values.podAnnotations }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
+  {{- with get . "annotations" }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
   sidecar.istio.io/inject: "false"
 labels:
   {{- $own := dict "app" .app "istio" .istio }}

@@ -1,7 +1,7 @@
 {{- /* role: everything a role of the control plane consists of. Its argument is a dict:
   Values, name (of the Deployment and Service), app and istio (labels), account, container,
   args (list), ports (list of name, port, target),
-  identity (whether it needs a certificate from citadel), volumes and mounts (lists, more of them),
+  identity (whether it needs a certificate from citadel), volumes and mounts (lists, more of them), annotations (more of them),
   token (whether it talks to the API server). */ -}}
 {{- define "mesh.role" -}}
 apiVersion: v1
