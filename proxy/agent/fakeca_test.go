@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -39,6 +40,7 @@ type fakeCA struct {
 	root    *x509.Certificate
 	address string
 	ttl     time.Duration
+	leave   func() // ends what start began
 }
 
 const testIdentity = "spiffe://cluster.local/ns/bookinfo/sa/bookinfo-reviews"
@@ -53,13 +55,17 @@ func newFakeCA(t *testing.T, ttl time.Duration) *fakeCA {
 	return ca
 }
 
-// start serves the CA on loopback.
+// start serves the CA on loopback, again at the same address.
 func (ca *fakeCA) start() {
-	listener := listen(ca.t)
+	listener, err := net.Listen("tcp", cmp.Or(ca.address, "127.0.0.1:0"))
+	if err != nil {
+		ca.t.Fatal(err)
+	}
 	ca.address = listener.Addr().String()
 	server := grpc.NewServer(grpc.Creds(credentials.NewTLS(&tls.Config{Certificates: []tls.Certificate{ca.server("127.0.0.1")}})))
 	securityv1alpha1.RegisterIstioCertificateServiceServer(server, ca)
 	go server.Serve(listener)
+	ca.leave = server.Stop
 	ca.t.Cleanup(server.Stop)
 }
 
