@@ -60,6 +60,7 @@ type pilot struct {
 	certificates *certclient.Client // nil if no address needs one
 	monitoring   *monitoring.Server
 	listeners    []listener
+	build        func(*mesh.Snapshot, mesh.Inputs) *mesh.Snapshot
 	snapshot     atomic.Pointer[mesh.Snapshot]
 }
 
@@ -73,7 +74,7 @@ func newPilot(ctx context.Context, o Options) (*pilot, error) {
 	if o.GRPCAddress == "" && o.InsecureAddress == "" {
 		return nil, errors.New("no address to serve proxies on: set --grpc-address or --insecure-grpc-addr")
 	}
-	p := &pilot{o: o, monitoring: monitoring.New("istio-pilot", o.Monitoring, o.Logger)}
+	p := &pilot{o: o, build: mesh.Build, monitoring: monitoring.New("istio-pilot", o.Monitoring, o.Logger)}
 	p.server = server.New(o.Logger, p.monitoring.Registry)
 	p.monitoring.Registry.MustRegister(&proxies{snapshot: p.snapshot.Load, synced: p.server.Synced})
 	p.source = source.New(source.Options{
@@ -141,10 +142,17 @@ func (p *pilot) run(ctx context.Context) error {
 	return nil
 }
 
-// publish is called by source, one at a time.
+// publish is called by source, one at a time. A mesh that no snapshot can be made of leaves the one before in place; the next
+// change is built on that one, with everything that has changed since.
 func (p *pilot) publish(in mesh.Inputs) {
+	if mistake := mesh.Guarded(mesh.Pilot, func() { p.replace(in) }); mistake != nil {
+		p.server.Keep(*mistake)
+	}
+}
+
+func (p *pilot) replace(in mesh.Inputs) {
 	previous := p.snapshot.Load()
-	snapshot := mesh.Build(previous, in)
+	snapshot := p.build(previous, in)
 	p.server.Publish(snapshot)
 	p.snapshot.Store(snapshot)
 	if previous == nil {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/mesh-operator/mesh-operator/internal/monitoring"
+	"github.com/mesh-operator/mesh-operator/xds/mesh"
 	"github.com/mesh-operator/mesh-operator/xds/resource"
 )
 
@@ -74,6 +76,46 @@ func TestRun(t *testing.T) {
 	cancel()
 	if err := <-done; err != nil {
 		t.Errorf("run ends with %v", err)
+	}
+}
+
+// TestAMeshThatCannotBeBuilt leaves the one before in place, and the next change is built on that one.
+func TestAMeshThatCannotBeBuilt(t *testing.T) {
+	p, err := newPilot(t.Context(), options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.listeners[0].Close()
+	var bases []*mesh.Snapshot
+	p.build = func(prev *mesh.Snapshot, in mesh.Inputs) *mesh.Snapshot {
+		bases = append(bases, prev)
+		if in.MeshNamespace == "odd" {
+			panic("an odd mesh")
+		}
+		return mesh.Build(prev, in)
+	}
+	p.publish(mesh.Inputs{MeshNamespace: "odd"})
+	if p.snapshot.Load() != nil || p.checkReady() == nil {
+		t.Error("pilot is ready without a mesh")
+	}
+	p.publish(mesh.Inputs{MeshNamespace: "good"})
+	good := p.snapshot.Load()
+	p.publish(mesh.Inputs{MeshNamespace: "odd"})
+	if p.snapshot.Load() != good {
+		t.Error("a mesh that cannot be built has replaced the one before")
+	}
+	p.publish(mesh.Inputs{MeshNamespace: "other"})
+	if p.snapshot.Load() == good || !slices.Equal(bases, []*mesh.Snapshot{nil, nil, good, good}) {
+		t.Errorf("built on %v, want the last good mesh each time", bases)
+	}
+	metrics, err := p.monitoring.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range metrics {
+		if m.GetName() == "pilot_total_xds_internal_errors" && m.GetMetric()[0].GetCounter().GetValue() != 2 {
+			t.Errorf("the mistakes are counted as %v, want 2", m)
+		}
 	}
 }
 

@@ -101,7 +101,7 @@ func drafted(sources []resource.Object, build func(*draft)) (p part) {
 	d := &draft{sources: sources}
 	defer func() {
 		if r := recover(); r != nil {
-			d.fail(reasonOf(r))
+			d.failWith(r)
 			p = part{problems: d.problems}
 		}
 	}()
@@ -109,14 +109,20 @@ func drafted(sources []resource.Object, build func(*draft)) (p part) {
 	return d.part
 }
 
-func reasonOf(recovered any) string {
+func (d *draft) failWith(recovered any) {
 	if f, ok := recovered.(failure); ok {
-		return f.reason
+		d.fail(f.reason)
+		return
 	}
-	return "internal error: the translation of this object failed"
+	for _, o := range d.sources {
+		d.problems = append(d.problems, mesh.Mistake(o, recovered))
+	}
+	if len(d.sources) == 0 {
+		d.problems = append(d.problems, mesh.Mistake(mesh.Pilot, recovered))
+	}
 }
 
-// fail blames all sources that users write; if there are none, all.
+// fail blames all sources.
 func (d *draft) fail(reason string) {
 	for _, o := range d.sources {
 		d.problem(o, "", reason)

@@ -6,15 +6,40 @@ import (
 
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/mesh-operator/mesh-operator/xds/mesh"
 	"github.com/mesh-operator/mesh-operator/xds/resource"
+	"github.com/mesh-operator/mesh-operator/xds/scope"
 )
 
 // TestAMistakeCostsOnePart shows that a panic while one part is built is that part's problem and nobody else's.
 func TestAMistakeCostsOnePart(t *testing.T) {
 	var nothing map[string]*structpb.Value
 	p := drafted([]resource.Object{"VirtualService/default/odd"}, func(*draft) { nothing["x"] = nil })
-	if len(p.resources) != 0 || len(p.problems) != 1 || !strings.Contains(p.problems[0].Reason, "internal error") {
-		t.Errorf("got %+v, want one problem", p)
+	if len(p.resources) != 0 || len(p.problems) != 1 || !strings.Contains(p.problems[0].Stack, "TestAMistakeCostsOnePart") {
+		t.Errorf("got %+v, want one problem that says where the mistake is", p)
+	}
+	if p = drafted(nil, func(*draft) { nothing["x"] = nil }); len(p.problems) != 1 {
+		t.Errorf("got %+v, want a problem although nobody is to blame", p)
+	}
+}
+
+// TestAMistakeCostsOneService translates a service that has a port which is none, beside one that is as it should be.
+func TestAMistakeCostsOneService(t *testing.T) {
+	view := func(name string, ports ...*mesh.Port) *scope.Service {
+		s := &mesh.Service{Object: resource.Object("Service/a/" + name), Namespace: "a", Name: name, Host: mesh.HostOf("a", name), Addresses: []string{"10.96.0.1"}, Ports: ports}
+		return &scope.Service{Service: s, Key: name}
+	}
+	good := &mesh.Port{Number: 80, Protocol: mesh.TCP}
+	s := scope.Scope{Type: mesh.Sidecar, IPv4: true, Settings: &mesh.Settings{}, Inbound: &scope.Inbound{}, Outbound: &scope.Outbound{Namespace: "a", Key: "1"}}
+	for _, v := range []*scope.Service{view("good", good), view("odd", good, nil)} {
+		s.Outbound.Services = s.Outbound.Services.With(v.Host, v)
+	}
+	set, problems := NewBuilder().Build(s)
+	if of := set.Of(resource.Cluster); of.Get("outbound|80||good.a.svc.cluster.local") == nil || of.Get("outbound|80||odd.a.svc.cluster.local") != nil {
+		t.Error("want the clusters of the service that is as it should be, and no others")
+	}
+	if len(problems) != 1 || problems[0].Object != "Service/a/odd" || problems[0].Stack == "" {
+		t.Errorf("the problems are %+v, want that of the odd service", problems)
 	}
 }
 

@@ -57,12 +57,14 @@ func (b *Builder) service(s scope.Scope, view *scope.Service) part {
 	s.Outbound, s.Inbound = nil, nil
 	key := mesh.NewHash().Add(view.Sum(), s.Settings.Key, near).Bool(s.IPv4).Bool(s.IPv6)
 	return b.services.get(key.Key(), func() part {
-		c := newCollector(b, s)
-		c.near = near
-		c.clusters(view)
-		c.tcpListeners(view)
-		c.virtualHosts(view)
-		return c.part
+		return drafted([]resource.Object{view.Object}, func(d *draft) {
+			c := newCollector(b, s)
+			c.near = near
+			c.clusters(view)
+			c.tcpListeners(view)
+			c.virtualHosts(view)
+			d.part = c.part
+		})
 	})
 }
 

@@ -30,7 +30,7 @@ func Guarded(object resource.Object, f func()) (mistake *Problem) {
 // Mistake is the problem that object has by a panic. It is called where the panic is recovered.
 func Mistake(object resource.Object, recovered any) Problem {
 	p := caught(recovered)
-	return Problem{Object: object, Reason: "internal error, what was there before stays: " + p.value, Stack: p.stack}
+	return Problem{Object: object, Reason: "internal error: " + p.value, Stack: p.stack}
 }
 
 // repeated is what is panicked with in place of a panic that happened earlier.

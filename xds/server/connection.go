@@ -29,6 +29,8 @@ type connection struct {
 	behind     time.Time // since when there is a response that the proxy has not accepted; zero: there is none
 	once       sync.Once
 
+	mistake string // why the newest configuration was not offered
+
 	placed *mesh.Proxy // that place is of
 	place  *scope.Place
 }
@@ -39,9 +41,15 @@ func newConnection(proxy mesh.Proxy) *connection {
 	}
 }
 
-// isOf tells whether proxy is the one that was authenticated, and not that of another pod of the same name.
-func (c *connection) isOf(proxy *mesh.Proxy) bool {
-	return proxy.UID == c.proxy.UID && proxy.Account == c.proxy.Account
+// proxyIn is the proxy in a snapshot. If it is not there, or the pod of its name is another than the one that was
+// authenticated, the stream ends.
+func (c *connection) proxyIn(snapshot *mesh.Snapshot) *mesh.Proxy {
+	proxy, ok := snapshot.Proxy(c.proxy.Namespace, c.proxy.Name)
+	if !ok || proxy.UID != c.proxy.UID || proxy.Account != c.proxy.Account {
+		c.expire()
+		return nil
+	}
+	return proxy
 }
 
 // placeOf is the place of the connection's proxy as it is described now.

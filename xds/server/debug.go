@@ -28,6 +28,7 @@ type proxyStatus struct {
 	EndpointAcked string `json:"endpoint_acked,omitempty"`
 
 	Namespace string            `json:"namespace"`
+	Error     string            `json:"internal_error,omitempty"` // why it does not have the newest configuration
 	Since     time.Time         `json:"connected_since"`
 	Types     map[string]Status `json:"types"`
 }
@@ -36,7 +37,9 @@ type proxyStatus struct {
 func (s *Server) ServeSync(w http.ResponseWriter, _ *http.Request) {
 	out := []proxyStatus{}
 	for _, c := range s.connected() {
-		out = append(out, syncOf(c))
+		p := syncOf(c)
+		p.Error = s.lacking(c)
+		out = append(out, p)
 	}
 	writeJSON(w, out)
 }

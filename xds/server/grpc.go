@@ -56,7 +56,7 @@ func (s *Server) authenticate(who identify) grpc.StreamServerInterceptor {
 			s.refuse(err, "method", info.FullMethod)
 			return err
 		}
-		return handle(service, stream)
+		return s.guardStream(func() error { return handle(service, stream) })
 	}
 }
 

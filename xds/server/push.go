@@ -29,6 +29,9 @@ type Server struct {
 	generation  uint64
 	connections map[*connection]bool
 	streams     map[string]int // by pod
+	kept        string         // why snapshot is not of the newest mesh; empty: it is
+
+	mistakes sync.Map // the stacks of those that the log has
 }
 
 // Publish makes snapshot the current one and wakes the proxies whose resources it changes, and only those.
@@ -39,21 +42,20 @@ func (s *Server) Publish(snapshot *mesh.Snapshot) {
 	generation, connections := s.advance(snapshot)
 	p := push{snapshot: snapshot, builder: s.builder, moves: moves{}, seen: map[*output]bool{}}
 	for _, c := range connections {
-		proxy, ok := snapshot.Proxy(c.proxy.Namespace, c.proxy.Name)
-		if !ok || !c.isOf(proxy) {
-			c.expire()
-			continue
-		}
-		c.offer(generation, p.output(c.placeOf(proxy)).set, p.moves.compare)
+		s.guard(c, func() {
+			if proxy := c.proxyIn(snapshot); proxy != nil {
+				c.offer(generation, p.output(c.placeOf(proxy)).set, p.moves.compare)
+			}
+		})
 	}
-	s.problems.report(s.log, slices.Concat(snapshot.Problems, p.problems))
+	s.metrics.mistakes.Add(s.problems.report(s.log, slices.Concat(snapshot.Problems, p.problems)))
 	s.metrics.pushTime.Observe(time.Since(start).Seconds())
 }
 
 func (s *Server) advance(snapshot *mesh.Snapshot) (uint64, []*connection) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.snapshot = snapshot
+	s.snapshot, s.kept = snapshot, ""
 	s.generation++
 	return s.generation, slices.Collect(maps.Keys(s.connections))
 }
@@ -71,13 +73,12 @@ func (s *Server) attach(c *connection) bool {
 	snapshot, generation := s.snapshot, s.generation
 	s.mu.Unlock()
 	s.metrics.connected.Inc()
-	proxy, ok := snapshot.Proxy(c.proxy.Namespace, c.proxy.Name)
-	if !ok || !c.isOf(proxy) { // it was replaced since the caller was authorized
-		c.expire()
-		return true
-	}
-	out := outputFor(s.builder, snapshot, c.placeOf(proxy).In(snapshot))
-	c.offer(generation, out.set, func(_, _ *resource.Set) Change { return nil })
+	s.guard(c, func() {
+		if proxy := c.proxyIn(snapshot); proxy != nil {
+			out := outputFor(s.builder, snapshot, c.placeOf(proxy).In(snapshot))
+			c.offer(generation, out.set, func(_, _ *resource.Set) Change { return nil })
+		}
+	})
 	return true
 }
 

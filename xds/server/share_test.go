@@ -20,7 +20,7 @@ func sharingMesh() mesh.Inputs {
 		mesh.Add(&in.Services, someService(meta, byte(41+i)))
 		for _, replica := range []string{"-0", "-1"} {
 			meta.Name = name + replica
-			mesh.Add(&in.Pods, somePod(meta, name, byte(i), 2))
+			mesh.Add(&in.Pods, somePod(meta, name, byte(2*i), 2)) // even: IPv4 only
 		}
 	}
 	return in

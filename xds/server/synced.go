@@ -13,7 +13,7 @@ const patience = 10 * time.Second
 func (s *Server) Synced() map[mesh.Name]bool {
 	out := map[mesh.Name]bool{}
 	for _, c := range s.connected() {
-		if c.synced(time.Now()) {
+		if s.lacking(c) == "" && c.synced(time.Now()) {
 			out[mesh.Name{Namespace: c.proxy.Namespace, Name: c.proxy.Name}] = true
 		}
 	}

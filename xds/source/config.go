@@ -33,13 +33,14 @@ type configFeed struct {
 	changed  func()
 	every    time.Duration // between two looks for a kind that is not installed
 	complete atomic.Bool
+	decode   func(*unstructured.Unstructured) (istioconfig.Object, error)
 
 	objects kept[*istioconfig.Object]
 }
 
 func newConfigFeed(o Options, kind istioconfig.Kind, mark func(string)) *configFeed {
 	f := &configFeed{
-		kind: kind, client: o.Dynamic, api: o.Kubernetes.Discovery(), every: lookAgain,
+		kind: kind, client: o.Dynamic, api: o.Kubernetes.Discovery(), every: lookAgain, decode: istioconfig.Decode,
 		log: o.Logger.With("kind", kind),
 	}
 	f.objects.target = func(in *mesh.Inputs) *table.Table[*istioconfig.Object] { return &in.Config }
@@ -125,7 +126,12 @@ func (f *configFeed) take(before, after any) {
 	if old, ok := before.(*unstructured.Unstructured); ok && !differs(old, raw) {
 		return
 	}
-	object, err := istioconfig.Decode(raw)
+	var object istioconfig.Object
+	var err error
+	if mistake := mesh.Guarded(mesh.Pilot, func() { object, err = f.decode(raw) }); mistake != nil {
+		f.log.Error("internal error, object has no effect", "object", nameOf(raw), "reason", mistake.Reason, "stack", mistake.Stack)
+		return
+	}
 	if err != nil {
 		f.log.Warn("object cannot be read and has no effect", "object", nameOf(raw), "error", err)
 		return

@@ -1,0 +1,70 @@
+package server
+
+import (
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/mesh-operator/mesh-operator/xds/mesh"
+)
+
+// A panic is a mistake of pilot's own. It costs what it happened in, and nothing else: an object its effect (mesh.Guarded in
+// mesh.Build and in package envoy), a proxy its newest configuration (Publish, attach), a stream itself (the interceptor), a
+// snapshot itself (Keep). Who is concerned keeps what he has, pilot_total_xds_internal_errors counts, the log says where, and
+// /debug/syncz names the proxies. Nothing is tried again before something changes.
+
+// mistaken tells of a panic that was survived: each time in the metric, the first time in the log, with the place.
+func (s *Server) mistaken(p mesh.Problem, who ...any) {
+	s.metrics.mistakes.Inc()
+	if _, known := s.mistakes.LoadOrStore(p.Stack, true); !known {
+		s.log.With(who...).Error("internal error, who is concerned keeps what he has", "reason", p.Reason, "stack", p.Stack)
+	}
+}
+
+// Keep says that there is a newer mesh than that of the last Publish, and that no snapshot could be made of it.
+func (s *Server) Keep(mistake mesh.Problem) {
+	s.mistaken(mistake)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.kept = mistake.Reason
+}
+
+// guard runs what gives c its resources.
+func (s *Server) guard(c *connection, give func()) {
+	mistake := mesh.Guarded(mesh.Pilot, give)
+	if mistake != nil {
+		s.mistaken(*mistake, "proxy", c.proxy.Name, "namespace", c.proxy.Namespace)
+	}
+	c.lacks(mistake)
+}
+
+// guardStream runs the handler of a stream.
+func (s *Server) guardStream(handle func() error) (err error) {
+	if mistake := mesh.Guarded(mesh.Pilot, func() { err = handle() }); mistake != nil {
+		s.mistaken(*mistake)
+		return status.Error(codes.Internal, mistake.Reason)
+	}
+	return err
+}
+
+// lacks notes why the proxy has not been offered the newest configuration; nil: it has been.
+func (c *connection) lacks(mistake *mesh.Problem) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mistake = ""
+	if mistake != nil {
+		c.mistake = mistake.Reason
+	}
+}
+
+// lacking is what /debug/syncz says of it.
+func (s *Server) lacking(c *connection) string {
+	s.mu.Lock()
+	kept := s.kept
+	s.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.mistake != "" {
+		return c.mistake
+	}
+	return kept
+}

@@ -1,0 +1,150 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mesh-operator/mesh-operator/xds/mesh"
+	"github.com/mesh-operator/mesh-operator/xds/scope"
+)
+
+// watched is a server with its log and the proxies of sharingMesh x-0 and y-0.
+type watched struct {
+	*Server
+	log      bytes.Buffer
+	registry *prometheus.Registry
+	x, y     *connection
+}
+
+func watch(t *testing.T, snapshot *mesh.Snapshot) *watched {
+	t.Helper()
+	w := &watched{registry: prometheus.NewRegistry()}
+	w.Server = New(slog.New(slog.NewTextHandler(&w.log, nil)), w.registry)
+	w.Publish(snapshot)
+	for name, c := range map[string]**connection{"x-0": &w.x, "y-0": &w.y} {
+		proxy, ok := snapshot.Proxy("a", name)
+		if !ok {
+			t.Fatalf("no pod %s", name)
+		}
+		*c = newConnection(*proxy)
+		w.attach(*c)
+	}
+	return w
+}
+
+// errors are what /debug/syncz says of x-0 and y-0.
+func (w *watched) errors(t *testing.T) (x, y string) {
+	t.Helper()
+	answer := httptest.NewRecorder()
+	w.ServeSync(answer, nil)
+	var lines []struct {
+		Error string `json:"internal_error"`
+	}
+	if err := json.Unmarshal(answer.Body.Bytes(), &lines); err != nil || len(lines) != 2 {
+		t.Fatalf("answer %s, error %v", answer.Body, err)
+	}
+	return lines[0].Error, lines[1].Error
+}
+
+func (w *watched) counted(t *testing.T) float64 {
+	t.Helper()
+	families, err := w.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "pilot_total_xds_internal_errors" {
+			return f.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	t.Fatal("mistakes are not counted")
+	return 0
+}
+
+// panicAt makes the work of a snapshot for the proxy x-0 panic.
+func panicAt(s *mesh.Snapshot) {
+	proxy, _ := s.Proxy("a", "x-0")
+	key := "output\x00" + scope.For(s, *proxy).Key()
+	mesh.Guarded(mesh.Pilot, func() { s.Once(key, func(any) any { panic("an odd mesh") }) })
+}
+
+// TestAMistakeCostsWhomItConcerns publishes a mesh that one of two proxies cannot be configured for.
+func TestAMistakeCostsWhomItConcerns(t *testing.T) {
+	in := sharingMesh()
+	good := mesh.Build(nil, in)
+	w := watch(t, good)
+	kept, before := w.x.resources(), w.y.resources()
+
+	mesh.Add(&in.EndpointSlices, someSlice(metav1.ObjectMeta{Namespace: "a", Name: "x", CreationTimestamp: metav1.Unix(1, 0)}, 3))
+	odd := mesh.Build(good, in)
+	panicAt(odd)
+	w.Publish(odd)
+	if w.x.resources() != kept || w.y.resources() == before {
+		t.Error("want the one proxy to keep what it has, and the other to have the new mesh")
+	}
+	if x, y := w.errors(t); x != "internal error: an odd mesh" || y != "" {
+		t.Errorf("/debug/syncz says %q and %q, want the mistake of the first only", x, y)
+	}
+	if synced := w.Synced(); len(synced) != 1 || !synced[mesh.Name{Namespace: "a", Name: "y-0"}] {
+		t.Errorf("in step are %v, want y-0 only", synced)
+	}
+	late := newConnection(w.x.proxy)
+	if w.attach(late); late.resources() != nil {
+		t.Error("a proxy that connects is told something")
+	}
+	w.detach(late)
+	if n := w.counted(t); n != 2 {
+		t.Errorf("%v mistakes are counted, want 2", n)
+	}
+	if n := strings.Count(w.log.String(), "level=ERROR"); n != 1 || !strings.Contains(w.log.String(), "panicAt") {
+		t.Errorf("the place of the mistake is logged %d times, want once:\n%s", n, &w.log)
+	}
+
+	mesh.Add(&in.EndpointSlices, someSlice(metav1.ObjectMeta{Namespace: "a", Name: "x", CreationTimestamp: metav1.Unix(1, 0)}, 4))
+	w.Publish(mesh.Build(odd, in))
+	if x, _ := w.errors(t); x != "" || w.x.resources() == kept {
+		t.Errorf("after the next change the proxy is still left behind: %q", x)
+	}
+}
+
+// TestAMeshThatCannotBeBuilt names it at every proxy until there is one that can.
+func TestAMeshThatCannotBeBuilt(t *testing.T) {
+	good := mesh.Build(nil, sharingMesh())
+	w := watch(t, good)
+	w.Keep(*mesh.Guarded(mesh.Pilot, func() { panic("an odd mesh") }))
+	if x, y := w.errors(t); x != "internal error: an odd mesh" || y != x {
+		t.Errorf("/debug/syncz says %q and %q, want the mistake twice", x, y)
+	}
+	if synced := w.Synced(); len(synced) != 0 {
+		t.Errorf("in step are %v, want nobody", synced)
+	}
+	w.Publish(mesh.Build(good, sharingMesh()))
+	if x, y := w.errors(t); x+y != "" || len(w.Synced()) != 2 {
+		t.Errorf("after the next mesh /debug/syncz says %q and %q", x, y)
+	}
+}
+
+type strangerStream struct{ grpc.ServerStream }
+
+func (strangerStream) Context() context.Context { return context.Background() }
+
+// TestAMistakeEndsOneStream has a request that the server panics at.
+func TestAMistakeEndsOneStream(t *testing.T) {
+	w := watch(t, mesh.Build(nil, sharingMesh()))
+	panics := func(any, grpc.ServerStream) error { panic("an odd request") }
+	err := w.authenticate(byNode)(nil, strangerStream{}, &grpc.StreamServerInfo{}, panics)
+	if status.Code(err) != codes.Internal || w.counted(t) != 1 {
+		t.Errorf("the stream ends with %v, want an internal error that is counted", err)
+	}
+}
