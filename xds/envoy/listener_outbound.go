@@ -66,14 +66,16 @@ func (c *collector) unknown() string {
 }
 
 // tcpListeners adds a listener for each address of a service and port whose requests are not told apart by host. A headless
-// service has the addresses of its endpoints. Which of two services gets an address that both claim is not decided here.
+// service has the addresses of its endpoints; of two of its ports that lead to the same port there, the first has them. Which
+// of two services gets an address that both claim is not decided here.
 func (c *collector) tcpListeners(s *scope.Service) {
+	first := map[address]uint32{}
 	for _, p := range s.Ports {
 		if routedByHost(p) {
 			continue
 		}
 		cluster := outboundName(p.Number, "", s.Host)
-		for _, a := range c.addressesOf(s, p) {
+		for _, a := range c.unclaimed(first, s, p) {
 			name := a.ip + "_" + number(a.port)
 			c.add(mesh.NewHash().Add("tcp listener", cluster, name), []resource.Object{s.Object}, func(d *draft) {
 				l := c.outboundListener(a.ip, a.port)
@@ -82,6 +84,25 @@ func (c *collector) tcpListeners(s *scope.Service) {
 			})
 		}
 	}
+}
+
+// unclaimed lists the addresses of a port that no port before it has.
+func (c *collector) unclaimed(first map[address]uint32, s *scope.Service, p *mesh.Port) []address {
+	var list []address
+	var problem *mesh.Problem
+	for _, a := range c.addressesOf(s, p) {
+		if owner, taken := first[a]; taken {
+			problem = &mesh.Problem{Object: s.Object, Field: "spec.ports", Reason: "port " + number(p.Number) +
+				" leads to the same port of the endpoints as port " + number(owner) + ": connections to it are those of port " + number(owner)}
+			continue
+		}
+		first[a] = p.Number
+		list = append(list, a)
+	}
+	if problem != nil {
+		c.problems = append(c.problems, *problem)
+	}
+	return list
 }
 
 type address struct {
