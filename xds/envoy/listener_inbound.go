@@ -19,6 +19,7 @@ var markers = []string{"istio-http/1.0", "istio-http/1.1", "istio-h2", "istio", 
 func (c *collector) inbound() {
 	c.inboundClusters()
 	in := c.scope.Inbound
+	c.problems = append(c.problems, in.Problems...)
 	sources := append([]resource.Object(nil), in.Policies...)
 	for _, p := range in.Ports {
 		sources = append(sources, p.Sources...)

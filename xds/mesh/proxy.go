@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -36,6 +37,7 @@ type Proxy struct {
 	Exposed   []Exposed     // the ports of the Services that select it
 	Unclaimed MTLSMode      // what ports admit that are not in Inbound
 	Policies  []resource.Object
+	Conflicts []Problem // of Services that another decides for
 }
 
 // described is a proxy with what it was made from.
@@ -86,8 +88,8 @@ func ipsOf(p *corev1.Pod) []string {
 	return ips
 }
 
-// fillInbound lists the ports that services send to. Of two services that disagree about a port, the older one decides.
-// A port that only a PeerAuthentication speaks of is listed too, as TCP without a host.
+// fillInbound lists the ports that services send to. Of two services that disagree about a port, the older one decides, and
+// of two ports of one service the first. A port that only a PeerAuthentication speaks of is listed too, as TCP without a host.
 func (s *Snapshot) fillInbound(proxy *Proxy, p *corev1.Pod) {
 	policy := s.index.policies.of(p.Namespace, p.Labels)
 	proxy.Unclaimed, proxy.Policies = policy.mode, policy.sources
@@ -102,11 +104,14 @@ func (s *Snapshot) fillInbound(proxy *Proxy, p *corev1.Pod) {
 				continue
 			}
 			proxy.Exposed = append(proxy.Exposed, Exposed{uint32(port.Port), target})
-			if _, taken := ports[target]; !taken {
-				ports[target] = InboundPort{
-					Port: target, ServicePort: uint32(port.Port), Host: HostOf(k.Namespace, k.Name), Protocol: protocolOf(port),
-					Mode: policy.on(target), Sources: []resource.Object{resource.Object("Service/" + k.Namespace + "/" + k.Name)},
-				}
+			claim := InboundPort{
+				Port: target, ServicePort: uint32(port.Port), Host: HostOf(k.Namespace, k.Name), Protocol: protocolOf(port),
+				Mode: policy.on(target), Sources: []resource.Object{resource.Object("Service/" + k.Namespace + "/" + k.Name)},
+			}
+			if owner, taken := ports[target]; !taken {
+				ports[target] = claim
+			} else if owner.Protocol != claim.Protocol {
+				proxy.Conflicts = append(proxy.Conflicts, conflict(claim, owner))
 			}
 		}
 	}
@@ -120,4 +125,11 @@ func (s *Snapshot) fillInbound(proxy *Proxy, p *corev1.Pod) {
 		return cmp.Or(cmp.Compare(a.ServicePort, b.ServicePort), cmp.Compare(a.TargetPort, b.TargetPort))
 	})
 	proxy.Exposed = slices.Compact(proxy.Exposed)
+}
+
+// conflict tells whoever declared one protocol that the pods are served as the other. Clients who follow the one may find
+// that the proxies of the pods do not understand them.
+func conflict(claim, owner InboundPort) Problem {
+	return Problem{Object: claim.Sources[0], Field: "spec.ports", Reason: fmt.Sprintf("port %d says %s, but port %d of the pods is %s by port %d of %s",
+		claim.ServicePort, claim.Protocol, owner.Port, owner.Protocol, owner.ServicePort, owner.Sources[0])}
 }

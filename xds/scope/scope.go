@@ -30,6 +30,7 @@ type Inbound struct {
 	Ports     []mesh.InboundPort
 	Unclaimed mesh.MTLSMode // of the ports that are not listed
 	Policies  []resource.Object
+	Problems  []mesh.Problem // of Services that another decides for
 	Key       string
 }
 
@@ -95,11 +96,14 @@ func (s Scope) Line() string {
 }
 
 func inboundFor(proxy mesh.Proxy) *Inbound {
-	in := &Inbound{Ports: proxy.Inbound, Unclaimed: proxy.Unclaimed, Policies: proxy.Policies}
+	in := &Inbound{Ports: proxy.Inbound, Unclaimed: proxy.Unclaimed, Policies: proxy.Policies, Problems: proxy.Conflicts}
 	h := mesh.NewHash().Add(string(in.Unclaimed))
 	for _, p := range in.Ports {
 		h.Uint(uint64(p.Port)).Uint(uint64(p.ServicePort)).Add(p.Host, string(p.Protocol), string(p.Mode))
 		h.List(texts(p.Sources))
+	}
+	for _, p := range in.Problems {
+		h.Add(string(p.Object), p.Field, p.Reason)
 	}
 	in.Key = h.List(texts(in.Policies)).Key()
 	return in
