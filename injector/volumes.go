@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"path"
 	"slices"
 	"strings"
@@ -72,12 +73,15 @@ func userVolumeMount(o *options, text string) error {
 	return nil
 }
 
-// strictly decodes JSON and refuses what it does not know.
+// strictly decodes JSON and refuses what it does not know, and what stands behind it: a second list would have no effect.
 func strictly(text string, into any) error {
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(into); err != nil {
 		return fmt.Errorf("is not the JSON of a list: %w", err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("has more text after its JSON")
 	}
 	return nil
 }
