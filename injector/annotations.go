@@ -35,6 +35,7 @@ type options struct {
 	rewriteProbes bool
 	volumes       []corev1.Volume
 	mounts        []corev1.VolumeMount
+	variables     []corev1.EnvVar // of the proxy
 	warnings      []string
 }
 
@@ -63,6 +64,7 @@ var honoured = map[string]func(*options, string) error{
 	"sidecar.istio.io/rewriteAppHTTPProbers":           rewriteProbers,
 	userVolumeKey:                                      userVolume,
 	userVolumeMountKey:                                 userVolumeMount,
+	proxyConfigKey:                                     proxyConfig,
 	injectKey:                                          accept,
 	statusKey:                                          accept,
 }
@@ -71,10 +73,9 @@ var honoured = map[string]func(*options, string) error{
 var refused = map[string]string{
 	"sidecar.istio.io/proxyImage":        "the image is the administrator's choice",
 	"sidecar.istio.io/proxyImageType":    "the image is the administrator's choice",
-	"sidecar.istio.io/bootstrapOverride": "the proxy's bootstrap is not open to change",
+	"sidecar.istio.io/bootstrapOverride": bootstrapIsClosed,
 	"sidecar.istio.io/interceptionMode":  "traffic is always captured by redirection",
 	"sidecar.istio.io/discoveryAddress":  "the control plane is the administrator's choice",
-	"proxy.istio.io/config":              "the proxy's configuration is not open to change",
 	"inject.istio.io/templates":          "there is one template",
 }
 

@@ -90,6 +90,11 @@ func (s *Settings) sidecarFor(pod *corev1.Pod, owner *Owner) (*sidecar, []string
 	if out.pod, err = s.render(pod, owner, options); err != nil {
 		return nil, nil, err
 	}
+	for _, v := range options.variables {
+		if err := overrideEnv(out.proxy(), v); err != nil {
+			return nil, nil, err
+		}
+	}
 	out.annotate(s.annotations, pod.Annotations)
 	out.force(scrape)
 	if err := out.override(pod); err != nil {

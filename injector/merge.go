@@ -1,6 +1,7 @@
 package injector
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -102,7 +103,7 @@ func (s *sidecar) force(add map[string]string) {
 	maps.Copy(s.pod.Annotations, add)
 }
 
-// override lets a container istio-proxy of the user's change the rendered one, within an allow-list: resources, three
+// override lets a container istio-proxy of the user's change the rendered one, within an allow-list: resources, a few
 // variables, and mounts of the pod's own volumes. Everything else in it is refused by name.
 func (s *sidecar) override(pod *corev1.Pod) error {
 	wish := findContainer(pod.Spec.Containers, proxyName)
@@ -161,27 +162,35 @@ func onlyAllowed(c corev1.Container, image string) error {
 	return nil
 }
 
-// variables that a user may set, with a check of the value: a wrong one would keep the proxy from starting.
-var variables = map[string]func(string) bool{
-	"PROXY_LOG_LEVEL": func(v string) bool { return logLevel(&options{}, v) == nil },
-	"PROXY_CONCURRENCY": func(v string) bool {
-		n, err := strconv.Atoi(v)
-		return err == nil && n >= 0 && n <= 128
-	},
-	"TERMINATION_DRAIN_DURATION": func(v string) bool {
-		d, err := time.ParseDuration(v)
-		return err == nil && d >= 0
-	},
+// setting is what is known about the values of one: a wrong one would keep the proxy from starting.
+type setting struct {
+	valid func(string) bool
+	want  string
+}
+
+// variables that a user may set.
+var variables = map[string]setting{
+	"PROXY_LOG_LEVEL":            {func(v string) bool { return logLevel(&options{}, v) == nil }, "a level such as warning"},
+	"PROXY_CONCURRENCY":          {between(strconv.Atoi, 0, 128), "a number of threads from 0, one per core, to 128"},
+	"TERMINATION_DRAIN_DURATION": {between(time.ParseDuration, 0, 24*time.Hour), "a duration from 0s to 24h"},
+	"DRAIN_DURATION":             {between(time.ParseDuration, time.Second, time.Hour), "a duration from 1s to 1h"},
+}
+
+func between[T cmp.Ordered](parse func(string) (T, error), least, most T) func(string) bool {
+	return func(text string) bool {
+		value, err := parse(text)
+		return err == nil && value >= least && value <= most
+	}
 }
 
 func overrideEnv(proxy *corev1.Container, e corev1.EnvVar) error {
-	valid, known := variables[e.Name]
+	v, known := variables[e.Name]
 	if !known {
 		return refuse("container %s: variable %s may not be set; %s may", proxyName, e.Name,
 			strings.Join(slices.Sorted(maps.Keys(variables)), ", "))
 	}
-	if e.ValueFrom != nil || !valid(e.Value) {
-		return refuse("container %s: %q is no value for variable %s", proxyName, e.Value, e.Name)
+	if e.ValueFrom != nil || !v.valid(e.Value) {
+		return refuse("container %s: variable %s: %.100q is not %s", proxyName, e.Name, e.Value, v.want)
 	}
 	for i := range proxy.Env {
 		if proxy.Env[i].Name == e.Name {

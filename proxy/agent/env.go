@@ -61,8 +61,9 @@ type Config struct {
 
 	Concurrency   int // worker threads; 0: one per core
 	LogLevel      string
-	DrainDuration time.Duration
-	MemoryLimit   uint64 // bytes that the container may use; 0: unknown
+	DrainDuration time.Duration // of a pod that stops
+	ListenerDrain time.Duration // of connections of a listener that was replaced or removed
+	MemoryLimit   uint64        // bytes that the container may use; 0: unknown
 
 	Dir       string
 	EnvoyPath string
@@ -89,6 +90,7 @@ func Environment(role Role, getenv func(string) string) (Config, error) {
 		Concurrency:    e.number("PROXY_CONCURRENCY", 2, 0, 1024),
 		LogLevel:       e.oneOf("PROXY_LOG_LEVEL", "warning", logLevels),
 		DrainDuration:  e.duration("TERMINATION_DRAIN_DURATION", 5*time.Second),
+		ListenerDrain:  e.duration("DRAIN_DURATION", defaultListenerDrain),
 		Dir:            DefaultDir,
 		EnvoyPath:      e.optional("ENVOY_PATH", DefaultEnvoyPath),
 		Ports:          DefaultPorts,

@@ -30,6 +30,7 @@ func TestEnvironment(t *testing.T) {
 		"INSTANCE_IPS":                 "10.0.0.7,fd00::7",
 		"ISTIO_PROMETHEUS_ANNOTATIONS": `{"scrape":"true","port":"9080","path":"m"}`,
 		"TERMINATION_DRAIN_DURATION":   "1m",
+		"DRAIN_DURATION":               "30s",
 	}))
 	if err != nil {
 		t.Fatal(err)
@@ -40,10 +41,13 @@ func TestEnvironment(t *testing.T) {
 		Workload: "reviews-v1", TrustDomain: "cluster.local", Revision: "default",
 		CAAddress: "istio-citadel.istio-system.svc:8060", PilotAddress: "istio-pilot.istio-system.svc:15011",
 		PilotServerName: "istio-pilot.istio-system.svc", Metrics: &AppMetrics{Port: 9080, Path: "/m"}, Concurrency: 2,
-		LogLevel: "warning", DrainDuration: time.Minute, Dir: DefaultDir, EnvoyPath: DefaultEnvoyPath, Ports: DefaultPorts,
+		LogLevel: "warning", DrainDuration: time.Minute, ListenerDrain: 30 * time.Second, Dir: DefaultDir, EnvoyPath: DefaultEnvoyPath, Ports: DefaultPorts,
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+	if args := strings.Join(envoyArgs(got), " "); !strings.Contains(args, "--drain-time-s 30 ") || !strings.Contains(args, "--concurrency 2") {
+		t.Errorf("envoy is started with %s", args)
 	}
 }
 

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -13,8 +14,7 @@ import (
 	"time"
 )
 
-// connectionDrain is how long connections of a listener that was replaced or removed may go on.
-const connectionDrain = 45 * time.Second
+const defaultListenerDrain = 45 * time.Second
 
 // envoyArgs returns Envoy's command line.
 func envoyArgs(c Config) []string {
@@ -22,7 +22,7 @@ func envoyArgs(c Config) []string {
 		"-c", c.BootstrapFile(),
 		"-l", c.LogLevel,
 		"--disable-hot-restart", // the kubelet replaces pods; nobody replaces the process in one
-		"--drain-time-s", strconv.Itoa(int(connectionDrain.Seconds())),
+		"--drain-time-s", strconv.Itoa(int(cmp.Or(c.ListenerDrain, defaultListenerDrain).Seconds())),
 		"--drain-strategy", "immediate",
 		"--file-flush-interval-msec", "1000",
 		"--local-address-ip-version", ipVersion(c),
