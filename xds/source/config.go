@@ -139,9 +139,12 @@ func (f *configFeed) take(before, after any) {
 	for _, r := range object.Rewrites {
 		f.log.Debug("old spelling", "object", nameOf(raw), "field", r.Field, "was", r.Was, "now", r.Now)
 	}
-	f.objects.put(mesh.ConfigName(object), &object)
+	f.objects.put(mesh.ConfigName(object), &object, always)
 	f.changed()
 }
+
+// always is for objects that one watch alone tells of.
+func always(*istioconfig.Object) bool { return true }
 
 // differs ignores changes of status and of metadata that has no effect.
 func differs(a, b *unstructured.Unstructured) bool {
@@ -156,7 +159,7 @@ func (f *configFeed) drop(object any) {
 	if !ok {
 		return
 	}
-	f.objects.drop(mesh.ConfigName(istioconfig.Object{Kind: f.kind, Namespace: raw.GetNamespace(), Name: raw.GetName()}))
+	f.objects.drop(mesh.ConfigName(istioconfig.Object{Kind: f.kind, Namespace: raw.GetNamespace(), Name: raw.GetName()}), always)
 	f.changed()
 }
 

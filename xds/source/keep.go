@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 	"github.com/mesh-operator/mesh-operator/xds/table"
@@ -18,14 +19,14 @@ type keeper interface {
 
 // kept keeps objects in a table, so that what has changed is all that has to be handed over.
 type kept[T comparable] struct {
-	target func(*mesh.Inputs) *table.Table[T]
+	target func(*mesh.Inputs) *table.Table[T] // nobody else's
 
 	mu     sync.Mutex
 	now    table.Table[T]
 	filled table.Table[T] // what was handed over last
 }
 
-// keep returns a keeper that fills the table at target, which it may share with others.
+// keep returns a keeper that fills the table at target, alone. Watches that tell of objects of the same table share it.
 func keep[T interface {
 	comparable
 	metav1.Object
@@ -41,29 +42,43 @@ type keptObjects[T interface {
 
 func (k *keptObjects[T]) set(object any) {
 	if o, ok := object.(T); ok {
-		k.put(mesh.NameOf(o).String(), o)
+		k.put(mesh.NameOf(o).String(), o, func(now T) bool { return !stale(o, now) })
 	}
 }
 
 func (k *keptObjects[T]) remove(object any) {
 	if o, ok := object.(T); ok {
-		k.drop(mesh.NameOf(o).String())
+		k.drop(mesh.NameOf(o).String(), func(now T) bool { return now.GetUID() == o.GetUID() })
 	}
 }
 
-func (k *kept[T]) put(key string, value T) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.now = k.now.With(key, value)
+// stale tells whether what a watch says of o is overtaken by now. One watch tells of an object in order, but two of them may
+// be about objects that had one name one after the other, and either of them may lag. Versions are numbers that grow with each
+// write to any object of a kind.
+func stale(o, now metav1.Object) bool {
+	order, err := resourceversion.CompareResourceVersion(o.GetResourceVersion(), now.GetResourceVersion())
+	return err == nil && order < 0 && o.GetUID() != now.GetUID()
 }
 
-func (k *kept[T]) drop(key string) {
+// put keeps a value, if it may replace the one that is there.
+func (k *kept[T]) put(key string, value T, replaces func(now T) bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.now = k.now.Without(key)
+	if now, ok := k.now.Find(key); !ok || replaces(now) {
+		k.now = k.now.With(key, value)
+	}
 }
 
-// fill hands over what has changed. An entry that another keeper of the same table has replaced is not removed.
+// drop forgets a value, if it is the one that is meant.
+func (k *kept[T]) drop(key string, meant func(now T) bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if now, ok := k.now.Find(key); ok && meant(now) {
+		k.now = k.now.Without(key)
+	}
+}
+
+// fill hands over what has changed.
 func (k *kept[T]) fill(in *mesh.Inputs) {
 	k.mu.Lock()
 	from, to := k.filled, k.now
@@ -71,10 +86,9 @@ func (k *kept[T]) fill(in *mesh.Inputs) {
 	k.mu.Unlock()
 	t := k.target(in)
 	for c := range table.Diff(from, to) {
-		switch {
-		case c.Has:
+		if c.Has {
 			*t = t.With(c.Key, c.New)
-		case t.Get(c.Key) == c.Old:
+		} else {
 			*t = t.Without(c.Key)
 		}
 	}

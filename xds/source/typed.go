@@ -47,6 +47,8 @@ func typedFeeds(o Options, mark func(string)) []feed {
 	config := named.Core().V1().ConfigMaps().Informer()
 	tlsSecrets, opaqueSecrets := tls.Core().V1().Secrets().Informer(), opaque.Core().V1().Secrets().Informer()
 
+	secrets := keep(func(in *mesh.Inputs) *table.Table[*corev1.Secret] { return &in.Secrets })
+
 	watch := func(kind string, informer cache.SharedIndexInformer, k keeper) feed {
 		return newTypedFeed(kind, o.Logger, informer, mark, k)
 	}
@@ -56,8 +58,8 @@ func typedFeeds(o Options, mark func(string)) []feed {
 		watch("pods", pods, keep(func(in *mesh.Inputs) *table.Table[*corev1.Pod] { return &in.Pods })),
 		watch("namespaces", namespaces, keep(func(in *mesh.Inputs) *table.Table[*corev1.Namespace] { return &in.Namespaces })),
 		watch("configmap istio", config, newMeshConfigReader(o.Logger)),
-		watch("tls secrets", tlsSecrets, keep(func(in *mesh.Inputs) *table.Table[*corev1.Secret] { return &in.Secrets })),
-		watch("opaque secrets", opaqueSecrets, keep(func(in *mesh.Inputs) *table.Table[*corev1.Secret] { return &in.Secrets })),
+		watch("tls secrets", tlsSecrets, secrets),
+		watch("opaque secrets", opaqueSecrets, secrets),
 	}
 }
 
