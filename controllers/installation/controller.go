@@ -102,7 +102,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	}
 	outcome, err := r.install(ctx, in)
 	r.look(&outcome)
-	return ctrl.Result{RequeueAfter: retryAfter(outcome)}, errors.Join(err, r.patchStatus(ctx, in, outcome, err))
+	return again(retryAfter(outcome), errors.Join(err, r.patchStatus(ctx, in, outcome, err)))
+}
+
+// again looks once more after a time, or after a failure when the queue says so: it waits longer and longer, and takes no
+// other time from a reconcile that has failed.
+func again(after time.Duration, err error) (ctrl.Result, error) {
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	return ctrl.Result{RequeueAfter: after}, nil
 }
 
 // retryAfter looks again at what no watch tells about: objects of others that are in the way.

@@ -62,7 +62,7 @@ func (r *Reconciler) reconcileRemoval(ctx context.Context, in *v1alpha1.Installa
 			status = &v1alpha1.RemovalStatus{Stage: removeWebhooks}
 		}
 		outcome := Outcome{Generation: in.Generation, Removal: status, Sidecars: run.running}
-		return ctrl.Result{RequeueAfter: time.Second}, errors.Join(err, r.patchStatus(ctx, in, outcome, err))
+		return again(time.Second, errors.Join(err, r.patchStatus(ctx, in, outcome, err)))
 	}
 	if err := r.inventory.Delete(ctx); err != nil {
 		return ctrl.Result{}, err
