@@ -17,7 +17,7 @@ import (
 
 // gateway builds what a router serves: one listener for each of its ports, with the servers of all Gateways on it.
 func (c *collector) gateway() {
-	for _, s := range c.scope.Gateway.Services {
+	for s := range c.scope.Gateway.Services.Values() {
 		c.clusters(s)
 		c.clientSecrets(s)
 	}
@@ -77,7 +77,7 @@ func serverField(s scope.Server, field string) string {
 // refusals tells whose hosts an older Gateway keeps for other namespaces.
 func (c *collector) refusals(servers []scope.Server) {
 	for _, s := range servers {
-		for _, r := range s.Refusals {
+		for _, r := range s.Refusals() {
 			field := r.Field
 			if r.Object == s.Gateway.Object {
 				field = serverField(s, field)

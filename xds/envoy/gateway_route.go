@@ -42,7 +42,7 @@ type gatewayHosts struct {
 
 func (g *gatewayHosts) server(s scope.Server) {
 	g.port = s.Spec.GetPort().GetNumber()
-	for _, r := range s.Routes {
+	for r := range s.Routes.Values() {
 		for _, domain := range r.Hosts {
 			routes := g.draft.translate(r.VirtualService, g.port, domain+":"+number(g.port))
 			if len(routes) == 0 {
@@ -60,7 +60,7 @@ func (g *gatewayHosts) server(s scope.Server) {
 // else one object would take the page away from anybody who serves it in the clear.
 func (g *gatewayHosts) redirect(s scope.Server) {
 	domains := serverDomains(s)
-	for _, r := range s.Routes {
+	for r := range s.Routes.Values() {
 		domains = append(domains, r.Hosts...)
 	}
 	slices.Sort(domains)

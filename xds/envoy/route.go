@@ -50,7 +50,7 @@ func (d *draft) service(s *scope.Service, port uint32, near string) {
 }
 
 // foreignHosts adds the hosts of a VirtualService that are no services.
-func (c *collector) foreignHosts(v scope.Foreign, port uint32) {
+func (c *collector) foreignHosts(v *scope.Foreign, port uint32) {
 	if len(v.HTTP) == 0 {
 		return
 	}

@@ -162,8 +162,7 @@ func changedPorts(before, now *Shared) []string {
 	for c := range table.Diff(before.hosts.Table, now.hosts.Table) {
 		ports = append(ports, c.Key)
 	}
-	same := func(a, b scope.Foreign) bool { return a.Key == b.Key && slices.Equal(a.Hosts, b.Hosts) }
-	if slices.EqualFunc(before.outbound.Foreign, now.outbound.Foreign, same) {
+	if table.Sum(before.outbound.Foreign) == table.Sum(now.outbound.Foreign) {
 		return ports
 	}
 	for port := range now.hosts.All() {

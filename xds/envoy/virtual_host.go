@@ -92,7 +92,7 @@ func (c *collector) claim(port string, services table.Table[*virtualHost]) []*vi
 		}
 	}
 	n, _ := strconv.ParseUint(port, 10, 32)
-	for _, v := range c.scope.Outbound.Foreign {
+	for v := range c.scope.Outbound.Foreign.Values() {
 		c.foreignHosts(v, uint32(n))
 	}
 	for _, h := range c.hosts {

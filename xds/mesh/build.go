@@ -27,8 +27,12 @@ type index struct {
 	aliases   table.Groups[*corev1.Service]            // of type ExternalName, by the host that they stand for
 	policies  policies
 	config    table.Table[*configured]
-	faulty    table.Table[*configured] // those that have problems, and Services that have
-	missing   []Problem                // of rules that refer to nothing
+	faulty    table.Table[*configured]       // those that have problems, and Services that have
+	missing   table.Table[*configured]       // rules that refer to nothing
+	secrets   table.Groups[bool]             // the Secrets of a name, as namespace/name
+	wanted    table.Groups[bool]             // by the name of a Secret: the rules that refer to it
+	subsets   table.Groups[bool]             // by subsetKey: the rules that define it
+	rules     table.Groups[*DestinationRule] // by namespace
 }
 
 // configured is what became of a configuration object.
@@ -63,38 +67,20 @@ func Build(prev *Snapshot, in Inputs) *Snapshot {
 	return &s
 }
 
+// updateProblems gathers what is wrong, if that has changed.
 func (s *Snapshot) updateProblems(prev *Snapshot) {
-	referring := s.VirtualServices != prev.VirtualServices || s.Rules != prev.Rules || s.Gateways != prev.Gateways ||
-		s.Settings != prev.Settings || s.structureChanged(prev)
-	if referring {
-		if mistake := Guarded(Pilot, func() { s.index.missing = s.misreferences() }); mistake != nil {
-			s.index.missing = []Problem{*mistake}
-		}
-	}
-	if !referring && s.index.faulty == prev.index.faulty {
+	s.updateReferences(prev)
+	if s.index.missing == prev.index.missing && s.index.faulty == prev.index.faulty {
 		return
 	}
-	all := slices.Clone(s.index.missing)
-	for c := range s.index.faulty.Values() {
-		all = append(all, c.problems...)
+	var all []Problem
+	for _, found := range []table.Table[*configured]{s.index.missing, s.index.faulty} {
+		for c := range found.Values() {
+			all = append(all, c.problems...)
+		}
 	}
 	slices.SortFunc(all, CompareProblems)
 	s.Problems = slices.Compact(all)
-}
-
-// structureChanged tells whether services have changed in more than their endpoints, or which namespaces have proxies.
-func (s *Snapshot) structureChanged(prev *Snapshot) bool {
-	for c := range table.Diff(prev.Services, s.Services) {
-		if !c.Had || !c.Has || c.Old.Key != c.New.Key {
-			return true
-		}
-	}
-	for c := range table.Diff(prev.index.proxied.Table, s.index.proxied.Table) {
-		if c.Had != c.Has {
-			return true
-		}
-	}
-	return false
 }
 
 // updateConfig replaces the model of one object. An object that is invalid has no effect, but while its last valid version
@@ -158,54 +144,6 @@ func (s *Snapshot) replace(before, now *configured) {
 	if now != nil {
 		s.put(now.spec, true)
 	}
-}
-
-func (s *Snapshot) put(model any, in bool) {
-	switch m := model.(type) {
-	case *VirtualService:
-		age := ageOf(m.Created, m.Object)
-		s.VirtualServices = set(s.VirtualServices, age, m, in)
-		s.Lookup.put(age, m, in)
-	case *DestinationRule:
-		age := ageOf(m.Created, m.Object)
-		s.Rules = set(s.Rules, age, m, in)
-		byHost := setIn(s.Lookup.Rules.Get(m.Namespace), m.Host, age, m, in)
-		s.Lookup.Rules = set(s.Lookup.Rules, m.Namespace, byHost, !byHost.Empty())
-	case *Gateway:
-		s.Gateways = set(s.Gateways, ageOf(m.Created, m.Object), m, in)
-	}
-}
-
-func (l *Lookup) put(age string, v *VirtualService, in bool) {
-	if slices.Contains(v.Gateways, MeshGateway) {
-		for _, host := range v.Hosts {
-			l.RoutesByHost = setIn(l.RoutesByHost, host, age, v, in)
-		}
-		l.RoutesByNamespace = setIn(l.RoutesByNamespace, v.Namespace, age, v, in)
-	}
-	for _, gateway := range v.Gateways {
-		l.RoutesByGateway = setIn(l.RoutesByGateway, gateway, age, v, in)
-	}
-	for _, host := range v.Destinations {
-		l.RoutesByDestination = setIn(l.RoutesByDestination, host, age, v, in)
-	}
-	for key := range v.Sources {
-		l.RoutesBySource = setIn(l.RoutesBySource, key, age, v, in)
-	}
-}
-
-func set[V comparable](t table.Table[V], key string, value V, in bool) table.Table[V] {
-	if in {
-		return t.With(key, value)
-	}
-	return t.Without(key)
-}
-
-func setIn[V comparable](g table.Groups[V], group, key string, value V, in bool) table.Groups[V] {
-	if in {
-		return g.With(group, key, value)
-	}
-	return g.Without(group, key)
 }
 
 // ageOf orders objects: the oldest first; of equally old ones the name decides, so that every replica decides alike.

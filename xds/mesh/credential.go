@@ -58,26 +58,29 @@ const maxPEM = 256 << 10
 
 // updateCredentials reads the Secrets that Gateways and DestinationRules refer to, in whatever namespace the proxy may run.
 func (s *Snapshot) updateCredentials(prev *Snapshot) {
-	if s.in.Secrets == prev.in.Secrets && s.Gateways == prev.Gateways && s.Rules == prev.Rules {
-		return
-	}
+	dirty := map[string]bool{}
 	for c := range table.Diff(prev.in.Secrets, s.in.Secrets) {
-		s.index.faulty = s.index.faulty.Without("Secret/" + c.Key)
+		dirty[c.Key] = true
+		_, name, _ := strings.Cut(c.Key, "/")
+		s.index.secrets = setIn(s.index.secrets, name, c.Key, true, c.Has)
 	}
-	wanted := s.wantedSecrets()
-	for name := range prev.Credentials.All() {
-		if secret := s.in.Secrets.Get(name); secret == nil || !wanted[secret.Name] {
-			s.Credentials = s.Credentials.Without(name)
+	for c := range table.Diff(prev.index.wanted.Table, s.index.wanted.Table) {
+		if c.Had != c.Has {
+			maps.Insert(dirty, s.index.secrets.Get(c.Key).All())
 		}
 	}
-	for name, secret := range s.in.Secrets.All() {
-		if wanted[secret.Name] {
-			s.guarded("Secret/"+name, func() { s.updateCredential(name, secret) })
-		}
+	for name := range dirty {
+		s.guarded("Secret/"+name, func() { s.updateCredential(name) })
 	}
 }
 
-func (s *Snapshot) updateCredential(name string, secret *corev1.Secret) {
+func (s *Snapshot) updateCredential(name string) {
+	s.index.faulty = s.index.faulty.Without("Secret/" + name)
+	secret := s.in.Secrets.Get(name)
+	if secret == nil || s.index.wanted.Get(secret.Name).Empty() {
+		s.Credentials = s.Credentials.Without(name)
+		return
+	}
 	c := newCredential(secret)
 	if before := s.Credentials.Get(name); before == nil || before.Key != c.Key {
 		c.Err = c.check()
@@ -85,21 +88,24 @@ func (s *Snapshot) updateCredential(name string, secret *corev1.Secret) {
 	}
 }
 
-func (s *Snapshot) wantedSecrets() map[string]bool {
-	wanted := map[string]bool{}
-	for g := range s.Gateways.Values() {
-		for _, server := range g.Spec.GetServers() {
-			if name := CredentialName(server.GetTls()); name != "" {
-				wanted[name], wanted[name+CASuffix] = true, true
-			}
+// serverSecrets lists the Secrets that a Gateway refers to.
+func serverSecrets(g *networking.Gateway) []string {
+	var names []string
+	for _, server := range g.GetServers() {
+		if name := CredentialName(server.GetTls()); name != "" {
+			names = append(names, name)
 		}
 	}
-	for r := range s.Rules.Values() {
-		for _, use := range ClientUses(r.Spec.GetTrafficPolicy(), r.Spec.GetSubsets()) {
-			wanted[use.Name], wanted[use.Name+CASuffix] = true, true
-		}
+	return names
+}
+
+// clientSecrets lists the Secrets that a DestinationRule refers to.
+func clientSecrets(d *networking.DestinationRule) []string {
+	var names []string
+	for _, use := range ClientUses(d.GetTrafficPolicy(), d.GetSubsets()) {
+		names = append(names, use.Name)
 	}
-	return wanted
+	return names
 }
 
 func newCredential(secret *corev1.Secret) *Credential {

@@ -48,3 +48,16 @@ func Includes(a, b string) bool {
 	suffix, ok := strings.CutPrefix(a, "*")
 	return ok && b != "*" && strings.HasSuffix(strings.TrimPrefix(b, "*"), suffix) && (strings.HasPrefix(b, "*") || len(b) > len(suffix))
 }
+
+// Patterns lists the hosts that mean host, the most specific first: a.b.c, *.b.c, *.c, *.
+func Patterns(host string) []string {
+	list := []string{host}
+	for rest := strings.TrimPrefix(host, "*."); ; {
+		_, after, ok := strings.Cut(rest, ".")
+		if !ok {
+			return append(list, "*")
+		}
+		rest = after
+		list = append(list, "*."+rest)
+	}
+}

@@ -100,16 +100,6 @@ type Snapshot struct {
 	memo  *memo
 }
 
-// Lookup finds configuration by what it is about. Groups are oldest first.
-type Lookup struct {
-	RoutesByHost        table.Groups[*VirtualService] // those that apply to sidecars
-	RoutesByNamespace   table.Groups[*VirtualService] // those that apply to sidecars
-	RoutesByGateway     table.Groups[*VirtualService]
-	RoutesByDestination table.Groups[*VirtualService]               // by the hosts that they lead to
-	RoutesBySource      table.Groups[*VirtualService]               // by the label selectors, as SelectorKey, that they test clients with
-	Rules               table.Table[table.Groups[*DestinationRule]] // by namespace, by host
-}
-
 // Name is a namespace and a name in it.
 type Name struct{ Namespace, Name string }
 

@@ -9,44 +9,17 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/mesh-operator/mesh-operator/xds/resource"
+	"github.com/mesh-operator/mesh-operator/xds/table"
 )
 
-// references finds the rules that refer to nothing and those that an older one hides. They stay as they are: what they
-// refer to may come later. But their author should hear of it.
+// references finds what rules refer to that is not there, and the older rules that hide them. They stay as they are: what
+// they refer to may come later. But their author should hear of it.
 type references struct {
 	snapshot *Snapshot
-	gateways map[string]*Gateway
-	subsets  map[[2]string]bool            // host and name
-	wild     map[string][]string           // by name: the patterns of hosts that have the subset
-	routed   map[hostOf]*VirtualService    // the oldest for a host in the mesh
-	policies map[hostOf]*DestinationRule   // the oldest with a policy
-	defined  map[subsetOf]*DestinationRule // the oldest with the subset
-	problem  func(Problem)
+	problems []Problem
 }
 
-type hostOf struct{ namespace, host string }
-
-type subsetOf struct{ namespace, host, subset string }
-
-// misreferences lists the problems of the rules. It looks at all of them, so it is asked only when one of them, or what they
-// can refer to, has changed.
-func (s *Snapshot) misreferences() (problems []Problem) {
-	r := references{
-		snapshot: s, gateways: map[string]*Gateway{}, subsets: map[[2]string]bool{}, wild: map[string][]string{}, routed: map[hostOf]*VirtualService{},
-		policies: map[hostOf]*DestinationRule{}, defined: map[subsetOf]*DestinationRule{},
-		problem: func(p Problem) { problems = append(problems, p) },
-	}
-	for g := range s.Gateways.Values() {
-		r.gateways[g.Namespace+"/"+g.Name] = g
-	}
-	for d := range s.Rules.Values() {
-		r.destinationRule(d)
-	}
-	for v := range s.VirtualServices.Values() {
-		r.virtualService(v)
-	}
-	return problems
-}
+func (r *references) problem(p Problem) { r.problems = append(r.problems, p) }
 
 // unfollowed reports what a Service asks for and proxies do not do.
 func unfollowed(k *corev1.Service) []Problem {
@@ -56,33 +29,34 @@ func unfollowed(k *corev1.Service) []Problem {
 	return nil
 }
 
-func (r references) destinationRule(d *DestinationRule) {
-	if !strings.HasPrefix(d.Host, "*") && r.snapshot.Service(d.Host) == nil {
-		r.problem(Problem{Object: d.Object, Field: "spec.host", Reason: noService(d.Host)})
-	}
-	r.heard(d.Object, func() string { return "spec.host" }, d.Namespace, d.Host)
-	if d.Spec.GetTrafficPolicy() != nil {
-		key := hostOf{d.Namespace, d.Host}
-		if older := r.policies[key]; older == nil {
-			r.policies[key] = d
-		} else if exportedToAll(older.Spec.GetExportTo()) {
-			r.problem(Problem{Object: d.Object, Field: "spec.trafficPolicy", Reason: fmt.Sprintf("%s is older and decides for %s", older.Object, d.Host)})
+// rules checks the DestinationRules of one namespace for one host.
+func (r *references) rules(group table.Table[*DestinationRule]) {
+	var policy *DestinationRule              // the oldest that has one
+	defined := map[string]*DestinationRule{} // the oldest with the subset
+	for d := range group.Values() {
+		if !strings.HasPrefix(d.Host, "*") && r.snapshot.Service(d.Host) == nil {
+			r.problem(Problem{Object: d.Object, Field: "spec.host", Reason: noService(d.Host)})
 		}
-	}
-	for i, s := range d.Spec.GetSubsets() {
-		if r.subsets[[2]string{d.Host, s.GetName()}] = true; strings.HasPrefix(d.Host, "*") {
-			r.wild[s.GetName()] = append(r.wild[s.GetName()], d.Host)
+		r.heard(d.Object, func() string { return "spec.host" }, d.Namespace, d.Host)
+		if d.Spec.GetTrafficPolicy() != nil {
+			if policy == nil {
+				policy = d
+			} else if exportedToAll(policy.Spec.GetExportTo()) {
+				r.problem(Problem{Object: d.Object, Field: "spec.trafficPolicy", Reason: fmt.Sprintf("%s is older and decides for %s", policy.Object, d.Host)})
+			}
 		}
-		key := subsetOf{d.Namespace, d.Host, s.GetName()}
-		if older := r.defined[key]; older == nil {
-			r.defined[key] = d
-		} else if exportedToAll(older.Spec.GetExportTo()) {
-			r.problem(Problem{Object: d.Object, Field: fmt.Sprintf("spec.subsets[%d]", i), Reason: fmt.Sprintf("%s is older and defines %q of %s", older.Object, s.GetName(), d.Host)})
+		for i, s := range d.Spec.GetSubsets() {
+			if older := defined[s.GetName()]; older == nil {
+				defined[s.GetName()] = d
+			} else if exportedToAll(older.Spec.GetExportTo()) {
+				reason := fmt.Sprintf("%s is older and defines %q of %s", older.Object, s.GetName(), d.Host)
+				r.problem(Problem{Object: d.Object, Field: fmt.Sprintf("spec.subsets[%d]", i), Reason: reason})
+			}
 		}
 	}
 }
 
-func (r references) virtualService(v *VirtualService) {
+func (r *references) virtualService(v *VirtualService) {
 	for i, g := range v.Gateways {
 		if g != MeshGateway {
 			r.gateway(v, i, g)
@@ -101,9 +75,9 @@ func (r references) virtualService(v *VirtualService) {
 	}
 }
 
-func (r references) gateway(v *VirtualService, index int, name string) {
+func (r *references) gateway(v *VirtualService, index int, name string) {
 	field := func() string { return fmt.Sprintf("spec.gateways[%d]", index) }
-	g := r.gateways[name]
+	g := r.snapshot.Lookup.Gateways.Get(name)
 	if g == nil {
 		r.problem(Problem{Object: v.Object, Field: field(), Reason: "there is no Gateway " + name})
 		return
@@ -118,12 +92,10 @@ func (r references) gateway(v *VirtualService, index int, name string) {
 
 // hosts checks those that sidecars route by. Of two VirtualServices of one namespace for a host, they take the older;
 // gateways take both.
-func (r references) hosts(v *VirtualService) {
+func (r *references) hosts(v *VirtualService) {
 	for i, host := range v.Hosts {
-		field, key := func() string { return fmt.Sprintf("spec.hosts[%d]", i) }, hostOf{v.Namespace, host}
-		if older := r.routed[key]; older == nil {
-			r.routed[key] = v
-		} else if older != v && exportedToAll(older.Spec.GetExportTo()) {
+		field := func() string { return fmt.Sprintf("spec.hosts[%d]", i) }
+		if older := r.snapshot.routed(host, v.Namespace); older != v && exportedToAll(older.Spec.GetExportTo()) {
 			r.problem(Problem{Object: v.Object, Field: field(), Reason: fmt.Sprintf("%s is older and decides for %s in the mesh", older.Object, host)})
 		}
 		r.heard(v.Object, field, v.Namespace, host)
@@ -135,7 +107,7 @@ func (r references) hosts(v *VirtualService) {
 
 // heard reports a rule that nobody follows: one for another namespace's service is for the callers of its own namespace,
 // and this one has none.
-func (r references) heard(o resource.Object, field func() string, namespace, host string) {
+func (r *references) heard(o resource.Object, field func() string, namespace, host string) {
 	s, root := r.snapshot.Service(host), r.snapshot.Settings.RootNamespace
 	if s == nil || s.Namespace == namespace || namespace == root || !r.snapshot.index.proxied.Get(namespace).Empty() {
 		return
@@ -145,7 +117,7 @@ func (r references) heard(o resource.Object, field func() string, namespace, hos
 }
 
 // destination checks one destination. Most are well, so the field is only spelled when it is not.
-func (r references) destination(v *VirtualService, field func() string, d *networking.Destination) {
+func (r *references) destination(v *VirtualService, field func() string, d *networking.Destination) {
 	host := ResolveHost(d.GetHost(), v.Namespace)
 	s := r.snapshot.Service(host)
 	if s == nil {
@@ -157,16 +129,22 @@ func (r references) destination(v *VirtualService, field func() string, d *netwo
 	} else if n == 0 && len(s.Ports) > 1 && !r.guessed(v, s) {
 		r.problem(Problem{Object: v.Object, Field: field() + ".port", Reason: fmt.Sprintf("%s has several ports: say which", s.Object)})
 	}
-	covers := func(pattern string) bool { return Includes(pattern, host) }
-	if name := d.GetSubset(); name != "" && !r.subsets[[2]string{host, name}] && !slices.ContainsFunc(r.wild[name], covers) {
+	if name := d.GetSubset(); name != "" && !r.defined(host, name) {
 		r.problem(Problem{Object: v.Object, Field: field() + ".subset", Reason: fmt.Sprintf("no DestinationRule for %s defines %q", host, name)})
 	}
 }
 
+// defined tells whether a rule for the host, or for all that end like it, defines a subset.
+func (r *references) defined(host, subset string) bool {
+	return slices.ContainsFunc(Patterns(host), func(pattern string) bool {
+		return !r.snapshot.index.subsets.Get(subsetKey(pattern, subset)).Empty()
+	})
+}
+
 // guessed tells whether a destination needs no port: it is that of the request, which at a gateway is a server's.
-func (r references) guessed(v *VirtualService, s *Service) bool {
+func (r *references) guessed(v *VirtualService, s *Service) bool {
 	for _, name := range v.Gateways {
-		if g := r.gateways[name]; g != nil && !slices.ContainsFunc(g.Spec.GetServers(), func(x *networking.Server) bool { return hasPort(s, x.GetPort().GetNumber()) }) {
+		if g := r.snapshot.Lookup.Gateways.Get(name); g != nil && !slices.ContainsFunc(g.Spec.GetServers(), func(x *networking.Server) bool { return hasPort(s, x.GetPort().GetNumber()) }) {
 			return false
 		}
 	}

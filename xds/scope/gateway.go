@@ -2,8 +2,10 @@ package scope
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	networking "istio.io/api/networking/v1alpha3"
 
@@ -17,8 +19,10 @@ import (
 type Gateway struct {
 	Namespace string // of the router: its Secrets are the only ones it may have
 	Ports     []GatewayPort
-	Services  []*Service // by host
+	Services  table.Table[*Service] // by host
 	Key       string
+
+	wanted table.Groups[bool] // the hosts that routes lead to, whether there are such services or not, and the routes
 }
 
 // GatewayPort is one port that a router listens on.
@@ -32,28 +36,36 @@ type Server struct {
 	Gateway    *mesh.Gateway
 	Index      int // in the Gateway
 	Spec       *networking.Server
-	Hosts      []string // of the Spec, without those that an older Gateway keeps for others
-	Refusals   []Refusal
-	Routes     []ServerRoutes
-	Credential *mesh.Credential // of spec.tls.credentialName, from the router's own namespace; nil if there is none
-	CA         *mesh.Credential // of its name with mesh.CASuffix
+	Hosts      []string                   // of the Spec, without those that an older Gateway keeps for others
+	Routes     table.Table[*ServerRoutes] // oldest first
+	Credential *mesh.Credential           // of spec.tls.credentialName, from the router's own namespace; nil if there is none
+	CA         *mesh.Credential           // of its name with mesh.CASuffix
+
+	older    []reservation
+	refusals []Refusal // of hosts of the Spec
 }
 
 // ServerRoutes is a VirtualService at a server, with the hosts that both of them have.
 type ServerRoutes struct {
 	*VirtualService
 	Hosts []string
+
+	refusals []Refusal
+	sum      string
 }
 
-// visit is a gateway's view and what it was made from.
+// Sum is the hash of the view with its hosts.
+func (r *ServerRoutes) Sum() string { return r.sum }
+
+// visit is a gateway's view and what of the snapshot makes another of it, whatever else has changed.
 type visit struct {
-	of   *mesh.Snapshot // stripped
-	view *Gateway
-	all  map[string]bool // the hosts that the routes lead to, whether there are such services or not
+	gateways    table.Table[*mesh.Gateway]
+	credentials table.Table[*mesh.Credential]
+	view        *Gateway
 }
 
-// gatewayFor shares one view between the replicas of a gateway. Only a change in what it leads to, or in the rules, makes
-// another.
+// gatewayFor shares one view between the replicas of a gateway. It is made once more if a Gateway or a Secret of the
+// router's has changed; of all else that changes only what it leads to is looked at.
 func gatewayFor(snapshot *mesh.Snapshot, p *Place) *Gateway {
 	h := mesh.NewHash().Add(p.caller.namespace, p.caller.labelsKey)
 	for _, e := range p.exposed {
@@ -61,72 +73,120 @@ func gatewayFor(snapshot *mesh.Snapshot, p *Place) *Gateway {
 	}
 	return snapshot.Once("gateway\x00"+h.Key(), func(before any) any {
 		last, ok := before.(visit)
-		now := visit{of: seenByGateway(snapshot), view: last.view, all: last.all}
-		if ok && !last.changed(now.of) {
-			return now
+		now := visit{gateways: snapshot.Gateways, credentials: snapshot.Credentials}
+		if changed := changesOf(snapshot); !ok || changed.all || last.reshaped(now, p.caller) {
+			now.view = newGateway(snapshot, p)
+		} else {
+			now.view = last.view.update(newFinder(snapshot, p.caller), changed)
 		}
-		if now.view, now.all = newGateway(snapshot, p); ok && last.view.Key == now.view.Key {
+		if ok && last.view.Key == now.view.Key {
 			now.view = last.view
 		}
 		return now
 	}).(visit).view
 }
 
-func seenByGateway(s *mesh.Snapshot) *mesh.Snapshot {
-	all := seen(s)
-	all.Gateways, all.Credentials = s.Gateways, s.Credentials
-	return all
-}
-
-func (v visit) changed(now *mesh.Snapshot) bool {
-	of := v.of
-	if of.Settings != now.Settings || of.Gateways != now.Gateways || of.VirtualServices != now.VirtualServices ||
-		of.Rules != now.Rules || of.Credentials != now.Credentials {
-		return true
+// reshaped tells whether a Gateway or a Secret has changed that the router has.
+func (v visit) reshaped(now visit, c caller) bool {
+	for d := range table.Diff(v.gateways, now.gateways) {
+		for _, g := range []*mesh.Gateway{d.Old, d.New} {
+			if g != nil && mesh.Selects(g.Spec.GetSelector(), c.labels) {
+				return true
+			}
+		}
 	}
-	for c := range table.Diff(of.Services, now.Services) {
-		if v.all[c.Key] {
+	for d := range table.Diff(v.credentials, now.credentials) {
+		if strings.HasPrefix(d.Key, c.namespace+"/") {
 			return true
 		}
 	}
 	return false
 }
 
-func newGateway(snapshot *mesh.Snapshot, p *Place) (*Gateway, map[string]bool) {
+func newGateway(snapshot *mesh.Snapshot, p *Place) *Gateway {
 	g := &Gateway{Namespace: p.caller.namespace}
-	h := mesh.NewHash().Add(p.caller.namespace)
-	ports, reserved, wanted := map[uint32][]Server{}, map[uint32][]reservation{}, map[string]bool{}
+	ports, reserved := map[uint32][]Server{}, map[uint32][]reservation{}
+	changed := &changes{routes: map[string]bool{}}
 	for gateway := range snapshot.Gateways.Values() {
 		if !mesh.Selects(gateway.Spec.GetSelector(), p.caller.labels) {
 			continue
 		}
 		for i, spec := range gateway.Spec.GetServers() {
 			for _, number := range listenOn(p.exposed, spec.GetPort().GetNumber()) {
-				server := newServer(snapshot, p.caller, gateway, i, reserved[number])
-				addDestinations(wanted, server)
+				ports[number] = append(ports[number], newServer(snapshot, p.caller, gateway, i, slices.Clip(reserved[number])))
 				if reserves(spec) {
 					reserved[number] = append(reserved[number], reservation{gateway, spec})
 				}
-				ports[number] = append(ports[number], server)
-				h.Uint(uint64(number)).Add(serverKey(server))
 			}
+		}
+		for age := range snapshot.Lookup.RoutesByGateway.Get(nameOf(gateway)).All() {
+			changed.routes[age] = true
 		}
 	}
 	for _, number := range slices.Sorted(maps.Keys(ports)) {
 		g.Ports = append(g.Ports, GatewayPort{number, ports[number]})
 	}
-	f := newFinder(snapshot, p.caller)
-	for _, host := range slices.Sorted(maps.Keys(wanted)) {
-		if s := f.service(host); s != nil {
-			view := &Service{Service: s, Rule: f.rule(s.Host, s.Namespace)}
-			view.Credentials = clientCredentials(snapshot, p.caller.namespace, view.Rule)
-			view.Key = routerViewKey(p.caller.namespace, view)
-			g.Services = append(g.Services, view)
-			h.Add(view.Sum())
+	return g.update(newFinder(snapshot, p.caller), changed)
+}
+
+// update returns what the gateway becomes by changes in routes, services and their rules.
+func (g *Gateway) update(f *finder, changed *changes) *Gateway {
+	now := &Gateway{Namespace: g.Namespace, Services: g.Services, wanted: g.wanted}
+	hosts := map[string]bool{}
+	h := mesh.NewHash().Add(g.Namespace)
+	for _, p := range g.Ports {
+		p.Servers = slices.Clone(p.Servers)
+		for i := range p.Servers {
+			for age := range changed.routes {
+				now.route(f, p.Number, &p.Servers[i], age, hosts)
+			}
+			h.Uint(uint64(p.Number)).Add(serverKey(p.Servers[i]))
 		}
+		now.Ports = append(now.Ports, p)
 	}
-	g.Key = h.Key()
-	return g, wanted
+	for host := range changed.hosts {
+		now.service(f, host)
+	}
+	for host := range hosts {
+		now.service(f, host)
+	}
+	now.Key = h.Add(table.Sum(now.Services)).Key()
+	return now
+}
+
+// route looks at one VirtualService for one server and adds to hosts what it leads to and led to.
+func (g *Gateway) route(f *finder, port uint32, server *Server, age string, hosts map[string]bool) {
+	before, now := server.Routes.Get(age), server.routesOf(f, age)
+	if before == nil && now == nil || before != nil && now != nil && before.sum == now.sum {
+		return
+	}
+	id := fmt.Sprintf("%d %s %d %s", port, server.Gateway.Object, server.Index, age)
+	for _, host := range before.destinations() {
+		g.wanted, hosts[host] = g.wanted.Without(host, id), true
+	}
+	for _, host := range now.destinations() {
+		g.wanted, hosts[host] = g.wanted.With(host, id, true), true
+	}
+	if now == nil {
+		server.Routes = server.Routes.Without(age)
+	} else {
+		server.Routes = server.Routes.With(age, now)
+	}
+}
+
+// service looks at the service of a host.
+func (g *Gateway) service(f *finder, host string) {
+	s := f.service(host)
+	if s == nil || g.wanted.Get(host).Empty() {
+		g.Services = g.Services.Without(host)
+		return
+	}
+	view := &Service{Service: s, Rule: f.rule(s.Host, s.Namespace)}
+	view.Credentials = clientCredentials(f.snapshot, g.Namespace, view.Rule)
+	view.Key = routerViewKey(g.Namespace, view)
+	if before := g.Services.Get(host); before == nil || before.Sum() != view.Sum() {
+		g.Services = g.Services.With(host, view)
+	}
 }
 
 // listenOn is where traffic for a server's port arrives: the target ports of the router's Services, else the port itself.
@@ -143,24 +203,34 @@ func listenOn(exposed []mesh.Exposed, number uint32) []uint32 {
 	return ports
 }
 
+func nameOf(gateway *mesh.Gateway) string { return gateway.Namespace + "/" + gateway.Name }
+
 func newServer(snapshot *mesh.Snapshot, c caller, gateway *mesh.Gateway, index int, older []reservation) Server {
 	spec := gateway.Spec.GetServers()[index]
-	server := Server{Gateway: gateway, Index: index, Spec: spec}
-	server.admitHosts(older)
+	server := Server{Gateway: gateway, Index: index, Spec: spec, older: older}
+	server.admitHosts()
 	if name := mesh.CredentialName(spec.GetTls()); name != "" {
 		server.Credential = snapshot.Credential(c.namespace, name)
 		server.CA = snapshot.Credential(c.namespace, name+mesh.CASuffix)
 	}
-	name := gateway.Namespace + "/" + gateway.Name
-	for v := range snapshot.Lookup.RoutesByGateway.Get(name).Values() {
-		if !exportedTo(v, gateway.Namespace, c.namespace) {
-			continue
-		}
-		if hosts := server.admitRoutes(older, v, mesh.CommonHosts(gateway.Namespace, server.Hosts, v)); len(hosts) > 0 {
-			server.Routes = append(server.Routes, ServerRoutes{newView(snapshot, v, name, c), hosts})
-		}
-	}
 	return server
+}
+
+// routesOf is what a VirtualService, by its age, does at the server; nil if nothing.
+func (s *Server) routesOf(f *finder, age string) *ServerRoutes {
+	v, name := f.snapshot.VirtualServices.Get(age), nameOf(s.Gateway)
+	if v == nil || !slices.Contains(v.Gateways, name) || !exportedTo(v, s.Gateway.Namespace, f.caller.namespace) {
+		return nil
+	}
+	hosts, refusals := s.admitRoutes(v, mesh.CommonHosts(s.Gateway.Namespace, s.Hosts, v))
+	if len(hosts)+len(refusals) == 0 {
+		return nil
+	}
+	r := &ServerRoutes{newView(f.snapshot, v, name, f.caller), hosts, refusals, ""}
+	h := mesh.NewHash().Add(r.Key).List(hosts)
+	addRefusals(h, refusals)
+	r.sum = h.Key()
+	return r
 }
 
 // exportedTo tells whether a VirtualService is for a gateway: for the namespace of the Gateway or for that of its pods.
@@ -170,13 +240,8 @@ func exportedTo(v *mesh.VirtualService, gateway, pods string) bool {
 }
 
 func serverKey(s Server) string {
-	h := mesh.NewHash().Add(s.Gateway.Key).Uint(uint64(s.Index)).List(s.Hosts)
-	for _, r := range s.Refusals {
-		h.Add(string(r.Object), r.Field, r.Host, string(r.By))
-	}
-	for _, r := range s.Routes {
-		h.Add(r.Key).List(r.Hosts)
-	}
+	h := mesh.NewHash().Add(s.Gateway.Key).Uint(uint64(s.Index)).List(s.Hosts).Add(table.Sum(s.Routes))
+	addRefusals(h, s.refusals)
 	for _, c := range []*mesh.Credential{s.Credential, s.CA} {
 		if h.Bool(c != nil); c != nil {
 			h.Add(c.Key)
@@ -185,22 +250,39 @@ func serverKey(s Server) string {
 	return h.Key()
 }
 
-// addDestinations collects the hosts that a server's routes can lead to.
-func addDestinations(wanted map[string]bool, server Server) {
-	for _, r := range server.Routes {
+func addRefusals(h mesh.Hash, refusals []Refusal) {
+	for _, r := range refusals {
+		h.Add(string(r.Object), r.Field, r.Host, string(r.By))
+	}
+}
+
+// destinations lists the hosts that the routes can lead to; none of nil.
+func (r *ServerRoutes) destinations() []string {
+	var hosts []string
+	if r != nil && len(r.Hosts) > 0 {
 		for _, route := range r.HTTP {
-			for _, host := range mesh.DestinationsOf(route, r.Namespace) {
-				wanted[host] = true
-			}
+			hosts = append(hosts, mesh.DestinationsOf(route, r.Namespace)...)
 		}
 	}
+	return hosts
+}
+
+// Refusals lists the hosts that the server and its routes do not get.
+func (s Server) Refusals() []Refusal {
+	all := slices.Clone(s.refusals)
+	for r := range s.Routes.Values() {
+		all = append(all, r.refusals...)
+	}
+	return all
 }
 
 // Sources lists the objects that a server was made from.
 func (s Server) Sources() []resource.Object {
 	sources := []resource.Object{s.Gateway.Object}
-	for _, r := range s.Routes {
-		sources = append(sources, r.Object)
+	for r := range s.Routes.Values() {
+		if len(r.Hosts) > 0 {
+			sources = append(sources, r.Object)
+		}
 	}
 	slices.SortFunc(sources, func(a, b resource.Object) int { return cmp.Compare(a, b) })
 	return slices.Compact(sources)

@@ -1,8 +1,6 @@
 package scope
 
 import (
-	"strings"
-
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 	"github.com/mesh-operator/mesh-operator/xds/table"
 )
@@ -12,7 +10,7 @@ type Outbound struct {
 	Namespace string
 	Line      string                // the same in all snapshots, unlike the key: where to look for what there was before
 	Services  table.Table[*Service] // by host
-	Foreign   []Foreign             // oldest first
+	Foreign   table.Table[*Foreign] // oldest first
 	Key       string
 }
 
@@ -33,120 +31,48 @@ func (s *Service) Sum() string { return s.Key + s.Service.Sum() }
 type Foreign struct {
 	*VirtualService
 	Hosts []string
+	sum   string
 }
 
-// sighting is a view and what it was made from.
-type sighting struct {
-	of   *mesh.Snapshot // stripped
-	view *Outbound
-}
+// Sum is the hash of the view with its hosts.
+func (f *Foreign) Sum() string { return f.sum }
 
 // outboundFor shares one view between the proxies that no rule tells apart.
 func outboundFor(snapshot *mesh.Snapshot, c caller) *Outbound {
 	line := c.namespace + "\x00" + c.partition(snapshot)
 	return snapshot.Once("outbound\x00"+line, func(before any) any {
-		last, _ := before.(sighting)
+		last, _ := before.(*Outbound)
 		out := newOutbound(last, snapshot, c)
 		out.Line = line
-		if last.view != nil && last.view.Key == out.Key {
-			out = last.view
+		if last != nil && last.Key == out.Key {
+			return last
 		}
-		return sighting{seen(snapshot), out}
-	}).(sighting).view
+		return out
+	}).(*Outbound)
 }
 
-// seen is what newOutbound compares with the next snapshot.
-func seen(s *mesh.Snapshot) *mesh.Snapshot {
-	return &mesh.Snapshot{Settings: s.Settings, Services: s.Services, VirtualServices: s.VirtualServices, Rules: s.Rules}
-}
-
-func newOutbound(last sighting, snapshot *mesh.Snapshot, c caller) *Outbound {
+func newOutbound(last *Outbound, snapshot *mesh.Snapshot, c caller) *Outbound {
 	out := &Outbound{Namespace: c.namespace}
 	f := newFinder(snapshot, c)
-	if last.view == nil || last.of.Settings.RootNamespace != snapshot.Settings.RootNamespace {
+	if changed := changesOf(snapshot); last == nil || changed.all {
 		views := map[string]*Service{}
 		for host := range snapshot.Services.All() {
 			if s := f.service(host); s != nil {
 				views[host] = f.view(s)
 			}
 		}
-		out.Services, out.Foreign = table.Of(views), f.foreign()
+		out.Services, out.Foreign = table.Of(views), f.allForeign()
 	} else {
-		hosts, structure := changed(last.of, snapshot)
-		out.Services, out.Foreign = last.view.Services, last.view.Foreign
-		for host := range hosts {
+		out.Services, out.Foreign = last.Services, last.Foreign
+		for host := range changed.hosts {
 			out.Services = f.update(out.Services, host)
 		}
-		if structure {
-			out.Foreign = f.foreign()
+		for age := range changed.routes {
+			out.Foreign = f.updateForeign(out.Foreign, age)
 		}
 	}
-	h := mesh.NewHash().Add(c.namespace, table.Sum(out.Services))
-	for _, v := range out.Foreign {
-		h.Add(v.Key).List(v.Hosts)
-	}
-	out.Key = h.Key()
+	out.Key = mesh.NewHash().Add(c.namespace, table.Sum(out.Services), table.Sum(out.Foreign)).Key()
 	return out
-}
-
-// changed lists the hosts whose views may differ between two snapshots, and tells whether more than endpoints has changed.
-func changed(before, now *mesh.Snapshot) (hosts map[string]bool, structure bool) {
-	hosts = map[string]bool{}
-	wild := map[string]bool{} // what comes after the asterisk
-	mark := func(patterns ...string) {
-		for _, pattern := range patterns {
-			if suffix, ok := strings.CutPrefix(pattern, "*"); ok {
-				wild[suffix] = true
-			} else {
-				hosts[pattern] = true
-			}
-		}
-	}
-	for c := range table.Diff(before.Services, now.Services) {
-		mark(c.Key)
-		if c.Had && c.Has && c.Old.Key == c.New.Key {
-			continue
-		}
-		structure = true
-		for v := range now.Lookup.RoutesByDestination.Get(c.Key).Values() {
-			mark(v.Hosts...)
-		}
-	}
-	for c := range table.Diff(before.VirtualServices, now.VirtualServices) {
-		structure = true
-		if c.Had {
-			mark(c.Old.Hosts...)
-		}
-		if c.Has {
-			mark(c.New.Hosts...)
-		}
-	}
-	for c := range table.Diff(before.Rules, now.Rules) {
-		if c.Had {
-			mark(c.Old.Host)
-		}
-		if c.Has {
-			mark(c.New.Host)
-		}
-	}
-	if len(wild) > 0 {
-		for host := range now.Services.All() {
-			if meant(host, wild) {
-				hosts[host] = true
-			}
-		}
-	}
-	return hosts, structure
-}
-
-// meant tells whether one of the patterns that end like this means host. There may be as many as tenants care to write.
-func meant(host string, wild map[string]bool) bool {
-	for i := range len(host) {
-		if host[i] == '.' && wild[host[i:]] {
-			return true
-		}
-	}
-	return wild[""]
 }
 
 // service is the service of a host if there is one that the caller may call.

@@ -66,24 +66,25 @@ func keeper(older []reservation, gateway *mesh.Gateway, host, namespace string) 
 }
 
 // admitHosts drops the hosts of a server that an older one keeps from its Gateway's namespace.
-func (s *Server) admitHosts(older []reservation) {
+func (s *Server) admitHosts() {
 	for _, h := range s.Spec.GetHosts() {
 		host := mesh.ResolveHost(mesh.HostPart(h), s.Gateway.Namespace)
-		if r := keeper(older, s.Gateway, host, s.Gateway.Namespace); r != nil {
-			s.Refusals = append(s.Refusals, Refusal{s.Gateway.Object, "hosts", host, r.gateway.Object})
+		if r := keeper(s.older, s.Gateway, host, s.Gateway.Namespace); r != nil {
+			s.refusals = append(s.refusals, Refusal{s.Gateway.Object, "hosts", host, r.gateway.Object})
 			continue
 		}
 		s.Hosts = append(s.Hosts, h)
 	}
 }
 
-// admitRoutes drops the hosts of a VirtualService that an older server keeps from its namespace.
-func (s *Server) admitRoutes(older []reservation, v *mesh.VirtualService, hosts []string) []string {
-	return slices.DeleteFunc(hosts, func(host string) bool {
-		r := keeper(older, s.Gateway, host, v.Namespace)
-		if r != nil {
-			s.Refusals = append(s.Refusals, Refusal{v.Object, "spec.hosts", host, r.gateway.Object})
+// admitRoutes tells apart the hosts of a VirtualService that an older server keeps from its namespace.
+func (s *Server) admitRoutes(v *mesh.VirtualService, hosts []string) (admitted []string, refusals []Refusal) {
+	for _, host := range hosts {
+		if r := keeper(s.older, s.Gateway, host, v.Namespace); r != nil {
+			refusals = append(refusals, Refusal{v.Object, "spec.hosts", host, r.gateway.Object})
+		} else {
+			admitted = append(admitted, host)
 		}
-		return r != nil
-	})
+	}
+	return admitted, refusals
 }

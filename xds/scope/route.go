@@ -34,18 +34,14 @@ func newFinder(snapshot *mesh.Snapshot, c caller) *finder {
 
 // routes finds the VirtualService for a host; nil if there is none.
 func (f *finder) routes(host, owner string) *VirtualService {
-	byHost := f.snapshot.Lookup.RoutesByHost
-	if byHost.Empty() {
-		return nil
-	}
-	for _, candidate := range patterns(host) {
-		group := byHost.Get(candidate)
-		if group.Empty() {
+	for _, candidate := range mesh.Patterns(host) {
+		byNamespace := f.snapshot.Lookup.RoutesByHost.Get(candidate)
+		if byNamespace.Empty() {
 			continue
 		}
 		for _, namespace := range []string{f.caller.namespace, owner, f.snapshot.Settings.RootNamespace} {
-			for v := range group.Values() {
-				if v.Namespace == namespace && mesh.Exported(v.Spec.GetExportTo(), v.Namespace, f.caller.namespace) {
+			for v := range byNamespace.Get(namespace).Values() {
+				if mesh.Exported(v.Spec.GetExportTo(), v.Namespace, f.caller.namespace) {
 					return f.viewOf(v)
 				}
 			}
@@ -54,29 +50,46 @@ func (f *finder) routes(host, owner string) *VirtualService {
 	return nil
 }
 
-// foreign lists the VirtualServices of the caller's namespace and the root for hosts that are nobody's.
-func (f *finder) foreign() []Foreign {
-	var list []Foreign
-	byNamespace := f.snapshot.Lookup.RoutesByNamespace
-	groups := []table.Table[*mesh.VirtualService]{byNamespace.Get(f.caller.namespace)}
-	if root := f.snapshot.Settings.RootNamespace; root != f.caller.namespace {
-		groups = append(groups, byNamespace.Get(root))
-	}
-	for _, group := range groups {
-		for v := range group.Values() {
-			var hosts []string
-			for _, h := range v.Hosts {
-				if f.snapshot.Service(h) == nil {
-					hosts = append(hosts, h)
-				}
-			}
-			if len(hosts) > 0 && mesh.Exported(v.Spec.GetExportTo(), v.Namespace, f.caller.namespace) {
-				list = append(list, Foreign{f.viewOf(v), hosts})
-			}
+// allForeign finds the VirtualServices of the caller's namespace and the root for hosts that are nobody's.
+func (f *finder) allForeign() table.Table[*Foreign] {
+	var all table.Table[*Foreign]
+	for _, namespace := range []string{f.caller.namespace, f.snapshot.Settings.RootNamespace} {
+		for age := range f.snapshot.Lookup.RoutesByNamespace.Get(namespace).All() {
+			all = f.updateForeign(all, age)
 		}
 	}
-	slices.SortStableFunc(list, func(a, b Foreign) int { return a.Created.Compare(b.Created) })
-	return list
+	return all
+}
+
+// updateForeign looks at one VirtualService, by its age.
+func (f *finder) updateForeign(all table.Table[*Foreign], age string) table.Table[*Foreign] {
+	view := f.foreign(f.snapshot.VirtualServices.Get(age))
+	if view == nil {
+		return all.Without(age)
+	}
+	if before := all.Get(age); before != nil && before.sum == view.sum {
+		return all
+	}
+	return all.With(age, view)
+}
+
+// foreign is the view of v, or nil if it is not for hosts that are nobody's or not for the caller.
+func (f *finder) foreign(v *mesh.VirtualService) *Foreign {
+	if v == nil || v.Namespace != f.caller.namespace && v.Namespace != f.snapshot.Settings.RootNamespace ||
+		!slices.Contains(v.Gateways, mesh.MeshGateway) || !mesh.Exported(v.Spec.GetExportTo(), v.Namespace, f.caller.namespace) {
+		return nil
+	}
+	var hosts []string
+	for _, h := range v.Hosts {
+		if f.snapshot.Service(h) == nil {
+			hosts = append(hosts, h)
+		}
+	}
+	if len(hosts) == 0 {
+		return nil
+	}
+	view := f.viewOf(v)
+	return &Foreign{view, hosts, mesh.NewHash().Add(view.Key).List(hosts).Key()}
 }
 
 func (f *finder) viewOf(v *mesh.VirtualService) *VirtualService {

@@ -1,8 +1,6 @@
 package scope
 
 import (
-	"strings"
-
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
@@ -21,31 +19,15 @@ type Rule struct {
 // rule finds the DestinationRule for a host: of the caller's namespace, else of the service's, else of the mesh's; in each
 // the most specific host.
 func (f *finder) rule(host, owner string) *Rule {
+	candidates := mesh.Patterns(host)
 	for _, namespace := range []string{f.caller.namespace, owner, f.snapshot.Settings.RootNamespace} {
-		byHost := f.snapshot.Lookup.Rules.Get(namespace)
-		if byHost.Empty() {
-			continue
-		}
-		for _, candidate := range patterns(host) {
-			if rule := merge(byHost.Get(candidate), f.caller.namespace); rule != nil {
+		for _, candidate := range candidates {
+			if rule := merge(f.snapshot.Lookup.Rules.Get(candidate).Get(namespace), f.caller.namespace); rule != nil {
 				return rule
 			}
 		}
 	}
 	return nil
-}
-
-// patterns lists the hosts that mean host, the most specific first: a.b.c, *.b.c, *.c, *.
-func patterns(host string) []string {
-	list := []string{host}
-	for rest := strings.TrimPrefix(host, "*."); ; {
-		_, after, ok := strings.Cut(rest, ".")
-		if !ok {
-			return append(list, "*")
-		}
-		rest = after
-		list = append(list, "*."+rest)
-	}
 }
 
 // merge joins rules of one namespace for one host: the oldest policy, all subsets, of two with one name the older.

@@ -94,7 +94,7 @@ func TestAThirdNamespaceSetsNoPolicy(t *testing.T) {
 }
 
 func TestPatterns(t *testing.T) {
-	if diff := cmp.Diff([]string{"a.b.c", "*.b.c", "*.c", "*"}, patterns("a.b.c")); diff != "" {
+	if diff := cmp.Diff([]string{"a.b.c", "*.b.c", "*.c", "*"}, mesh.Patterns("a.b.c")); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -135,8 +135,8 @@ func TestAPatternTouchesWhatItMeans(t *testing.T) {
 	} {
 		with := in
 		mesh.AddConfig(&with.Config, istioconfig.Object{Kind: istioconfig.DestinationRule, Namespace: "shop", Name: "r", Spec: &networking.DestinationRule{Host: pattern}})
-		hosts, _ := changed(before, mesh.Build(before, with))
-		if diff := cmp.Diff(want, hosts); diff != "" {
+		changesOf(before)
+		if diff := cmp.Diff(want, changesOf(mesh.Build(before, with)).hosts); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", pattern, diff)
 		}
 	}

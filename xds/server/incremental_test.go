@@ -113,8 +113,8 @@ func change(in *mesh.Inputs, what, which, how byte) {
 	namespace, name := pick(namespaces, which), pick(names, which/3)
 	meta := metav1.ObjectMeta{Namespace: namespace, Name: name, CreationTimestamp: metav1.Unix(int64(how%3), 0)}
 	key, gone := namespace+"/"+name, how%5 == 0
-	switch what % 10 {
-	case 0:
+	switch what % 12 {
+	case 0, 10:
 		if in.Services = in.Services.Without(key); !gone {
 			mesh.Add(&in.Services, someService(meta, how))
 		}
@@ -122,7 +122,7 @@ func change(in *mesh.Inputs, what, which, how byte) {
 		if in.EndpointSlices = in.EndpointSlices.Without(key); !gone {
 			mesh.Add(&in.EndpointSlices, someSlice(meta, how))
 		}
-	case 2:
+	case 2, 11:
 		meta.Name += "-0"
 		if in.Pods = in.Pods.Without(key + "-0"); !gone {
 			mesh.Add(&in.Pods, somePod(meta, name, which, how))
@@ -131,7 +131,9 @@ func change(in *mesh.Inputs, what, which, how byte) {
 		meta.Name = "gate-0"
 		pod := somePod(meta, "gate", which, how)
 		pod.Spec.Containers = []corev1.Container{{Name: "istio-proxy", Args: []string{"proxy", "router"}}}
-		mesh.Add(&in.Pods, pod)
+		if in.Pods = in.Pods.Without(namespace + "/gate-0"); !gone {
+			mesh.Add(&in.Pods, pod)
+		}
 	case 4:
 		meta.Name = pick([]string{"gate-0", "gate-1"}, which/9)
 		config(in, gone, istioconfig.Gateway, meta, someGateway(how))
@@ -175,7 +177,7 @@ var secrets = []string{"web", "web-cacert", "other"}
 // someGateway may serve HTTP or HTTPS, on one port or two, with hosts of its own, of some, or of all; it may be invalid.
 func someGateway(how byte) *networking.Gateway {
 	hosts := func(n byte) []string {
-		return []string{pick([]string{"*", "*.com", "b/*", "./out.com", "*.b.svc.cluster.local"}, n)}
+		return []string{pick([]string{"*", "*", "*.com", "b/*", "./out.com", "*.b.svc.cluster.local"}, n)}
 	}
 	g := &networking.Gateway{Selector: map[string]string{"app": "gate"}, Servers: []*networking.Server{{
 		Port: &networking.Port{Number: 80, Name: "http", Protocol: "HTTP"}, Hosts: hosts(how),

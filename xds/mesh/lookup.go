@@ -1,0 +1,90 @@
+package mesh
+
+import (
+	"slices"
+
+	"github.com/mesh-operator/mesh-operator/xds/table"
+)
+
+// Lookup finds configuration by what it is about. Groups are oldest first.
+type Lookup struct {
+	Gateways            table.Table[*Gateway]                      // by namespace/name
+	RoutesByHost        table.Table[table.Groups[*VirtualService]] // those that apply to sidecars, by host, by namespace
+	RoutesByNamespace   table.Groups[*VirtualService]              // those that apply to sidecars
+	RoutesByGateway     table.Groups[*VirtualService]
+	RoutesByDestination table.Groups[*VirtualService]               // by the hosts that they lead to
+	RoutesBySource      table.Groups[*VirtualService]               // by the label selectors, as SelectorKey, that they test clients with
+	Rules               table.Table[table.Groups[*DestinationRule]] // by host, by namespace
+}
+
+// put takes a model in or out.
+func (s *Snapshot) put(model any, in bool) {
+	switch m := model.(type) {
+	case *VirtualService:
+		age := ageOf(m.Created, m.Object)
+		s.VirtualServices = set(s.VirtualServices, age, m, in)
+		s.Lookup.putRoutes(age, m, in)
+	case *DestinationRule:
+		age := ageOf(m.Created, m.Object)
+		s.Rules = set(s.Rules, age, m, in)
+		s.Lookup.Rules = setAt(s.Lookup.Rules, m.Host, m.Namespace, age, m, in)
+		s.index.putRule(age, m, in)
+	case *Gateway:
+		age := ageOf(m.Created, m.Object)
+		s.Gateways = set(s.Gateways, age, m, in)
+		s.Lookup.Gateways = set(s.Lookup.Gateways, Name{m.Namespace, m.Name}.String(), m, in)
+		s.index.putSecrets(age, serverSecrets(m.Spec), in)
+	}
+}
+
+func (l *Lookup) putRoutes(age string, v *VirtualService, in bool) {
+	if slices.Contains(v.Gateways, MeshGateway) {
+		for _, host := range v.Hosts {
+			l.RoutesByHost = setAt(l.RoutesByHost, host, v.Namespace, age, v, in)
+		}
+		l.RoutesByNamespace = setIn(l.RoutesByNamespace, v.Namespace, age, v, in)
+	}
+	for _, gateway := range v.Gateways {
+		l.RoutesByGateway = setIn(l.RoutesByGateway, gateway, age, v, in)
+	}
+	for _, host := range v.Destinations {
+		l.RoutesByDestination = setIn(l.RoutesByDestination, host, age, v, in)
+	}
+	for key := range v.Sources {
+		l.RoutesBySource = setIn(l.RoutesBySource, key, age, v, in)
+	}
+}
+
+func (x *index) putRule(age string, d *DestinationRule, in bool) {
+	x.rules = setIn(x.rules, d.Namespace, age, d, in)
+	for _, subset := range d.Spec.GetSubsets() {
+		x.subsets = setIn(x.subsets, subsetKey(d.Host, subset.GetName()), age, true, in)
+	}
+	x.putSecrets(age, clientSecrets(d.Spec), in)
+}
+
+func (x *index) putSecrets(age string, names []string, in bool) {
+	for _, name := range names {
+		x.wanted = setIn(x.wanted, name, age, true, in)
+		x.wanted = setIn(x.wanted, name+CASuffix, age, true, in)
+	}
+}
+
+func set[V comparable](t table.Table[V], key string, value V, in bool) table.Table[V] {
+	if in {
+		return t.With(key, value)
+	}
+	return t.Without(key)
+}
+
+func setIn[V comparable](g table.Groups[V], group, key string, value V, in bool) table.Groups[V] {
+	if in {
+		return g.With(group, key, value)
+	}
+	return g.Without(group, key)
+}
+
+func setAt[V comparable](t table.Table[table.Groups[V]], first, second, key string, value V, in bool) table.Table[table.Groups[V]] {
+	groups := setIn(t.Get(first), second, key, value, in)
+	return set(t, first, groups, !groups.Empty())
+}

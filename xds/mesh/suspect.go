@@ -1,0 +1,162 @@
+package mesh
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/mesh-operator/mesh-operator/xds/resource"
+	"github.com/mesh-operator/mesh-operator/xds/table"
+)
+
+// suspects are the rules to check again: those that have changed themselves, and those that refer to what has.
+type suspects struct {
+	now    *Snapshot
+	routes map[string]bool // VirtualServices, by age
+	rules  map[ruleGroup]bool
+}
+
+// ruleGroup is the DestinationRules of one namespace for one host, of which the older may hide the younger.
+type ruleGroup struct{ host, namespace string }
+
+func subsetKey(host, subset string) string { return host + "\x00" + subset }
+
+// updateReferences checks the suspects.
+func (s *Snapshot) updateReferences(prev *Snapshot) {
+	found := s.suspects(prev)
+	for age := range found.routes {
+		var problems []Problem
+		if v := s.VirtualServices.Get(age); v != nil {
+			problems = s.check(v.Object, func(r *references) { r.virtualService(v) })
+		}
+		s.keepMissing(age, problems)
+	}
+	for g := range found.rules {
+		rules := s.Lookup.Rules.Get(g.host).Get(g.namespace)
+		s.keepMissing("rules of "+g.namespace+" for "+g.host, s.check(Pilot, func(r *references) { r.rules(rules) }))
+	}
+}
+
+// check returns what a check finds, and what it panicked with.
+func (s *Snapshot) check(o resource.Object, check func(*references)) []Problem {
+	r := &references{snapshot: s}
+	if mistake := Guarded(o, func() { check(r) }); mistake != nil {
+		r.problem(*mistake)
+	}
+	return r.problems
+}
+
+func (s *Snapshot) keepMissing(key string, problems []Problem) {
+	before := s.index.missing.Get(key)
+	switch {
+	case len(problems) == 0:
+		s.index.missing = s.index.missing.Without(key)
+	case before == nil || !slices.Equal(before.problems, problems):
+		s.index.missing = s.index.missing.With(key, &configured{problems: problems})
+	}
+}
+
+// suspects finds them by what differs between two snapshots. What a check reads has to be in here.
+func (s *Snapshot) suspects(prev *Snapshot) suspects {
+	found := suspects{s, map[string]bool{}, map[ruleGroup]bool{}}
+	if s.Settings.RootNamespace != prev.Settings.RootNamespace {
+		found.all()
+	}
+	for c := range table.Diff(prev.VirtualServices, s.VirtualServices) {
+		found.routes[c.Key] = true
+		found.hidden(prev, c)
+	}
+	for c := range table.Diff(prev.Rules, s.Rules) {
+		for _, d := range []*DestinationRule{c.Old, c.New} {
+			if d != nil {
+				found.rules[ruleGroup{d.Host, d.Namespace}] = true
+			}
+		}
+	}
+	for c := range table.Diff(prev.index.subsets.Table, s.index.subsets.Table) {
+		if c.Had != c.Has {
+			host, _, _ := strings.Cut(c.Key, "\x00")
+			found.leadingTo(host)
+		}
+	}
+	for c := range table.Diff(prev.Lookup.Gateways, s.Lookup.Gateways) {
+		found.addRoutes(s.Lookup.RoutesByGateway.Get(c.Key))
+	}
+	for c := range table.Diff(prev.Services, s.Services) {
+		if !c.Had || !c.Has || c.Old.Key != c.New.Key {
+			found.about(c.Key)
+		}
+	}
+	for c := range table.Diff(prev.index.proxied.Table, s.index.proxied.Table) {
+		if c.Had != c.Has {
+			found.addRoutes(s.Lookup.RoutesByNamespace.Get(c.Key))
+			found.addRules(s.index.rules.Get(c.Key))
+		}
+	}
+	return found
+}
+
+func (f suspects) all() {
+	f.addRoutes(f.now.VirtualServices)
+	f.addRules(f.now.Rules)
+}
+
+func (f suspects) addRoutes(routes table.Table[*VirtualService]) {
+	for age := range routes.All() {
+		f.routes[age] = true
+	}
+}
+
+func (f suspects) addRules(rules table.Table[*DestinationRule]) {
+	for d := range rules.Values() {
+		f.rules[ruleGroup{d.Host, d.Namespace}] = true
+	}
+}
+
+// hidden adds the VirtualServices that another one hides now, where it hid none, or the other way.
+func (f suspects) hidden(prev *Snapshot, c table.Change[*VirtualService]) {
+	for _, v := range []*VirtualService{c.Old, c.New} {
+		if v == nil {
+			continue
+		}
+		for _, host := range v.Hosts {
+			if prev.routed(host, v.Namespace) != f.now.routed(host, v.Namespace) {
+				f.addRoutes(f.now.Lookup.RoutesByHost.Get(host).Get(v.Namespace))
+			}
+		}
+	}
+}
+
+// routed is the VirtualService that decides for the callers of its namespace who ask for a host, or nil: the oldest.
+func (s *Snapshot) routed(host, namespace string) *VirtualService {
+	for v := range s.Lookup.RoutesByHost.Get(host).Get(namespace).Values() {
+		if len(v.Spec.GetHttp()) > 0 {
+			return v
+		}
+	}
+	return nil
+}
+
+// leadingTo adds the VirtualServices whose destinations a pattern means.
+func (f suspects) leadingTo(pattern string) {
+	to := f.now.Lookup.RoutesByDestination
+	if !strings.HasPrefix(pattern, "*") {
+		f.addRoutes(to.Get(pattern))
+		return
+	}
+	for host, routes := range to.All() {
+		if Includes(pattern, host) {
+			f.addRoutes(routes)
+		}
+	}
+}
+
+// about adds what is for a service or leads to it.
+func (f suspects) about(host string) {
+	f.leadingTo(host)
+	for routes := range f.now.Lookup.RoutesByHost.Get(host).Values() {
+		f.addRoutes(routes)
+	}
+	for namespace := range f.now.Lookup.Rules.Get(host).All() {
+		f.rules[ruleGroup{host, namespace}] = true
+	}
+}

@@ -1,0 +1,78 @@
+package mesh
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	networking "istio.io/api/networking/v1alpha3"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
+)
+
+func routesTo(namespace, name, host string) istioconfig.Object {
+	return istioconfig.Object{Kind: istioconfig.VirtualService, Namespace: namespace, Name: name, Spec: &networking.VirtualService{
+		Hosts: []string{host}, Http: []*networking.HTTPRoute{{Route: []*networking.HTTPRouteDestination{{Destination: &networking.Destination{Host: host}}}}},
+	}}
+}
+
+func subsetOf(namespace, name, host string) istioconfig.Object {
+	return istioconfig.Object{Kind: istioconfig.DestinationRule, Namespace: namespace, Name: name, Spec: &networking.DestinationRule{
+		Host: host, Subsets: []*networking.Subset{{Name: "v1", Labels: map[string]string{"version": "v1"}}},
+	}}
+}
+
+// TestAChangeIsCheckedWhereItMatters counts the rules that are checked again in a mesh where every service has two.
+func TestAChangeIsCheckedWhereItMatters(t *testing.T) {
+	in := Inputs{MeshNamespace: "root"}
+	add := func(in *Inputs, i int, port int32) {
+		name := fmt.Sprintf("s%d", i)
+		Add(&in.Services, &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: name}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "http", Port: port}}}})
+		AddConfig(&in.Config, routesTo("a", name, name), subsetOf("a", name, name))
+	}
+	for i := range 50 {
+		add(&in, i, 80)
+	}
+	before := Build(nil, in)
+	for name, c := range map[string]struct {
+		change        func(*Inputs)
+		routes, rules int
+	}{
+		"nothing":          {func(*Inputs) {}, 0, 0},
+		"a service's port": {func(in *Inputs) { add(in, 7, 81) }, 1, 1},
+		"another service":  {func(in *Inputs) { add(in, 50, 80) }, 1, 1},
+		"a rule of its own": {func(in *Inputs) {
+			AddConfig(&in.Config, routesTo("a", "other", "elsewhere.com"))
+		}, 1, 0},
+		"a younger rule": {func(in *Inputs) { AddConfig(&in.Config, routesTo("a", "t", "s7")) }, 1, 0},
+		"an older rule":  {func(in *Inputs) { AddConfig(&in.Config, routesTo("a", "r", "s7")) }, 2, 0},
+		"a subset":       {func(in *Inputs) { AddConfig(&in.Config, subsetOf("b", "r", "s7.a.svc.cluster.local")) }, 0, 1},
+		"subsets of all": {func(in *Inputs) { AddConfig(&in.Config, subsetOf("b", "r", "*")) }, 50, 1},
+	} {
+		with := in
+		c.change(&with)
+		found := Build(before, with).suspects(before)
+		if got := [2]int{len(found.routes), len(found.rules)}; got != [2]int{c.routes, c.rules} {
+			t.Errorf("%s: %d routes and %d rules are checked, want %d and %d", name, got[0], got[1], c.routes, c.rules)
+		}
+	}
+}
+
+// TestARuleIsHeardWhereAProxyIs lets the first proxy of a namespace come and go.
+func TestARuleIsHeardWhereAProxyIs(t *testing.T) {
+	in := Inputs{MeshNamespace: "root"}
+	Add(&in.Services, &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "s"}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "http", Port: 80}}}})
+	AddConfig(&in.Config, routesTo("b", "v", "s.a.svc.cluster.local"), subsetOf("b", "r", "s.a.svc.cluster.local"))
+	alone := Build(nil, in)
+	with := in
+	Add(&with.Pods, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "b", Name: "p", Labels: map[string]string{tlsModeLabel: "istio"}}})
+	heard := Build(alone, with)
+	if len(alone.Problems) != 2 || len(heard.Problems) != 0 {
+		t.Errorf("problems without a proxy: %v, want two; with one: %v, want none", alone.Problems, heard.Problems)
+	}
+	if diff := cmp.Diff(alone.Problems, Build(heard, in).Problems); diff != "" {
+		t.Errorf("after the proxy left (-before +after):\n%s", diff)
+	}
+}

@@ -1,0 +1,99 @@
+package scope
+
+import (
+	"strings"
+
+	"github.com/mesh-operator/mesh-operator/xds/mesh"
+	"github.com/mesh-operator/mesh-operator/xds/table"
+)
+
+// changes is what differs between a snapshot and the one before it, for the views of all scopes.
+type changes struct {
+	of     *mesh.Snapshot  // stripped
+	all    bool            // nothing is known of the snapshot before
+	hosts  map[string]bool // whose services, routes or rules may be others
+	routes map[string]bool // VirtualServices, by age, that are others or lead to or stand for services that are
+
+	wild map[string]bool // patterns of hosts: what comes after the asterisk
+}
+
+// changesOf finds the changes once for all scopes.
+func changesOf(snapshot *mesh.Snapshot) *changes {
+	return snapshot.Once("changes", func(before any) any {
+		now := &mesh.Snapshot{Settings: snapshot.Settings, Services: snapshot.Services, VirtualServices: snapshot.VirtualServices, Rules: snapshot.Rules}
+		c := &changes{of: now, hosts: map[string]bool{}, routes: map[string]bool{}, wild: map[string]bool{}}
+		if last, ok := before.(*changes); ok && last.of.Settings.RootNamespace == now.Settings.RootNamespace {
+			c.find(last.of, snapshot)
+		} else {
+			c.all = true
+		}
+		return c
+	}).(*changes)
+}
+
+func (c *changes) find(before, now *mesh.Snapshot) {
+	for d := range table.Diff(before.Services, now.Services) {
+		c.hosts[d.Key] = true
+		if !d.Had || !d.Has || d.Old.Key != d.New.Key {
+			c.structure(now, d.Key)
+		}
+	}
+	for d := range table.Diff(before.VirtualServices, now.VirtualServices) {
+		c.routes[d.Key] = true
+		if d.Had {
+			c.mark(d.Old.Hosts...)
+		}
+		if d.Has {
+			c.mark(d.New.Hosts...)
+		}
+	}
+	for d := range table.Diff(before.Rules, now.Rules) {
+		if d.Had {
+			c.mark(d.Old.Host)
+		}
+		if d.Has {
+			c.mark(d.New.Host)
+		}
+	}
+	if len(c.wild) == 0 {
+		return
+	}
+	for host := range now.Services.All() {
+		if c.meant(host) {
+			c.hosts[host] = true
+		}
+	}
+}
+
+// structure takes in what a service has an effect on that has changed in more than its endpoints.
+func (c *changes) structure(now *mesh.Snapshot, host string) {
+	for age, v := range now.Lookup.RoutesByDestination.Get(host).All() {
+		c.routes[age] = true
+		c.mark(v.Hosts...)
+	}
+	for routes := range now.Lookup.RoutesByHost.Get(host).Values() {
+		for age := range routes.All() {
+			c.routes[age] = true
+		}
+	}
+}
+
+func (c *changes) mark(patterns ...string) {
+	for _, pattern := range patterns {
+		if suffix, ok := strings.CutPrefix(pattern, "*"); ok {
+			c.wild[suffix] = true
+		} else {
+			c.hosts[pattern] = true
+		}
+	}
+}
+
+// meant tells whether one of the patterns means host. There may be as many as tenants care to write.
+func (c *changes) meant(host string) bool {
+	for i := range len(host) {
+		if host[i] == '.' && c.wild[host[i:]] {
+			return true
+		}
+	}
+	return c.wild[""]
+}
