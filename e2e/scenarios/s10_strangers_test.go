@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -60,24 +61,31 @@ func TestStrangers(t *testing.T) {
 	})
 }
 
-// TestListeners compares what listens in each of our pods with a table: a new port fails until it is listed here with its
+// ourPods are the pods that this product runs, and what listens in them beyond loopback, each with its protection.
+var ourPods = []struct {
+	namespace, selector string
+	ports               map[int]string
+}{
+	{"istio-operator", "name=istio-operator", map[int]string{15014: open}},
+	{"istio-system", "istio=citadel", map[int]string{8060: "token or certificate per call", 15014: open}},
+	{"istio-system", "istio=pilot", map[int]string{15011: "client certificate", 15014: open}},
+	{"istio-system", "istio=galley", map[int]string{9443: "the API server's port", 15014: open}},
+	{"istio-system", "istio=sidecar-injector", map[int]string{9443: "the API server's port", 15014: open}},
+}
+
+const open = "/ready, /version and /metrics, read-only"
+
+// TestListeners compares what listens in each of our pods with the table: a new port fails until it is listed there with its
 // protection.
 func TestListeners(t *testing.T) {
-	const open = "health or metrics, read-only"
-	table := map[string]map[int]string{
-		"istio=citadel":          {8060: "token or certificate per call", 15014: open},
-		"istio=pilot":            {15011: "client certificate", 15014: open},
-		"istio=galley":           {9443: "the API server's port", 15014: open},
-		"istio=sidecar-injector": {9443: "the API server's port", 15014: open},
-	}
-	for selector, ports := range table {
-		t.Run(selector, func(t *testing.T) {
-			pod, err := mesh.RunningPod(within(t, 30*time.Second), "istio-system", selector)
+	for _, ours := range ourPods {
+		t.Run(ours.selector, func(t *testing.T) {
+			pod, err := mesh.RunningPod(within(t, 30*time.Second), ours.namespace, ours.selector)
 			must(t, err)
 			listening, err := mesh.Listening(within(t, time.Minute), pod)
 			must(t, err)
 			for _, port := range listening {
-				if ports[port] == "" {
+				if ours.ports[port] == "" {
 					t.Errorf("port %d of %s listens and is not in the table", port, pod.Name)
 				}
 			}
@@ -88,18 +96,43 @@ func TestListeners(t *testing.T) {
 	}
 }
 
-// TestDebugIsLoopback opens a debug page from another pod, and through port-forward.
-func TestDebugIsLoopback(t *testing.T) {
+// TestOpenPortsTellLittle asks the ports without protection from another pod: for the three pages, and for what programs in Go,
+// and controllers, are known to show besides.
+func TestOpenPortsTellLittle(t *testing.T) {
 	outsiders(t)
-	pod, err := mesh.RunningPod(within(t, 30*time.Second), "istio-system", "istio=pilot")
-	must(t, err)
-	for path, want := range map[string]int{"/ready": 200, "/debug/syncz": 404} {
-		seen, err := statuses(within(t, time.Minute), outside, "app=sleep", "sleep", 1, "http://"+pod.Status.PodIP+":15014"+path)
-		must(t, err)
-		if seen[want] != 1 {
-			t.Errorf("%s from another pod: %v, want %d", path, seen, want)
+	for _, ours := range ourPods {
+		for port, protection := range ours.ports {
+			if protection != open {
+				continue
+			}
+			t.Run(ours.selector, func(t *testing.T) {
+				pod, err := mesh.RunningPod(within(t, 30*time.Second), ours.namespace, ours.selector)
+				must(t, err)
+				base := "http://" + net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(port))
+				for path, want := range map[string]int{
+					"/ready": 200, "/version": 200, "/metrics": 200,
+					"/": 404, "/debug/syncz": 404, "/debug/config": 404, "/debug/pprof/": 404, "/configz": 404, "/healthz": 404, "/metrics/x": 404,
+				} {
+					seen, err := statuses(within(t, time.Minute), outside, "app=sleep", "sleep", 1, base+path)
+					must(t, err)
+					if seen[want] != 1 {
+						t.Errorf("GET %s: %v, want %d", path, seen, want)
+					}
+				}
+				seen, err := statuses(within(t, time.Minute), outside, "app=sleep", "sleep", 1, "-X", "POST", base+"/ready")
+				must(t, err)
+				if seen[405] != 1 {
+					t.Errorf("POST /ready: %v, want 405", seen)
+				}
+			})
 		}
 	}
+}
+
+// TestDebugIsLoopback opens a debug page through port-forward; that other pods get none shows TestOpenPortsTellLittle.
+func TestDebugIsLoopback(t *testing.T) {
+	pod, err := mesh.RunningPod(within(t, 30*time.Second), "istio-system", "istio=pilot")
+	must(t, err)
 	must(t, lab.Until(within(t, 30*time.Second), "/debug/syncz lists the gateway", func(ctx context.Context) error {
 		text, err := getThroughPod(ctx, pod, 15014, "/debug/syncz")
 		if err == nil && !strings.Contains(text, "istio-ingressgateway") {
