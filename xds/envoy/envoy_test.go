@@ -3,6 +3,7 @@ package envoy
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -209,6 +210,7 @@ func weaknesses(l *listenerv3.Listener, m *hcmv3.HttpConnectionManager) (found [
 		{"SANITIZE_SET at the edge", !gateway || m.ForwardClientCertDetails == hcmv3.HttpConnectionManager_SANITIZE_SET},
 		{"no certificate details are believed on plaintext", !inbound || m.ForwardClientCertDetails != hcmv3.HttpConnectionManager_ALWAYS_FORWARD_ONLY && m.ForwardClientCertDetails != hcmv3.HttpConnectionManager_FORWARD_ONLY},
 		{"request_headers_timeout at the edge", !gateway || m.RequestHeadersTimeout.AsDuration() > 0},
+		{"stream_idle_timeout at the edge", !gateway || m.StreamIdleTimeout.AsDuration() == 5*time.Minute},
 		{"max_concurrent_streams at the edge", !gateway || isWithin(m.Http2ProtocolOptions.GetMaxConcurrentStreams(), 100)},
 	} {
 		if !check.ok {

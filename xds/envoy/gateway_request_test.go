@@ -7,6 +7,11 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/mesh-operator/mesh-operator/internal/envoytest"
 )
@@ -57,7 +62,39 @@ func TestGatewayFacesStrangers(t *testing.T) {
 	}
 }
 
-func startRouter(t *testing.T, app string) client {
+// TestSilenceAtTheGateway has two requests whose answers never begin, at a gateway that is made impatient: it ends the one, and
+// the other, of a rule without a timeout, goes on although it is the older one.
+func TestSilenceAtTheGateway(t *testing.T) {
+	begun, release := make(chan bool), make(chan bool)
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/events") {
+			begun <- true
+			<-release
+			return
+		}
+		<-r.Context().Done()
+	}))
+	t.Cleanup(app.Close)
+	gateway := startRouter(t, app.Listener.Addr().String(), func(b *bootstrapv3.Bootstrap) {
+		eachChain(b.StaticResources.Listeners[0], func(chain *listenerv3.FilterChain) {
+			m, f := hcmOf(t, chain)
+			m.StreamIdleTimeout = durationpb.New(100 * time.Millisecond)
+			f.ConfigType = &listenerv3.Filter_TypedConfig{TypedConfig: pack(m)}
+		})
+	})
+	events := make(chan answer)
+	go func() { events <- gateway.getHost(t, "shop.example.com", "/events", nil) }()
+	<-begun
+	if got := gateway.getHost(t, "shop.example.com", "/productpage", nil); got.status != http.StatusGatewayTimeout {
+		t.Errorf("a request that nothing is heard of ends with %v", got)
+	}
+	close(release)
+	if got := <-events; got.status != http.StatusOK {
+		t.Errorf("a request that has no timeout ends with %v", got)
+	}
+}
+
+func startRouter(t *testing.T, app string, change ...func(*bootstrapv3.Bootstrap)) client {
 	t.Helper()
 	b := bootstrapFor(t, `
 apiVersion: v1
@@ -92,10 +129,16 @@ spec:
   http:
   - match: [{uri: {prefix: /productpage}}]
     route: [{destination: {host: reviews}}]
+  - match: [{uri: {prefix: /events}}]
+    timeout: 0s
+    route: [{destination: {host: reviews}}]
 `+endpointYAML("reviews", "v1", app, nil), "edge/router")
 	newAuthority(t).issue(t, "router").install(t, b)
 	b.StaticResources.Listeners[0].Address = envoytest.Loopback(0)
 	name := b.StaticResources.Listeners[0].Name
+	for _, c := range change {
+		c(b)
+	}
 	e := envoytest.Start(t, b)
 	e.WaitLive()
 	return client{e.Listener(name)}

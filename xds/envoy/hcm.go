@@ -1,10 +1,13 @@
 package envoy
 
 import (
+	"time"
+
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
@@ -45,6 +48,19 @@ func nobodyInside() *hcmv3.HttpConnectionManager_InternalAddressConfig {
 	}}
 }
 
+// edgeSilence is how long both sides of a stranger's request or WebSocket may be silent: the streams of one who never takes his
+// answer would be held for ever. A route with a timeout of its own says otherwise; see silenceOf.
+const edgeSilence = 5 * time.Minute
+
+// silenceOf is how long the requests of a route may be silent; nil leaves it to the connection manager. Whoever gives them no
+// timeout, or a long one, expects them to take that long.
+func silenceOf(timeout *durationpb.Duration) *durationpb.Duration {
+	if timeout == nil || timeout.AsDuration() > 0 && timeout.AsDuration() <= edgeSilence {
+		return nil
+	}
+	return timeout
+}
+
 // edge makes a connection manager face strangers: it believes nothing that they say of themselves and bounds what they can
 // make it hold.
 func edge(m *hcmv3.HttpConnectionManager) *hcmv3.HttpConnectionManager {
@@ -55,6 +71,7 @@ func edge(m *hcmv3.HttpConnectionManager) *hcmv3.HttpConnectionManager {
 	// Many servers take x_forwarded_client_cert for the header that was removed, as CGI once wrote it.
 	m.CommonHttpProtocolOptions.HeadersWithUnderscoresAction = corev3.HttpProtocolOptions_DROP_HEADER
 	m.RequestHeadersTimeout = seconds(10)
+	m.StreamIdleTimeout = durationpb.New(edgeSilence)
 	m.Http2ProtocolOptions.MaxConcurrentStreams = wrapperspb.UInt32(100)
 	m.Http2ProtocolOptions.InitialStreamWindowSize = wrapperspb.UInt32(64 << 10)
 	m.Http2ProtocolOptions.InitialConnectionWindowSize = wrapperspb.UInt32(1 << 20)

@@ -75,7 +75,7 @@ func routeName(r *networking.HTTPRoute, m *networking.HTTPMatchRequest) string {
 func (t routeTranslator) action(r *networking.HTTPRoute, m *networking.HTTPMatchRequest) (*routev3.RouteAction, error) {
 	a := &routev3.RouteAction{Timeout: seconds(0), RetryPolicy: retriesOf(r.GetRetries())}
 	if r.GetTimeout() != nil {
-		a.Timeout = r.GetTimeout()
+		a.Timeout, a.IdleTimeout = r.GetTimeout(), silenceOf(r.GetTimeout())
 	}
 	if err := t.setClusters(a, r.GetRoute()); err != nil {
 		return nil, err

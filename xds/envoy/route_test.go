@@ -2,8 +2,10 @@ package envoy
 
 import (
 	"testing"
+	"time"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/mesh-operator/mesh-operator/internal/golden"
 	"github.com/mesh-operator/mesh-operator/xds/resource"
@@ -47,5 +49,19 @@ spec:
 	}
 	if owners["free.example.com"] == "" {
 		t.Error("a host that is nobody's has no routes")
+	}
+}
+
+func TestSilenceOf(t *testing.T) {
+	for timeout, want := range map[*durationpb.Duration]time.Duration{
+		nil: -1, seconds(0): 0, seconds(10): -1, seconds(300): -1, seconds(301): 301 * time.Second, seconds(3600): time.Hour,
+	} {
+		got := time.Duration(-1) // what the connection manager says
+		if s := silenceOf(timeout); s != nil {
+			got = s.AsDuration()
+		}
+		if got != want {
+			t.Errorf("with timeout %v a request may be silent for %v, want %v", timeout, got, want)
+		}
 	}
 }
