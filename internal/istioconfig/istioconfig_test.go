@@ -228,3 +228,45 @@ func TestARuleDoesNotMultiply(t *testing.T) {
 		}
 	}
 }
+
+// TestRulesAndGatewaysDoNotMultiply has those that ask for more of every service, or of every VirtualService.
+func TestRulesAndGatewaysDoNotMultiply(t *testing.T) {
+	rule := func(host string, subsets int) Object {
+		dr := &networking.DestinationRule{Host: host}
+		for i := range subsets {
+			dr.Subsets = append(dr.Subsets, &networking.Subset{Name: fmt.Sprintf("s%d", i)})
+		}
+		return Object{Kind: DestinationRule, Namespace: "a", Name: "r", Spec: dr}
+	}
+	gateway := func(servers, hosts int) Object {
+		g := &networking.Gateway{Selector: map[string]string{"istio": "ingressgateway"}}
+		for i := range servers {
+			s := &networking.Server{Port: &networking.Port{Number: 80, Name: fmt.Sprintf("http-%d", i), Protocol: "HTTP"}}
+			for j := range hosts {
+				s.Hosts = append(s.Hosts, fmt.Sprintf("h%d.example.com", j))
+			}
+			g.Servers = append(g.Servers, s)
+		}
+		return Object{Kind: Gateway, Namespace: "a", Name: "g", Spec: g}
+	}
+	for name, c := range map[string]struct {
+		object Object
+		want   string
+	}{
+		"subsets":                  {rule("x", 100), ""},
+		"many subsets":             {rule("x", 101), "spec.subsets: 101 subsets are more than 100"},
+		"subsets of all":           {rule("*.example.com", 10), ""},
+		"many subsets of all":      {rule("*.example.com", 11), "spec.subsets: 11 subsets of all hosts that *.example.com means are more than 10"},
+		"servers":                  {gateway(100, 10), ""},
+		"many servers":             {gateway(101, 1), "spec.servers: 101 servers are more than 100"},
+		"many hosts of one server": {gateway(1, 1001), "spec.servers: 1001 hosts of all servers are more than 1000"},
+	} {
+		got := ""
+		for _, p := range Validate(c.object) {
+			got += p.Field + ": " + p.Reason
+		}
+		if got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}

@@ -15,6 +15,9 @@ type policy interface {
 }
 
 func (c *checker) destinationRule(dr *networking.DestinationRule) {
+	if !c.smallDestinationRule(dr) {
+		return
+	}
 	c.host("spec.host", dr.GetHost(), true)
 	c.trafficPolicy("spec.trafficPolicy", dr.GetTrafficPolicy())
 	names := map[string]bool{}

@@ -16,6 +16,9 @@ var (
 )
 
 func (c *checker) gateway(g *networking.Gateway) {
+	if !c.smallGateway(g) {
+		return
+	}
 	if len(g.GetSelector()) == 0 {
 		c.add("spec.selector", "is required", "name the gateway's pods by their labels, for example istio: ingressgateway")
 	}

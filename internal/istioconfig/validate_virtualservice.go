@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/protobuf/proto"
 	networking "istio.io/api/networking/v1alpha3"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
@@ -27,7 +26,7 @@ var retryOn = strings.Fields(`5xx gateway-error reset reset-before-request conne
 var redirectCodes = []uint32{0, 301, 302, 303, 307, 308}
 
 func (c *checker) virtualService(vs *networking.VirtualService) {
-	if !c.size(vs) {
+	if !c.smallVirtualService(vs) {
 		return
 	}
 	gateways := vs.GetGateways()
@@ -56,39 +55,6 @@ func (c *checker) virtualService(vs *networking.VirtualService) {
 		c.httpRoute(fmt.Sprintf("spec.http[%d]", i), route, gateways)
 	}
 	c.exportTo(vs.GetExportTo())
-}
-
-// What one object may ask for. Every host gets every route, every alternative of a rule all that the rule says: without
-// bounds, what fits into one object becomes more than fits into any memory.
-const (
-	mostHosts    = 1000
-	mostGateways = 100
-	mostBytes    = 8 << 20 // of the rules, when every host and every alternative has them
-	routeBytes   = 512     // what proxies get for a route at the least
-)
-
-// size tells whether an object is small enough to be looked at.
-func (c *checker) size(vs *networking.VirtualService) bool {
-	const fix = "write several VirtualServices"
-	hosts, gateways, bytes := len(vs.GetHosts()), len(vs.GetGateways()), 0
-	for _, r := range vs.GetHttp() {
-		alternatives := 0
-		for _, m := range r.GetMatch() {
-			alternatives += proto.Size(m)
-		}
-		bytes += alternatives + max(1, len(r.GetMatch()))*(routeBytes+proto.Size(r)-alternatives)
-	}
-	small := true
-	for _, bound := range []struct {
-		field, what string
-		n, most     int
-	}{{"spec.hosts", "hosts", hosts, mostHosts}, {"spec.gateways", "gateways", gateways, mostGateways}, {"spec.http", "bytes of rules for all hosts", bytes * hosts, mostBytes}} {
-		if bound.n > bound.most {
-			c.add(bound.field, fmt.Sprintf("%d %s are more than %d", bound.n, bound.what, bound.most), fix)
-			small = false
-		}
-	}
-	return small
 }
 
 // gatewayName accepts mesh, name and namespace/name, where "." is the object's own namespace.

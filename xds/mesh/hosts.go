@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
 )
 
 // CommonHosts intersects a server's hosts, which may say whose VirtualServices they are for, with a VirtualService's. Of
@@ -29,6 +31,9 @@ func CommonHosts(gatewayNamespace string, serverHosts []string, v *VirtualServic
 	}
 	return slices.Sorted(maps.Keys(found))
 }
+
+// TooLarge tells whether the rules would be too much for so many hosts of a gateway, of which a VirtualService for "*" has all.
+func (v *VirtualService) TooLarge(hosts int) bool { return hosts*v.bytes > istioconfig.MostBytes }
 
 func narrower(a, b string) (string, bool) {
 	switch {

@@ -106,6 +106,8 @@ type VirtualService struct {
 	Sources      map[string]map[string]string // the label selectors that it tests clients with, by SelectorKey
 	Spec         *networking.VirtualService
 	Key          string
+
+	bytes int // of the rules, for each host
 }
 
 // DestinationRule is a DestinationRule with its host resolved.

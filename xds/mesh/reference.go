@@ -8,6 +8,7 @@ import (
 	networking "istio.io/api/networking/v1alpha3"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
 	"github.com/mesh-operator/mesh-operator/xds/resource"
 	"github.com/mesh-operator/mesh-operator/xds/table"
 )
@@ -21,12 +22,30 @@ type references struct {
 
 func (r *references) problem(p Problem) { r.problems = append(r.problems, p) }
 
+// mostSubsetPorts bounds the ports of a service of which every subset gets a cluster.
+const mostSubsetPorts = 50
+
+// Divided tells whether the service's endpoints can be divided into subsets.
+func (s *Service) Divided() bool { return len(s.Ports) <= mostSubsetPorts }
+
 // unfollowed reports what a Service asks for and proxies do not do.
 func unfollowed(k *corev1.Service) []Problem {
+	var problems []Problem
+	object := resource.Object("Service/" + k.Namespace + "/" + k.Name)
 	if p := k.Spec.InternalTrafficPolicy; p != nil && *p == corev1.ServiceInternalTrafficPolicyLocal {
-		return []Problem{{Object: resource.Object("Service/" + k.Namespace + "/" + k.Name), Field: "spec.internalTrafficPolicy", Reason: "Local is not followed: endpoints of all nodes are called"}}
+		problems = append(problems, Problem{Object: object, Field: "spec.internalTrafficPolicy", Reason: "Local is not followed: endpoints of all nodes are called"})
 	}
-	return nil
+	n := 0
+	for _, p := range k.Spec.Ports {
+		if isTCP(p.Protocol) {
+			n++
+		}
+	}
+	if n > mostSubsetPorts {
+		const reason = "%d ports are more than %d: subsets of DestinationRules have no effect; write several Services"
+		problems = append(problems, Problem{Object: object, Field: "spec.ports", Reason: fmt.Sprintf(reason, n, mostSubsetPorts)})
+	}
+	return problems
 }
 
 // rules checks the DestinationRules of one namespace for one host.
@@ -46,7 +65,13 @@ func (r *references) rules(group table.Table[*DestinationRule]) {
 			}
 		}
 		for i, s := range d.Spec.GetSubsets() {
-			if older := defined[s.GetName()]; older == nil {
+			older := defined[s.GetName()]
+			if most := istioconfig.SubsetBound(d.Host); older == nil && len(defined) == most {
+				const reason = "older rules define %d subsets of %s, and more have no effect: name only those that routes lead to"
+				r.problem(Problem{Object: d.Object, Field: fmt.Sprintf("spec.subsets[%d]", i), Reason: fmt.Sprintf(reason, most, d.Host)})
+				break
+			}
+			if older == nil {
 				defined[s.GetName()] = d
 			} else if exportedToAll(older.Spec.GetExportTo()) {
 				reason := fmt.Sprintf("%s is older and defines %q of %s", older.Object, s.GetName(), d.Host)
@@ -82,10 +107,16 @@ func (r *references) gateway(v *VirtualService, index int, name string) {
 		r.problem(Problem{Object: v.Object, Field: field(), Reason: "there is no Gateway " + name})
 		return
 	}
+	bound := false
 	for _, s := range g.Spec.GetServers() {
-		if len(CommonHosts(g.Namespace, s.GetHosts(), v)) > 0 {
-			return
+		hosts := len(CommonHosts(g.Namespace, s.GetHosts(), v))
+		if bound = bound || hosts > 0; v.TooLarge(hosts) {
+			const reason = "%d bytes of rules for each of %d hosts of %s are more than %d in all: name fewer in spec.hosts, or write several VirtualServices"
+			r.problem(Problem{Object: v.Object, Field: field(), Reason: fmt.Sprintf(reason, v.bytes, hosts, g.Object, istioconfig.MostBytes)})
 		}
+	}
+	if bound {
+		return
 	}
 	r.problem(Problem{Object: v.Object, Field: field(), Reason: fmt.Sprintf("no server of %s has one of the hosts, for namespace %s", g.Object, v.Namespace)})
 }

@@ -181,7 +181,7 @@ func (g *Gateway) service(f *finder, host string) {
 		g.Services = g.Services.Without(host)
 		return
 	}
-	view := &Service{Service: s, Rule: f.rule(s.Host, s.Namespace)}
+	view := &Service{Service: s, Rule: f.rule(s)}
 	view.Credentials = clientCredentials(f.snapshot, g.Namespace, view.Rule)
 	view.Key = routerViewKey(g.Namespace, view)
 	if before := g.Services.Get(host); before == nil || before.Sum() != view.Sum() {
@@ -222,7 +222,11 @@ func (s *Server) routesOf(f *finder, age string) *ServerRoutes {
 	if v == nil || !slices.Contains(v.Gateways, name) || !exportedTo(v, s.Gateway.Namespace, f.caller.namespace) {
 		return nil
 	}
-	hosts, refusals := s.admitRoutes(v, mesh.CommonHosts(s.Gateway.Namespace, s.Hosts, v))
+	common := mesh.CommonHosts(s.Gateway.Namespace, s.Hosts, v)
+	if v.TooLarge(len(common)) {
+		return nil
+	}
+	hosts, refusals := s.admitRoutes(v, common)
 	if len(hosts)+len(refusals) == 0 {
 		return nil
 	}

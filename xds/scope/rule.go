@@ -3,6 +3,7 @@ package scope
 import (
 	networking "istio.io/api/networking/v1alpha3"
 
+	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 	"github.com/mesh-operator/mesh-operator/xds/resource"
 	"github.com/mesh-operator/mesh-operator/xds/table"
@@ -16,13 +17,17 @@ type Rule struct {
 	Key     string
 }
 
-// rule finds the DestinationRule for a host: of the caller's namespace, else of the service's, else of the mesh's; in each
+// rule finds the DestinationRule for a service: of the caller's namespace, else of the service's, else of the mesh's; in each
 // the most specific host.
-func (f *finder) rule(host, owner string) *Rule {
-	candidates := mesh.Patterns(host)
-	for _, namespace := range []string{f.caller.namespace, owner, f.snapshot.Settings.RootNamespace} {
+func (f *finder) rule(s *mesh.Service) *Rule {
+	candidates := mesh.Patterns(s.Host)
+	for _, namespace := range []string{f.caller.namespace, s.Namespace, f.snapshot.Settings.RootNamespace} {
 		for _, candidate := range candidates {
-			if rule := merge(f.snapshot.Lookup.Rules.Get(candidate).Get(namespace), f.caller.namespace); rule != nil {
+			rule := merge(f.snapshot.Lookup.Rules.Get(candidate).Get(namespace), f.caller.namespace)
+			if rule != nil && !s.Divided() {
+				rule.Subsets = nil
+			}
+			if rule != nil {
 				return rule
 			}
 		}
@@ -30,7 +35,8 @@ func (f *finder) rule(host, owner string) *Rule {
 	return nil
 }
 
-// merge joins rules of one namespace for one host: the oldest policy, all subsets, of two with one name the older.
+// merge joins rules of one namespace for one host: the oldest policy, all subsets up to the bound, of two with one name the
+// older.
 func merge(rules table.Table[*mesh.DestinationRule], client string) *Rule {
 	if rules.Empty() {
 		return nil
@@ -49,7 +55,7 @@ func merge(rules table.Table[*mesh.DestinationRule], client string) *Rule {
 			merged.Policy = r.Spec.GetTrafficPolicy()
 		}
 		for _, subset := range r.Spec.GetSubsets() {
-			if !names[subset.GetName()] {
+			if !names[subset.GetName()] && len(merged.Subsets) < istioconfig.SubsetBound(r.Host) {
 				names[subset.GetName()] = true
 				merged.Subsets = append(merged.Subsets, subset)
 			}

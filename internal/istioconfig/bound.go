@@ -1,0 +1,87 @@
+package istioconfig
+
+import (
+	"fmt"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+	networking "istio.io/api/networking/v1alpha3"
+)
+
+// What one object may ask for. Every host gets every route, every alternative of a rule all that the rule says, every port of
+// a service every subset: without bounds, what fits into one object becomes more than fits into any memory.
+const (
+	mostHosts    = 1000
+	mostGateways = 100
+	mostServers  = 100
+	routeBytes   = 512 // what proxies get for a route at the least
+
+	// MostBytes bounds the rules of a VirtualService, when every host and every alternative has them.
+	MostBytes = 8 << 20
+
+	mostSubsets     = 100
+	mostWildSubsets = 10 // of a host that stands for many
+)
+
+type bound struct {
+	field, what string
+	n, most     int
+}
+
+// within tells whether an object is small enough to be looked at.
+func (c *checker) within(fix string, bounds ...bound) bool {
+	small := true
+	for _, b := range bounds {
+		if b.n > b.most {
+			c.add(b.field, fmt.Sprintf("%d %s are more than %d", b.n, b.what, b.most), fix)
+			small = false
+		}
+	}
+	return small
+}
+
+func (c *checker) smallVirtualService(vs *networking.VirtualService) bool {
+	return c.within("write several VirtualServices",
+		bound{"spec.hosts", "hosts", len(vs.GetHosts()), mostHosts},
+		bound{"spec.gateways", "gateways", len(vs.GetGateways()), mostGateways},
+		bound{"spec.http", "bytes of rules for all hosts", RuleBytes(vs) * len(vs.GetHosts()), MostBytes})
+}
+
+// RuleBytes estimates what proxies get for each host of a VirtualService.
+func RuleBytes(vs *networking.VirtualService) int {
+	bytes := 0
+	for _, r := range vs.GetHttp() {
+		alternatives := 0
+		for _, m := range r.GetMatch() {
+			alternatives += proto.Size(m)
+		}
+		bytes += alternatives + max(1, len(r.GetMatch()))*(routeBytes+proto.Size(r)-alternatives)
+	}
+	return bytes
+}
+
+func (c *checker) smallGateway(g *networking.Gateway) bool {
+	hosts := 0
+	for _, s := range g.GetServers() {
+		hosts += len(s.GetHosts())
+	}
+	return c.within("write several Gateways",
+		bound{"spec.servers", "servers", len(g.GetServers()), mostServers},
+		bound{"spec.servers", "hosts of all servers", hosts, mostHosts})
+}
+
+func (c *checker) smallDestinationRule(dr *networking.DestinationRule) bool {
+	subsets, fix := bound{"spec.subsets", "subsets", len(dr.GetSubsets()), SubsetBound(dr.GetHost())}, "name only the subsets that routes lead to"
+	if strings.HasPrefix(dr.GetHost(), "*") {
+		subsets.what, fix = "subsets of all hosts that "+dr.GetHost()+" means", "write a DestinationRule for each service"
+	}
+	return c.within(fix, subsets)
+}
+
+// SubsetBound is how many subsets a host may have.
+func SubsetBound(host string) int {
+	if strings.HasPrefix(host, "*") {
+		return mostWildSubsets
+	}
+	return mostSubsets
+}
