@@ -35,6 +35,9 @@ func TestAChangeIsCheckedWhereItMatters(t *testing.T) {
 	for i := range 50 {
 		add(&in, i, 80)
 	}
+	elsewhere := routesTo("a", "late", "s0")
+	elsewhere.Spec.(*networking.VirtualService).Hosts = []string{"s99"}
+	AddConfig(&in.Config, elsewhere)
 	before := Build(nil, in)
 	for name, c := range map[string]struct {
 		change        func(*Inputs)
@@ -43,13 +46,16 @@ func TestAChangeIsCheckedWhereItMatters(t *testing.T) {
 		"nothing":          {func(*Inputs) {}, 0, 0},
 		"a service's port": {func(in *Inputs) { add(in, 7, 81) }, 1, 1},
 		"another service":  {func(in *Inputs) { add(in, 50, 80) }, 1, 1},
+		"a service that a rule is for": {func(in *Inputs) {
+			Add(&in.Services, &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "s99"}})
+		}, 1, 0},
 		"a rule of its own": {func(in *Inputs) {
 			AddConfig(&in.Config, routesTo("a", "other", "elsewhere.com"))
 		}, 1, 0},
 		"a younger rule": {func(in *Inputs) { AddConfig(&in.Config, routesTo("a", "t", "s7")) }, 1, 0},
 		"an older rule":  {func(in *Inputs) { AddConfig(&in.Config, routesTo("a", "r", "s7")) }, 2, 0},
 		"a subset":       {func(in *Inputs) { AddConfig(&in.Config, subsetOf("b", "r", "s7.a.svc.cluster.local")) }, 0, 1},
-		"subsets of all": {func(in *Inputs) { AddConfig(&in.Config, subsetOf("b", "r", "*")) }, 50, 1},
+		"subsets of all": {func(in *Inputs) { AddConfig(&in.Config, subsetOf("b", "r", "*")) }, 51, 1},
 	} {
 		with := in
 		c.change(&with)
