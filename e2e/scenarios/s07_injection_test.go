@@ -15,11 +15,14 @@ import (
 )
 
 // probed is a pod whose container is asked for its health in both ways that go through the network, and which the kubelet
-// would kill soon if mutual TLS stood in between.
+// would kill soon if mutual TLS stood in between. It has settings of its own, in Istio's words.
 const probed = `
 apiVersion: v1
 kind: Pod
-metadata: {name: probed, labels: {app: probed}}
+metadata:
+  name: probed
+  labels: {app: probed}
+  annotations: {proxy.istio.io/config: "{terminationDrainDuration: 2s, drainDuration: 30s, tracing: {sampling: 10}}"}
 spec:
   terminationGracePeriodSeconds: 0
   automountServiceAccountToken: false
@@ -88,6 +91,9 @@ func compareSettings(proxy corev1.Container) error {
 	requests := proxy.Resources.Requests
 	if env["PROXY_LOG_LEVEL"] != "info" || env["PROXY_CONCURRENCY"] != "1" || requests.Cpu().String() != "15m" || requests.Memory().String() != "70Mi" {
 		return fmt.Errorf("log level %s, concurrency %s, requests %v", env["PROXY_LOG_LEVEL"], env["PROXY_CONCURRENCY"], requests)
+	}
+	if env["TERMINATION_DRAIN_DURATION"] != "2s" || env["DRAIN_DURATION"] != "30s" {
+		return fmt.Errorf("of the pod's own settings it has %q and %q", env["TERMINATION_DRAIN_DURATION"], env["DRAIN_DURATION"])
 	}
 	return nil
 }
