@@ -42,11 +42,12 @@ func (b *Builder) Build(s scope.Scope) (*resource.Set, []mesh.Problem) {
 	if s.Type != mesh.Router {
 		shared = b.Share(nil, s)
 	}
-	return b.BuildWith(shared, s)
+	set, problems := b.BuildWith(shared, s)
+	return set, sortProblems(slices.Concat(shared.Problems(), problems))
 }
 
 // BuildWith is Build for a sidecar of which everything is known that it shares with others of its namespace. For a router
-// there is no such thing: shared is nil.
+// there is no such thing: shared is nil. The problems are those that are not shared.
 func (b *Builder) BuildWith(shared *Shared, s scope.Scope) (*resource.Set, []mesh.Problem) {
 	c := newCollector(b, s)
 	if s.Type == mesh.Router {
@@ -54,7 +55,7 @@ func (b *Builder) BuildWith(shared *Shared, s scope.Scope) (*resource.Set, []mes
 		return (*resource.Set)(nil).Put(c.resources...), sortProblems(c.problems)
 	}
 	c.inbound()
-	return shared.set.Put(c.resources...), sortProblems(slices.Concat(shared.problems(), c.problems))
+	return shared.set.Put(c.resources...), sortProblems(c.problems)
 }
 
 // collector gathers the parts of one scope, or of a piece of it.

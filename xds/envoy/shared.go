@@ -148,7 +148,11 @@ func (s *Shared) report(about string, problems []mesh.Problem) {
 	s.faults = s.faults.With(about, &faults{problems})
 }
 
-func (s *Shared) problems() []mesh.Problem {
+// Problems are what could not be expressed of what is shared. Nil has none.
+func (s *Shared) Problems() []mesh.Problem {
+	if s == nil {
+		return nil
+	}
 	var all []mesh.Problem
 	for f := range s.faults.Values() {
 		all = append(all, f.problems...)

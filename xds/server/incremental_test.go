@@ -92,7 +92,7 @@ func told(b *envoy.Builder, s *mesh.Snapshot) map[string]string {
 			view := scope.For(s, *proxy)
 			o := outputFor(b, s, view)
 			at := namespace + "/" + name
-			out[at] = fmt.Sprintf("%x %v", view.Key(), o.problems)
+			out[at] = fmt.Sprintf("%x %v", view.Key(), append(o.shared.Problems(), o.problems...))
 			for _, t := range resource.Types {
 				for key, r := range o.set.Of(t).All() {
 					out[at+" "+t.Short()+" "+key] = fmt.Sprintf("%s %v %x", r.Version, r.Sources, r.Body.GetValue())

@@ -40,7 +40,7 @@ func (s *Server) Publish(snapshot *mesh.Snapshot) {
 	defer s.publishing.Unlock()
 	start := time.Now()
 	generation, connections := s.advance(snapshot)
-	p := push{snapshot: snapshot, builder: s.builder, moves: moves{}, seen: map[*output]bool{}}
+	p := push{snapshot: snapshot, builder: s.builder, moves: moves{}, seen: map[*output]bool{}, told: map[*envoy.Shared]bool{}}
 	for _, c := range connections {
 		s.guard(c, func() {
 			if proxy := c.proxyIn(snapshot); proxy != nil {
@@ -104,6 +104,7 @@ type push struct {
 	builder  *envoy.Builder
 	moves    moves
 	seen     map[*output]bool
+	told     map[*envoy.Shared]bool // whose problems there are already: those of a namespace, not of each of its workloads
 	problems []mesh.Problem
 }
 
@@ -112,6 +113,10 @@ func (p *push) output(place *scope.Place) *output {
 	if !p.seen[out] {
 		p.seen[out] = true
 		p.problems = append(p.problems, out.problems...)
+		if !p.told[out.shared] {
+			p.told[out.shared] = true
+			p.problems = append(p.problems, out.shared.Problems()...)
+		}
 	}
 	return out
 }
@@ -119,7 +124,8 @@ func (p *push) output(place *scope.Place) *output {
 // output is what the proxies of one scope get, and what is wrong with it.
 type output struct {
 	set      *resource.Set
-	problems []mesh.Problem
+	problems []mesh.Problem // besides those of shared
+	shared   *envoy.Shared
 }
 
 // outputFor builds a scope once for all its proxies. A scope that was there in the snapshot before keeps its set, and one
@@ -136,7 +142,7 @@ func outputFor(b *envoy.Builder, snapshot *mesh.Snapshot, s scope.Scope) *output
 		if before != nil {
 			return before
 		}
-		out := &output{}
+		out := &output{shared: shared}
 		out.set, out.problems = b.BuildWith(shared, s)
 		return out
 	}).(*output)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -82,6 +83,34 @@ func TestNamesThatReadAlikeAreToldApart(t *testing.T) {
 		alone := setFor(envoy.NewBuilder(), mesh.Build(nil, in), namespace)
 		for typ, names := range Compare(alone, setFor(b, s, namespace)) {
 			t.Errorf("beside the other, namespace %s has other %s: %v", namespace, typ.Short(), names)
+		}
+	}
+}
+
+// TestProblemsAreCollectedOnce has many workloads in one namespace, and services that all claim one address.
+func TestProblemsAreCollectedOnce(t *testing.T) {
+	var in mesh.Inputs
+	for i := range 20 {
+		meta := metav1.ObjectMeta{Namespace: "a", Name: fmt.Sprintf("w%d", i)}
+		mesh.Add(&in.Services, someService(meta, 41))
+		mesh.Add(&in.Pods, somePod(meta, meta.Name, 0, 2))
+	}
+	snapshot := mesh.Build(nil, in)
+	p := push{snapshot: snapshot, builder: envoy.NewBuilder(), seen: map[*output]bool{}, told: map[*envoy.Shared]bool{}}
+	for pod := range in.Pods.Values() {
+		proxy, _ := snapshot.Proxy("a", pod.Name)
+		p.output(scope.PlaceOf(*proxy))
+	}
+	counts := map[mesh.Problem]int{}
+	for _, problem := range p.problems {
+		counts[problem]++
+	}
+	if len(counts) == 0 {
+		t.Fatal("no problems")
+	}
+	for problem, n := range counts {
+		if n > 1 {
+			t.Errorf("%v is there %d times", problem, n)
 		}
 	}
 }
