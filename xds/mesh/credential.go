@@ -130,11 +130,15 @@ func (c *Credential) check() string {
 	if len(c.Certificate)+len(c.PrivateKey)+len(c.CA)+len(c.Revoked) > maxPEM {
 		return fmt.Sprintf("is larger than %d KiB", maxPEM>>10)
 	}
-	if len(c.CA) > 0 && certfile.CheckAuthorities(c.CA) != nil {
-		return "ca.crt is not a list of PEM certificates"
+	if len(c.CA) > 0 {
+		if err := certfile.CheckAuthorities(c.CA); err != nil {
+			return "ca.crt is not a list of PEM certificates: " + err.Error()
+		}
 	}
-	if len(c.Revoked) > 0 && certfile.CheckRevoked(c.Revoked) != nil {
-		return "ca.crl is not a list of PEM revocation lists"
+	if len(c.Revoked) > 0 {
+		if err := certfile.CheckRevoked(c.Revoked); err != nil {
+			return "ca.crl is not a list of PEM revocation lists: " + err.Error()
+		}
 	}
 	if len(c.Certificate) == 0 && len(c.PrivateKey) == 0 && len(c.CA) > 0 {
 		return "" // a Secret of verification only
