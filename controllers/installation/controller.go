@@ -12,8 +12,10 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/record"
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	crhandler "sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -55,6 +57,13 @@ type Reconciler struct {
 	sidecars     []string  // pods that had a sidecar when the removal began; nil: not looked at yet
 }
 
+// What failed is tried again after firstRetry, then twice as late each time. The library's slowest is a quarter of an hour: too
+// long for somebody who waits for a deletion after the API server was away.
+const (
+	firstRetry   = 50 * time.Millisecond
+	slowestRetry = 30 * time.Second
+)
+
 // Register adds the controller to mgr.
 func (r *Reconciler) Register(mgr ctrl.Manager) error {
 	r.applier = apply.New(r.Client, r.Watch.Lookup)
@@ -74,6 +83,7 @@ func (r *Reconciler) Register(mgr ctrl.Manager) error {
 		Named("installation").
 		Watches(&v1alpha1.Installation{}, &handler.InstrumentedEnqueueRequestForObject[client.Object]{}).
 		WatchesRawSource(source.Channel(r.Watch.events, always)).
+		WithOptions(controller.Options{RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, slowestRetry)}).
 		Complete(r)
 	if err != nil {
 		return fmt.Errorf("add controller: %w", err)
