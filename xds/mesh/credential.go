@@ -132,12 +132,12 @@ func (c *Credential) check() string {
 	}
 	if len(c.CA) > 0 {
 		if err := certfile.CheckAuthorities(c.CA); err != nil {
-			return "ca.crt is not a list of PEM certificates: " + err.Error()
+			return "ca.crt " + err.Error()
 		}
 	}
 	if len(c.Revoked) > 0 {
 		if err := certfile.CheckRevoked(c.Revoked); err != nil {
-			return "ca.crl is not a list of PEM revocation lists: " + err.Error()
+			return "ca.crl " + err.Error()
 		}
 	}
 	if len(c.Certificate) == 0 && len(c.PrivateKey) == 0 && len(c.CA) > 0 {

@@ -20,8 +20,8 @@ func TestCredentialsThatNoGatewayGets(t *testing.T) {
 		"TooLarge":      {map[string][]byte{"tls.crt": bytes.Repeat([]byte("-----BEGIN "), 100<<10), "tls.key": []byte(canary)}, "is larger than"},
 		"TooLargeCA":    {map[string][]byte{"ca.crt": bytes.Repeat([]byte("-----BEGIN "), 100<<10)}, "is larger than"},
 		"RootOfTheMesh": {map[string][]byte{"ca-cert.pem": []byte(canary), "ca-key.pem": []byte(canary)}, "lacks tls.crt or tls.key"},
-		"BadAuthority":  {map[string][]byte{"ca.crt": []byte("-----BEGIN CERTIFICATE-----\nY2FuYXJ5LW9mLWEta2V5\n-----END CERTIFICATE-----\n")}, "ca.crt is not a list of PEM certificates: number 1"},
-		"Revoked":       {map[string][]byte{"ca.crl": []byte(canary)}, "ca.crl is not"},
+		"BadAuthority":  {map[string][]byte{"ca.crt": []byte("-----BEGIN CERTIFICATE-----\nY2FuYXJ5LW9mLWEta2V5\n-----END CERTIFICATE-----\n")}, "ca.crt is not a list of PEM certificates: number 1: "},
+		"Revoked":       {map[string][]byte{"ca.crl": []byte(canary)}, "ca.crl has no PEM revocation list"},
 		"NoKey":         {map[string][]byte{"tls.crt": []byte(canary)}, "lacks tls.crt or tls.key"},
 		"Noise":         {map[string][]byte{"tls.crt": []byte(canary), "tls.key": []byte(canary)}, "are not a key pair"},
 	} {
