@@ -15,8 +15,6 @@ OUT := .out
 # The linter's cache remembers absolute paths, so it reports nonsense after another checkout of the same code was removed.
 export GOLANGCI_LINT_CACHE ?= $(CURDIR)/$(BIN)/golangci-lint
 
-# Packages with goroutines worth watching; the rest is pure and gains nothing from -race.
-RACE := ./ca/... ./xds/... ./proxy/agent/... ./injector/... ./galley/... ./controllers/... ./internal/certclient/... ./internal/monitoring/...
 # Scenarios that begin on an empty cluster, while the others tell one story on theirs.
 EMPTY := ^(TestDemo|TestRemovalFromEveryState)$$
 
@@ -40,18 +38,23 @@ urls: ## print the demo's addresses, one "name url" a line
 kubeconfig: ## print the path of the demo's kubeconfig
 	@go run ./e2e/demo kubeconfig --name $(CLUSTER)
 
+# What a compiler keeps busy overlaps with tests that wait for processes; suites that mostly wait run side by side.
+SIDE_BY_SIDE := $(MAKE) --no-print-directory --output-sync=target
+
 .PHONY: test
-test: test-unit test-cluster ## run every test on clusters of its own
+test: ## run every test on clusters of its own (RACE=1: the unit tests under the race detector)
+	@echo "test-unit, and what the clusters need (cold: a Kubernetes, ten minutes and more)"
+	@$(SIDE_BY_SIDE) -j2 test-unit provisions
+	@$(MAKE) --no-print-directory test-cluster
 	@echo "side by side, about ten minutes: test-apiserver test-scenarios test-removal"
-	@$(MAKE) --no-print-directory --output-sync=target -j3 test-apiserver test-scenarios test-removal
+	@$(SIDE_BY_SIDE) -j3 test-apiserver test-scenarios test-removal
+
+.PHONY: provisions
+provisions: cluster images
 
 .PHONY: test-unit
 test-unit: envoy ## run the tests that need no cluster (real Envoy processes included)
-	go test $$(go list ./... | grep -v -e /e2e/scenarios -e /e2e/apiserver)
-
-.PHONY: test-race
-test-race: envoy ## run the concurrent packages under the race detector
-	CGO_ENABLED=1 go test -race $(RACE)
+	$(if $(RACE),CGO_ENABLED=1) go test $(if $(RACE),-race) $$(go list ./... | grep -v -e /e2e/scenarios -e /e2e/apiserver)
 
 .PHONY: test-cluster
 test-cluster: cluster ## run the local cluster's own tests (needs root)
@@ -64,8 +67,8 @@ test-apiserver: cluster ## test the operator on a real API server that fails and
 # $(call on-cluster,NAME,FLAGS) boots a cluster, runs scenarios on it and removes it.
 define on-cluster
 @go run ./e2e/demo cluster --name $(1)
-@status=0; MESH_CLUSTER=$(1) go test -count=1 -timeout 40m $(2) $(SCENARIO_FLAGS) ./e2e/scenarios || status=$$?; \
-  if [ -z "$(KEEP)" ]; then go run ./e2e/demo down --name $(1) >/dev/null; fi; exit $$status
+@status=0; MESH_CLUSTER=$(1) go test -count=1 -timeout 40m $(SCENARIO_FLAGS) $(2) ./e2e/scenarios || status=$$?; \
+  if [ -z "$(KEEP)" ]; then go run ./e2e/demo down --name $(1) >/dev/null 2>$(OUT)/down-$(1) || cat $(OUT)/down-$(1) >&2; fi; exit $$status
 endef
 
 .PHONY: test-scenarios
@@ -77,7 +80,8 @@ test-removal: cluster images ## run the scenarios that begin on an empty cluster
 	$(call on-cluster,$(TEST_CLUSTER)-empty,-run '$(EMPTY)')
 
 .PHONY: check
-check: fmt-check vet lint generate-check test-race test ## everything CI asks for
+check: fmt-check vet lint generate-check ## everything CI asks for
+	@$(MAKE) --no-print-directory test RACE=1
 
 .PHONY: envoy
 envoy: ## fetch the Envoy that the tests and the proxyv2 image use
@@ -119,6 +123,7 @@ vet: ## run go vet
 .PHONY: lint
 lint: ## run golangci-lint, pinned in go.tool.mod
 	go tool -modfile=go.tool.mod golangci-lint run ./...
+	linter=$$(go tool -modfile=go.tool.mod -n golangci-lint) && cd e2e/cluster && $$linter run --config ../../.golangci.yml ./...
 
 .PHONY: generate
 generate: ## regenerate CRDs, deep copies and other committed results
