@@ -66,9 +66,9 @@ test-apiserver: cluster ## test the operator on a real API server that fails and
 
 # $(call on-cluster,NAME,FLAGS) boots a cluster, runs scenarios on it and removes it.
 define on-cluster
-@go run ./e2e/demo cluster --name $(1)
+@MAKEFLAGS= go run ./e2e/demo cluster --name $(1)
 @status=0; MESH_CLUSTER=$(1) go test -count=1 -timeout 40m $(SCENARIO_FLAGS) $(2) ./e2e/scenarios || status=$$?; \
-  if [ -z "$(KEEP)" ]; then go run ./e2e/demo down --name $(1) >/dev/null 2>$(OUT)/down-$(1) || cat $(OUT)/down-$(1) >&2; fi; exit $$status
+  if [ -z "$(KEEP)" ]; then MAKEFLAGS= go run ./e2e/demo down --name $(1) >/dev/null 2>$(OUT)/down-$(1) || cat $(OUT)/down-$(1) >&2; fi; exit $$status
 endef
 
 .PHONY: test-scenarios
