@@ -27,7 +27,7 @@ func TestAPodThatIsReplacedWhileItsProxyConnects(t *testing.T) {
 	default:
 		t.Error("the stream goes on")
 	}
-	if c.resources() != nil {
+	if c.offers.resources() != nil {
 		t.Error("it has the configuration of another pod")
 	}
 	c.request(&discovery.DeltaDiscoveryRequest{TypeUrl: string(resource.Cluster), InitialResourceVersions: map[string]string{"kept": "1"}})

@@ -41,10 +41,18 @@ func (m moves) compare(from, to *resource.Set) Change {
 	return change
 }
 
+// empty tells whether nothing differs.
+func (c Change) empty() bool { return c != nil && len(c) == 0 }
+
 // Merge returns the names of both.
 func (c Change) Merge(other Change) Change {
-	if c == nil || other == nil {
+	switch {
+	case c == nil || other == nil:
 		return nil
+	case c.empty():
+		return other
+	case other.empty():
+		return c
 	}
 	out := Change{}
 	for t := range served {

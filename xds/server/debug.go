@@ -85,7 +85,7 @@ func (s *Server) ServeConfig(w http.ResponseWriter, r *http.Request) {
 	name := r.URL.Query().Get("proxy")
 	for _, c := range s.connected() {
 		if nameOf(c) == name {
-			writeJSON(w, configOf(c.resources()))
+			writeJSON(w, configOf(c.offers.resources()))
 			return
 		}
 	}

@@ -34,7 +34,7 @@ func (s *Server) guard(c *connection, give func()) {
 	if mistake != nil {
 		s.mistaken(*mistake, "proxy", c.proxy.Name, "namespace", c.proxy.Namespace)
 	}
-	c.lacks(mistake)
+	c.offers.lack(mistake)
 }
 
 // guardStream runs the handler of a stream.
@@ -46,13 +46,13 @@ func (s *Server) guardStream(handle func() error) (err error) {
 	return err
 }
 
-// lacks notes why the proxy has not been offered the newest configuration; nil: it has been.
-func (c *connection) lacks(mistake *mesh.Problem) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.mistake = ""
+// lack notes why the proxy has not been offered the newest configuration; nil: it has been.
+func (o *offers) lack(mistake *mesh.Problem) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.mistake = ""
 	if mistake != nil {
-		c.mistake = mistake.Reason
+		o.mistake = mistake.Reason
 	}
 }
 
@@ -61,10 +61,10 @@ func (s *Server) lacking(c *connection) string {
 	s.mu.Lock()
 	kept := s.kept
 	s.mu.Unlock()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.mistake != "" {
-		return c.mistake
+	c.offers.mu.Lock()
+	defer c.offers.mu.Unlock()
+	if c.offers.mistake != "" {
+		return c.offers.mistake
 	}
 	return kept
 }

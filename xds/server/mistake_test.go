@@ -84,13 +84,13 @@ func TestAMistakeCostsWhomItConcerns(t *testing.T) {
 	in := sharingMesh()
 	good := mesh.Build(nil, in)
 	w := watch(t, good)
-	kept, before := w.x.resources(), w.y.resources()
+	kept, before := w.x.offers.resources(), w.y.offers.resources()
 
 	mesh.Add(&in.EndpointSlices, someSlice(metav1.ObjectMeta{Namespace: "a", Name: "x", CreationTimestamp: metav1.Unix(1, 0)}, 3))
 	odd := mesh.Build(good, in)
 	panicAt(odd)
 	w.Publish(odd)
-	if w.x.resources() != kept || w.y.resources() == before {
+	if w.x.offers.resources() != kept || w.y.offers.resources() == before {
 		t.Error("want the one proxy to keep what it has, and the other to have the new mesh")
 	}
 	if x, y := w.errors(t); x != "internal error: an odd mesh" || y != "" {
@@ -100,7 +100,7 @@ func TestAMistakeCostsWhomItConcerns(t *testing.T) {
 		t.Errorf("in step are %v, want y-0 only", synced)
 	}
 	late := newConnection(w.x.proxy)
-	if w.attach(late); late.resources() != nil {
+	if w.attach(late); late.offers.resources() != nil {
 		t.Error("a proxy that connects is told something")
 	}
 	w.detach(late)
@@ -113,7 +113,7 @@ func TestAMistakeCostsWhomItConcerns(t *testing.T) {
 
 	mesh.Add(&in.EndpointSlices, someSlice(metav1.ObjectMeta{Namespace: "a", Name: "x", CreationTimestamp: metav1.Unix(1, 0)}, 4))
 	w.Publish(mesh.Build(odd, in))
-	if x, _ := w.errors(t); x != "" || w.x.resources() == kept {
+	if x, _ := w.errors(t); x != "" || w.x.offers.resources() == kept {
 		t.Errorf("after the next change the proxy is still left behind: %q", x)
 	}
 }

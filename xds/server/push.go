@@ -44,7 +44,7 @@ func (s *Server) Publish(snapshot *mesh.Snapshot) {
 	for _, c := range connections {
 		s.guard(c, func() {
 			if proxy := c.proxyIn(snapshot); proxy != nil {
-				c.offer(generation, p.output(c.placeOf(proxy)).set, p.moves.compare)
+				c.offer(generation, p.output(c.offers.placeOf(proxy)).set, p.moves.compare)
 			}
 		})
 	}
@@ -75,7 +75,7 @@ func (s *Server) attach(c *connection) bool {
 	s.metrics.connected.Inc()
 	s.guard(c, func() {
 		if proxy := c.proxyIn(snapshot); proxy != nil {
-			out := outputFor(s.builder, snapshot, c.placeOf(proxy).In(snapshot))
+			out := outputFor(s.builder, snapshot, c.offers.placeOf(proxy).In(snapshot))
 			c.offer(generation, out.set, func(_, _ *resource.Set) Change { return nil })
 		}
 	})

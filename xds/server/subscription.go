@@ -60,23 +60,26 @@ func (s *subscription) forget(name string) {
 
 func (s *subscription) subscribe(names []string, set resources) {
 	for _, name := range names {
-		if name == "*" && wildcard[s.typ] {
+		switch {
+		case name != "*" || !wildcard[s.typ]:
+			s.names[name] = true
+			delete(s.rejected, name)
+			s.forget(name) // asked for again: the proxy may have dropped it
+		case !s.everything: // a request may say it a million times
 			s.everything = true
 			s.markAll(set)
-			continue
 		}
-		s.names[name] = true
-		delete(s.rejected, name)
-		s.forget(name) // asked for again: the proxy may have dropped it
 	}
 }
 
 func (s *subscription) unsubscribe(names []string) {
 	for _, name := range names {
 		switch {
-		case name == "*":
-			s.everything = false
-			maps.DeleteFunc(s.has, func(name, _ string) bool { return !s.names[name] })
+		case name == "*" && wildcard[s.typ]:
+			if s.everything {
+				s.everything = false
+				maps.DeleteFunc(s.has, func(name, _ string) bool { return !s.names[name] })
+			}
 		case s.everything:
 			delete(s.names, name)
 			s.forget(name) // still covered by the wildcard, but the proxy has dropped its own

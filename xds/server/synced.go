@@ -20,19 +20,20 @@ func (s *Server) Synced() map[mesh.Name]bool {
 	return out
 }
 
+// standing is where a proxy is with what it was sent, for those who ask without waiting for its session.
+type standing struct {
+	asked   bool      // for anything
+	refuses bool      // it runs without something that it rejected
+	behind  time.Time // since when there is a response that it has not accepted; zero: there is none
+}
+
 func (c *connection) synced(now time.Time) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	late := func(since time.Time) bool { return now.Sub(since) >= patience }
-	switch {
-	case c.session.refuses():
-		return false
-	case c.waiting && late(c.offered):
-		return false
-	case !c.behind.IsZero() && late(c.behind):
+	late := func(since time.Time) bool { return !since.IsZero() && now.Sub(since) >= patience }
+	at := c.standing.Load()
+	if at.refuses || late(at.behind) || late(c.offers.waitingSince()) {
 		return false
 	}
-	return len(c.session.types) > 0 || !late(c.since)
+	return at.asked || !late(c.since)
 }
 
 // noteSent remembers since when the proxy has something to accept.
@@ -40,16 +41,22 @@ func (c *connection) noteSent() {
 	if c.behind.IsZero() {
 		c.behind = time.Now()
 	}
+	c.noteStanding()
 }
 
 // noteRequest forgets it when the proxy has accepted everything.
 func (c *connection) noteRequest() {
+	defer c.noteStanding()
 	for _, sub := range c.session.types {
 		if sub.pending != nil {
 			return
 		}
 	}
 	c.behind = time.Time{}
+}
+
+func (c *connection) noteStanding() {
+	c.standing.Store(&standing{asked: len(c.session.types) > 0, refuses: c.session.refuses(), behind: c.behind})
 }
 
 // refuses reports whether the proxy runs without something that it should have, because it rejected it.
