@@ -5,7 +5,7 @@
 #
 # `make images` builds the same without one. Both copy the same list of files (e2e/images/contents.go); a test compares them.
 
-FROM golang:1.26-bookworm AS build
+FROM golang:1.26.8-bookworm AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
