@@ -110,7 +110,7 @@ func (d *demo) deleteInstallation(ctx context.Context) error {
 	if _, err := d.lab.Installation(ctx); apierrors.IsNotFound(err) {
 		return nil
 	}
-	return d.delete("installation", "-n", "istio-operator", "istio-installation")(ctx)
+	return d.delete("installation", "-n", operatorNamespace, "istio-installation")(ctx)
 }
 
 func (d *demo) delete(what ...string) func(context.Context) error {

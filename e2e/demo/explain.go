@@ -10,12 +10,19 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// explain prints why a step may have failed: warnings of the last minutes and the last log lines of pods that are not
-// ready.
+const (
+	operatorNamespace = "istio-operator"
+
+	shownEvents = 10 // a namespace
+	shownLines  = 15 // a container
+)
+
+// explain prints why a step may have failed: the newest warnings, the last log lines of containers that are not ready, those
+// of the operator in any case, because a ready one may fail to reconcile, and where the cluster's own logs are.
 func (d *demo) explain(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	for _, ns := range []string{"istio-operator", "istio-system", bookinfo} {
+	for _, ns := range []string{operatorNamespace, "istio-system", bookinfo} {
 		d.explainEvents(ctx, ns)
 		d.explainPods(ctx, ns)
 	}
@@ -33,11 +40,34 @@ func (d *demo) explainEvents(ctx context.Context, ns string) {
 		return
 	}
 	d.heading("Warnings in %s", ns)
-	items := events.Items
-	slices.SortFunc(items, func(a, b corev1.Event) int { return a.LastTimestamp.Compare(b.LastTimestamp.Time) })
-	for _, e := range items[max(0, len(items)-10):] {
-		fmt.Fprintf(d.out, "  %s/%s %s: %s\n", e.InvolvedObject.Kind, e.InvolvedObject.Name, e.Reason, e.Message)
+	for _, line := range newestLines(events.Items, shownEvents) {
+		fmt.Fprintln(d.out, "  "+line)
 	}
+}
+
+// newestLines tells the last few events, the newest at the end.
+func newestLines(events []corev1.Event, most int) (lines []string) {
+	events = slices.Clone(events)
+	slices.SortStableFunc(events, func(a, b corev1.Event) int { return happened(a).Compare(happened(b)) })
+	for _, e := range events[max(0, len(events)-most):] {
+		lines = append(lines, fmt.Sprintf("%s %s/%s %s: %s", happened(e).Local().Format(time.TimeOnly), e.InvolvedObject.Kind, e.InvolvedObject.Name, e.Reason, e.Message))
+	}
+	return lines
+}
+
+// happened is when an event was seen last. Writers of the two APIs for events fill different fields.
+func happened(e corev1.Event) time.Time {
+	last := e.CreationTimestamp.Time
+	seen := []time.Time{e.EventTime.Time, e.FirstTimestamp.Time, e.LastTimestamp.Time}
+	if e.Series != nil {
+		seen = append(seen, e.Series.LastObservedTime.Time)
+	}
+	for _, t := range seen {
+		if t.After(last) {
+			last = t
+		}
+	}
+	return last
 }
 
 func (d *demo) explainPods(ctx context.Context, ns string) {
@@ -45,18 +75,27 @@ func (d *demo) explainPods(ctx context.Context, ns string) {
 	if err != nil {
 		return
 	}
-	for _, p := range pods.Items {
-		for _, c := range append(p.Status.InitContainerStatuses, p.Status.ContainerStatuses...) {
-			if c.Ready || c.State.Terminated != nil && c.State.Terminated.ExitCode == 0 {
-				continue
-			}
-			d.heading("Last log lines of %s/%s %s", ns, p.Name, c.Name)
-			lines := int64(15)
-			text, err := d.lab.Client.CoreV1().Pods(ns).GetLogs(p.Name, &corev1.PodLogOptions{Container: c.Name, TailLines: &lines}).DoRaw(ctx)
+	for i := range pods.Items {
+		p := &pods.Items[i]
+		for _, container := range tellingContainers(p) {
+			d.heading("Last log lines of %s/%s %s", ns, p.Name, container)
+			lines := int64(shownLines)
+			text, err := d.lab.Client.CoreV1().Pods(ns).GetLogs(p.Name, &corev1.PodLogOptions{Container: container, TailLines: &lines}).DoRaw(ctx)
 			if err != nil {
 				text = []byte(err.Error())
 			}
 			fmt.Fprintf(d.out, "%s\n", text)
 		}
 	}
+}
+
+// tellingContainers are those of a pod whose log may tell why something failed.
+func tellingContainers(p *corev1.Pod) (names []string) {
+	for _, c := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses) {
+		done := c.State.Terminated != nil && c.State.Terminated.ExitCode == 0
+		if !c.Ready && !done || p.Namespace == operatorNamespace {
+			names = append(names, c.Name)
+		}
+	}
+	return names
 }

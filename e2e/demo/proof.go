@@ -39,7 +39,7 @@ func (d *demo) traffic(ctx context.Context) (shares, error) {
 func (d *demo) proof(ctx context.Context, seen shares, took time.Duration) error {
 	for _, section := range []func(context.Context) error{d.showPods, d.showIdentities} {
 		if err := section(ctx); err != nil {
-			return err
+			return fmt.Errorf("show what happened: %w", err)
 		}
 	}
 	d.heading("Who answered /productpage's reviews (%d requests)", requests)
@@ -49,7 +49,7 @@ func (d *demo) proof(ctx context.Context, seen shares, took time.Duration) error
 	}
 	d.heading("Open these")
 	if err := d.urls(ctx); err != nil {
-		return err
+		return fmt.Errorf("show the URLs: %w", err)
 	}
 	fmt.Fprintf(d.out, "\nkubeconfig: %s\ntook %s\n", d.lab.Kubeconfig, took.Round(time.Second))
 	return nil
@@ -66,7 +66,7 @@ func (d *demo) showPods(ctx context.Context) error {
 	d.heading("Pods")
 	table := tabwriter.NewWriter(d.out, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(table, "  NAMESPACE\tNAME\tREADY\tSTATUS")
-	for _, ns := range []string{"istio-operator", "istio-system", bookinfo} {
+	for _, ns := range []string{operatorNamespace, "istio-system", bookinfo} {
 		pods, err := d.lab.Client.CoreV1().Pods(ns).List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return err

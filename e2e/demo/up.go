@@ -32,11 +32,13 @@ func (d *demo) up(ctx context.Context) error {
 			return err
 		}},
 	})
+	if err == nil {
+		err = d.proof(ctx, seen, time.Since(started))
+	}
 	if err != nil {
 		d.explain(context.WithoutCancel(ctx))
-		return err
 	}
-	return d.proof(ctx, seen, time.Since(started))
+	return err
 }
 
 func (d *demo) installOperator(ctx context.Context) error {
@@ -45,11 +47,11 @@ func (d *demo) installOperator(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
-	return d.lab.Available(ctx, "istio-operator")
+	return d.lab.Available(ctx, operatorNamespace)
 }
 
 func (d *demo) installMesh(ctx context.Context) error {
-	if err := d.lab.ApplyFile(ctx, "istio-operator", "config/samples/istio-installation.yaml"); err != nil {
+	if err := d.lab.ApplyFile(ctx, operatorNamespace, "config/samples/istio-installation.yaml"); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
