@@ -41,7 +41,7 @@ const (
 )
 
 func newWorld(s size) *world {
-	w := &world{size: s, in: mesh.Inputs{MeshNamespace: "istio-system", MeshConfig: &meshv1alpha1.MeshConfig{}}}
+	w := &world{size: s, in: mesh.Inputs{MeshNamespace: "istio-system", MeshConfig: &meshv1alpha1.MeshConfig{}, MTLS: mesh.Permissive}}
 	for i := range s.services {
 		w.addService(i)
 		if i%10 == 0 {

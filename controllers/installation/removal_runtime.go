@@ -29,7 +29,7 @@ func (m *removal) runtimeObjects(ctx context.Context) ([]v1alpha1.Blocker, error
 			return nil, err
 		}
 	}
-	return nil, m.definitions(ctx)
+	return m.definitions(ctx)
 }
 
 // root deletes the root's key, unless pods still run on its certificates: a mesh that is installed again has to be able to go
@@ -67,24 +67,26 @@ func (m *removal) bundles(ctx context.Context) error {
 	return nil
 }
 
-// definitions deletes the definitions that we made and nobody uses.
-func (m *removal) definitions(ctx context.Context) error {
+// definitions deletes the definitions that we made and nobody uses; on request those in use too, and waits until the objects
+// have gone with them.
+func (m *removal) definitions(ctx context.Context) ([]v1alpha1.Blocker, error) {
 	definitions, err := m.r.CRDs()
 	if err != nil {
-		return fmt.Errorf("load Istio's definitions: %w", err)
+		return nil, fmt.Errorf("load Istio's definitions: %w", err)
 	}
 	force := m.in.Spec.Uninstall != nil && m.in.Spec.Uninstall.IstioCRDs == "Delete"
+	var blockers []v1alpha1.Blocker
 	for _, definition := range definitions {
 		live, err := apply.Metadata(ctx, m.r.Client, definition.GroupVersionKind(), types.NamespacedName{Name: definition.GetName()})
 		if err != nil {
-			return fmt.Errorf("look up definition %s: %w", definition.GetName(), err)
+			return nil, fmt.Errorf("look up definition %s: %w", definition.GetName(), err)
 		}
 		if live == nil || !owner.Owned(live.Labels) {
 			continue
 		}
 		used, err := m.used(ctx, definition)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if used && !force {
 			m.kept = append(m.kept, Event{corev1.EventTypeNormal, "Kept",
@@ -92,10 +94,13 @@ func (m *removal) definitions(ctx context.Context) error {
 			continue
 		}
 		if err := m.delete(ctx, definition.GroupVersionKind(), live); err != nil {
-			return err
+			return nil, err
+		}
+		if used {
+			blockers = append(blockers, v1alpha1.Blocker{Kind: "CustomResourceDefinition", Name: live.Name, Reason: "it is being deleted with its objects"})
 		}
 	}
-	return nil
+	return blockers, nil
 }
 
 // used reports whether there is an object of the kind that definition defines.

@@ -79,7 +79,7 @@ func view(t *testing.T, c golden.Case) (*mesh.Snapshot, scope.Scope) {
 // inputs reads the objects of a case.
 func inputs(t *testing.T, text string) mesh.Inputs {
 	t.Helper()
-	in := mesh.Inputs{MeshNamespace: "istio-system", MeshConfig: &meshv1alpha1.MeshConfig{}}
+	in := mesh.Inputs{MeshNamespace: "istio-system", MeshConfig: &meshv1alpha1.MeshConfig{}, MTLS: mesh.Permissive}
 	for line := range strings.Lines(text) {
 		if file, ok := strings.CutPrefix(strings.TrimSpace(line), "# with: "); ok {
 			base, err := os.ReadFile(filepath.Join("testdata", file))

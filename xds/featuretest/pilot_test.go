@@ -34,6 +34,7 @@ type pilot struct {
 	registry *prometheus.Registry
 	log      *logBuffer
 
+	mode     mesh.MTLSMode // of the mesh, by its configuration
 	objects  map[string]any
 	snapshot *mesh.Snapshot
 }
@@ -93,7 +94,7 @@ func (p *pilot) remove(keys ...string) {
 }
 
 func (p *pilot) publish() {
-	in := mesh.Inputs{MeshNamespace: "istio-system", MeshConfig: &meshv1alpha1.MeshConfig{}}
+	in := mesh.Inputs{MeshNamespace: "istio-system", MeshConfig: &meshv1alpha1.MeshConfig{}, MTLS: p.mode}
 	for _, object := range p.objects {
 		switch o := object.(type) {
 		case *corev1.Service:

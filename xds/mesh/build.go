@@ -46,13 +46,13 @@ type configured struct {
 func Build(prev *Snapshot, in Inputs) *Snapshot {
 	if prev == nil {
 		prev = &Snapshot{Settings: buildSettings(in)}
-		prev.index.policies.root = prev.Settings.RootNamespace
+		prev.index.policies.follow(prev.Settings)
 	}
 	s := *prev
 	s.in, s.memo = in, newMemo(prev.memo)
 	if settings := buildSettings(in); settings.Key != prev.Settings.Key {
 		s.Settings = settings
-		s.index.policies.root = settings.RootNamespace
+		s.index.policies.follow(settings)
 	}
 	for c := range table.Diff(prev.in.Config, in.Config) {
 		s.updatePolicy(c) // not guarded: without one, plaintext might be let in

@@ -32,7 +32,8 @@ type Inputs struct {
 	Config         table.Table[*istioconfig.Object]
 	Secrets        table.Table[*corev1.Secret] // of the namespaces that gateways run in
 	MeshConfig     *meshv1alpha1.MeshConfig
-	MeshNamespace  string // the root namespace: its PeerAuthentication without selector is the mesh's
+	MTLS           MTLSMode // what ports admit where no PeerAuthentication says anything; empty: nobody knows, so Strict
+	MeshNamespace  string   // the root namespace: its PeerAuthentication without selector is the mesh's
 }
 
 // Objects makes a table of Kubernetes objects for Inputs.

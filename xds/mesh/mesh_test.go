@@ -59,8 +59,8 @@ func TestPolicies(t *testing.T) {
 		port   uint32
 		want   MTLSMode
 	}{
-		"nothing said is permissive":    {nil, 80, Permissive},
-		"the root namespace's is all's": {[]istioconfig.Object{mesh}, 80, Strict},
+		"nothing said is what the mesh's settings say": {nil, 80, Permissive},
+		"the root namespace's is all's":                {[]istioconfig.Object{mesh}, 80, Strict},
 		"one with a selector in the root is only for the root": {[]istioconfig.Object{
 			peerAuthentication("root", "x", 1, &security.PeerAuthentication{Selector: selector, Mtls: mode(strict)})}, 80, Permissive},
 		"a namespace overrides the mesh": {[]istioconfig.Object{mesh,
@@ -79,7 +79,7 @@ func TestPolicies(t *testing.T) {
 		"another workload's is not this one's": {[]istioconfig.Object{mesh,
 			peerAuthentication("ns", "x", 1, &security.PeerAuthentication{Selector: &typev1beta1.WorkloadSelector{MatchLabels: map[string]string{"app": "b"}}, Mtls: mode(disable)})}, 80, Strict},
 	} {
-		p := Build(nil, Inputs{MeshNamespace: "root", Config: Config(c.config...)}).index.policies
+		p := Build(nil, Inputs{MeshNamespace: "root", MTLS: Permissive, Config: Config(c.config...)}).index.policies
 		if got := p.of("ns", map[string]string{"app": "a"}).on(c.port); got != c.want {
 			t.Errorf("%s: got %s, want %s", reason, got, c.want)
 		}

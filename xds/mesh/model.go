@@ -12,6 +12,7 @@ import (
 type Settings struct {
 	TrustDomain      string
 	RootNamespace    string
+	MTLS             MTLSMode
 	AllowAnyOutbound bool   // ALLOW_ANY: what the registry does not know is passed through; else it is refused
 	AccessLogFile    string // empty: no access log
 	Key              string

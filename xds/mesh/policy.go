@@ -20,16 +20,20 @@ type policy struct {
 }
 
 // policies finds what a workload's port admits. The narrowest scope that says something wins: port, workload, namespace,
-// mesh; in one scope the oldest object does.
+// mesh; in one scope the oldest object does. Where none does, the mesh's settings hold: they outlive the definition of
+// PeerAuthentication and all objects of it.
 type policies struct {
 	root string
+	base MTLSMode
 	all  table.Groups[*policy] // by namespace, oldest first
 }
+
+func (p *policies) follow(s *Settings) { p.root, p.base = s.RootNamespace, s.MTLS }
 
 // changed lists the namespaces, of those that there are, in which something else holds than before.
 func (p policies) changed(before policies, namespaces table.Table[table.Table[*corev1.Service]]) map[string]bool {
 	out := map[string]bool{}
-	everywhere := p.root != before.root
+	everywhere := p.root != before.root || p.base != before.base
 	for c := range table.Diff(before.all.Table, p.all.Table) {
 		out[c.Key] = true
 		everywhere = everywhere || c.Key == p.root
@@ -58,7 +62,7 @@ func (e effect) on(port uint32) MTLSMode {
 
 // of computes the effect on a workload from the widest scope to the narrowest.
 func (p policies) of(namespace string, labels map[string]string) effect {
-	e := effect{mode: Permissive}
+	e := effect{mode: p.base}
 	e.apply(p.oldest(p.root, nil))
 	if namespace != p.root {
 		e.apply(p.oldest(namespace, nil))

@@ -45,6 +45,7 @@ type described struct {
 	pod      *corev1.Pod
 	services table.Table[*corev1.Service]
 	policies [2]table.Table[*policy] // of the mesh and the namespace
+	base     MTLSMode
 	proxy    *Proxy
 }
 
@@ -58,8 +59,11 @@ func (s *Snapshot) Proxy(namespace, pod string) (*Proxy, bool) {
 	}
 	d := s.Once("proxy\x00"+name, func(before any) any {
 		policies := s.index.policies
-		d := described{pod: p, services: s.index.selecting.Get(namespace), policies: [2]table.Table[*policy]{policies.all.Get(policies.root), policies.all.Get(namespace)}}
-		if b, ok := before.(described); ok && b.pod == d.pod && b.services == d.services && b.policies == d.policies {
+		d := described{
+			pod: p, services: s.index.selecting.Get(namespace), base: policies.base,
+			policies: [2]table.Table[*policy]{policies.all.Get(policies.root), policies.all.Get(namespace)},
+		}
+		if b, ok := before.(described); ok && b.pod == d.pod && b.services == d.services && b.policies == d.policies && b.base == d.base {
 			return b
 		}
 		d.proxy = s.newProxy(p)

@@ -14,7 +14,10 @@ func buildSettings(in Inputs) *Settings {
 	if c.GetRootNamespace() != "" {
 		s.RootNamespace = c.GetRootNamespace()
 	}
+	if s.MTLS = in.MTLS; s.MTLS == "" {
+		s.MTLS = Strict
+	}
 	s.AllowAnyOutbound = c.GetOutboundTrafficPolicy().GetMode() == meshv1alpha1.MeshConfig_OutboundTrafficPolicy_ALLOW_ANY
-	s.Key = NewHash().Add(s.TrustDomain, s.RootNamespace, s.AccessLogFile).Bool(s.AllowAnyOutbound).Key()
+	s.Key = NewHash().Add(s.TrustDomain, s.RootNamespace, s.AccessLogFile, string(s.MTLS)).Bool(s.AllowAnyOutbound).Key()
 	return s
 }

@@ -1,8 +1,10 @@
 package source
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -13,6 +15,11 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 )
 
+// mtlsModeKey is beside the MeshConfig, which has no field for it.
+const mtlsModeKey = "mtlsMode"
+
+var modes = []mesh.MTLSMode{mesh.Strict, mesh.Permissive, mesh.Disable}
+
 // meshConfigReader keeps the last good mesh configuration: a mistake in the ConfigMap changes nothing until it is mended,
 // and neither does its removal.
 type meshConfigReader struct {
@@ -20,6 +27,7 @@ type meshConfigReader struct {
 
 	mu   sync.Mutex
 	last *meshv1alpha1.MeshConfig
+	mtls mesh.MTLSMode
 }
 
 func newMeshConfigReader(log *slog.Logger) *meshConfigReader {
@@ -31,22 +39,35 @@ func (r *meshConfigReader) set(object any) {
 	if !ok {
 		return
 	}
-	config, err := parseMeshConfig(m.Data[meshConfigKey])
-	if err != nil {
-		r.log.Error("mesh configuration is invalid, the last good one stays", "configmap", m.Name, "error", err)
-		return
+	config, invalid := parseMeshConfig(m.Data[meshConfigKey])
+	mode, unknown := parseMode(m.Data[mtlsModeKey])
+	if err := errors.Join(invalid, unknown); err != nil {
+		r.log.Error("mesh configuration is invalid, what was good last stays", "configmap", m.Name, "error", err)
 	}
 	r.mu.Lock()
-	r.last = config
-	r.mu.Unlock()
+	defer r.mu.Unlock()
+	if invalid == nil {
+		r.last = config
+	}
+	if unknown == nil {
+		r.mtls = mode
+	}
 }
 
 func (r *meshConfigReader) remove(any) {}
 
 func (r *meshConfigReader) fill(in *mesh.Inputs) {
 	r.mu.Lock()
-	in.MeshConfig = r.last
+	in.MeshConfig, in.MTLS = r.last, r.mtls
 	r.mu.Unlock()
+}
+
+func parseMode(text string) (mesh.MTLSMode, error) {
+	mode := mesh.MTLSMode(text)
+	if !slices.Contains(modes, mode) {
+		return "", fmt.Errorf("parse %s: %q is none of %v", mtlsModeKey, text, modes)
+	}
+	return mode, nil
 }
 
 // parseMeshConfig reads the YAML of a MeshConfig. Fields that this version of the API does not know are passed over: the

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/mesh-operator/mesh-operator/xds/mesh"
 )
 
 func TestMeshConfigKeepsTheLastGoodOne(t *testing.T) {
@@ -28,6 +30,30 @@ func TestMeshConfigKeepsTheLastGoodOne(t *testing.T) {
 	r.remove(nil)
 	if got := r.last.GetTrustDomain(); got != "three.example" {
 		t.Errorf("after the ConfigMap was deleted the trust domain is %q, want the last good one", got)
+	}
+}
+
+// TestTheModeOfTheMeshIsNeverGuessed: what nobody says is strict, and what somebody says wrongly changes nothing.
+func TestTheModeOfTheMeshIsNeverGuessed(t *testing.T) {
+	r := newMeshConfigReader(slog.New(slog.DiscardHandler))
+	for _, step := range []struct {
+		data map[string]string
+		want mesh.MTLSMode
+	}{
+		{nil, mesh.Strict},
+		{map[string]string{"mtlsMode": "permissive"}, mesh.Strict},
+		{map[string]string{"mtlsMode": "PERMISSIVE"}, mesh.Permissive},
+		{map[string]string{"mtlsMode": "STRICT", "mesh": "trustDomain: ["}, mesh.Strict},
+		{map[string]string{"mtlsMode": "SOMETIMES"}, mesh.Strict},
+		{map[string]string{"mesh": "trustDomain: one.example"}, mesh.Strict},
+		{map[string]string{"mtlsMode": "DISABLE"}, mesh.Disable},
+	} {
+		r.set(&corev1.ConfigMap{Data: step.data})
+		in := mesh.Inputs{}
+		r.fill(&in)
+		if got := mesh.Build(nil, in).Settings.MTLS; got != step.want {
+			t.Errorf("after %v the mode is %s, want %s", step.data, got, step.want)
+		}
 	}
 }
 

@@ -1,0 +1,62 @@
+package mesh
+
+import (
+	"testing"
+
+	security "istio.io/api/security/v1beta1"
+
+	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
+	"github.com/mesh-operator/mesh-operator/xds/table"
+)
+
+// TestTheModeOutlivesThePolicies takes every PeerAuthentication away, as the deletion of their definition does: what the mesh's
+// settings say holds, and nothing is open that was not asked for.
+func TestTheModeOutlivesThePolicies(t *testing.T) {
+	const strict, permissive = security.PeerAuthentication_MutualTLS_STRICT, security.PeerAuthentication_MutualTLS_PERMISSIVE
+	for name, c := range map[string]struct {
+		mode   MTLSMode
+		object security.PeerAuthentication_MutualTLS_Mode
+		with   MTLSMode
+		alone  MTLSMode
+	}{
+		"strict":                        {Strict, strict, Strict, Strict},
+		"permissive":                    {Permissive, permissive, Permissive, Permissive},
+		"disabled":                      {Disable, security.PeerAuthentication_MutualTLS_DISABLE, Disable, Disable},
+		"unknown":                       {"", permissive, Permissive, Strict},
+		"the object wins while it is":   {Strict, permissive, Permissive, Strict},
+		"the object does not say which": {Strict, security.PeerAuthentication_MutualTLS_UNSET, Strict, Strict},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := smallMesh()
+			in.MTLS = c.mode
+			AddConfig(&in.Config, peerAuthentication("root", "default", 1, &security.PeerAuthentication{Mtls: mode(c.object)}))
+			before := Build(nil, in)
+			wantAdmitted(t, before, c.with)
+			in.Config = table.Table[*istioconfig.Object]{}
+			wantAdmitted(t, Build(before, in), c.alone)
+			wantAdmitted(t, Build(nil, in), c.alone)
+		})
+	}
+}
+
+// TestTheModeOfTheMeshChanges reaches a proxy that was described before.
+func TestTheModeOfTheMeshChanges(t *testing.T) {
+	in := smallMesh()
+	in.MTLS = Permissive
+	before := Build(nil, in)
+	wantAdmitted(t, before, Permissive)
+	in.MTLS = Disable
+	after := Build(before, in)
+	wantAdmitted(t, after, Disable)
+	if e := after.Service("a.ns.svc.cluster.local").Ports[0].Endpoints[0]; e.MTLS {
+		t.Errorf("clients would still speak mutual TLS to %+v", e)
+	}
+}
+
+func wantAdmitted(t *testing.T, s *Snapshot, want MTLSMode) {
+	t.Helper()
+	p, ok := s.Proxy("ns", "a-1")
+	if !ok || len(p.Inbound) != 1 || p.Inbound[0].Mode != want || p.Unclaimed != want {
+		t.Errorf("proxy %+v, want ports that are %s", p, want)
+	}
+}
