@@ -20,6 +20,7 @@ type connection struct {
 	expired chan struct{} // closed when the pod is gone
 	once    sync.Once
 	offers  offers
+	share   *share // with the other streams of the pod
 
 	working sync.Mutex // held while the session works, and then for the lock of offers
 	session *Session
@@ -32,6 +33,7 @@ type connection struct {
 func newConnection(proxy mesh.Proxy) *connection {
 	c := &connection{
 		proxy: proxy, since: time.Now(), wake: make(chan struct{}, 1), expired: make(chan struct{}), session: NewSession(nil),
+		share: &share{},
 	}
 	c.noteStanding()
 	return c
@@ -75,13 +77,26 @@ func (c *connection) next() (r *discovery.DeltaDiscoveryResponse, done time.Time
 	return r, done
 }
 
-func (c *connection) request(r *discovery.DeltaDiscoveryRequest) (*Rejection, int) {
+// request takes one message of the proxy, or an error instead if it would have to remember too much of it.
+func (c *connection) request(r *discovery.DeltaDiscoveryRequest) (*Rejection, error) {
 	c.working.Lock()
 	defer c.working.Unlock()
+	before, most := c.session.Held(), mostOf(r)
+	if err := c.share.take(most); err != nil {
+		return nil, err
+	}
 	c.refresh()
 	rejection := c.session.Request(r)
 	c.noteRequest()
-	return rejection, c.session.Size()
+	c.share.give(before + most - c.session.Held())
+	return rejection, nil
+}
+
+// leave gives back what the session held.
+func (c *connection) leave() {
+	c.working.Lock()
+	defer c.working.Unlock()
+	c.share.give(c.session.Held())
 }
 
 // refresh takes the last offer and reports whether there ever was one. It comes before a request too: the first one compares

@@ -19,7 +19,8 @@ import (
 // New returns a server without a snapshot: until Publish it tells proxies to try again. It starts nothing.
 func New(log *slog.Logger, registry prometheus.Registerer) *Server {
 	return &Server{
-		log: log, metrics: newMetrics(registry), builder: envoy.NewBuilder(), connections: map[*connection]bool{}, streams: map[string]int{}, sendWithin: sendWithin,
+		log: log, metrics: newMetrics(registry), builder: envoy.NewBuilder(), sendWithin: sendWithin,
+		connections: map[*connection]bool{}, shares: map[string]*share{},
 	}
 }
 

@@ -28,8 +28,8 @@ type Server struct {
 	snapshot    *mesh.Snapshot
 	generation  uint64
 	connections map[*connection]bool
-	streams     map[string]int // by pod
-	kept        string         // why snapshot is not of the newest mesh; empty: it is
+	shares      map[string]*share // by pod
+	kept        string            // why snapshot is not of the newest mesh; empty: it is
 
 	mistakes sync.Map // the stacks of those that the log has
 }
@@ -64,11 +64,10 @@ func (s *Server) advance(snapshot *mesh.Snapshot) (uint64, []*connection) {
 // the two has the newer snapshot wins. A pod that has its share of streams is refused.
 func (s *Server) attach(c *connection) bool {
 	s.mu.Lock()
-	if s.streams[nameOf(c)] >= streamsPerPod {
+	if !s.join(c) {
 		s.mu.Unlock()
 		return false
 	}
-	s.streams[nameOf(c)]++
 	s.connections[c] = true
 	snapshot, generation := s.snapshot, s.generation
 	s.mu.Unlock()
@@ -82,11 +81,27 @@ func (s *Server) attach(c *connection) bool {
 	return true
 }
 
+// join gives c the share of its pod, if there is room for one more.
+func (s *Server) join(c *connection) bool {
+	of := s.shares[nameOf(c)]
+	if of == nil {
+		of = &share{}
+		s.shares[nameOf(c)] = of
+	}
+	if of.streams >= streamsPerPod {
+		return false
+	}
+	of.streams++
+	c.share = of
+	return true
+}
+
 func (s *Server) detach(c *connection) {
+	c.leave()
 	s.mu.Lock()
 	delete(s.connections, c)
-	if s.streams[nameOf(c)]--; s.streams[nameOf(c)] == 0 {
-		delete(s.streams, nameOf(c))
+	if c.share.streams--; c.share.streams == 0 {
+		delete(s.shares, nameOf(c))
 	}
 	s.mu.Unlock()
 	s.metrics.connected.Dec()

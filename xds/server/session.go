@@ -135,13 +135,13 @@ func (s *Session) rewarm(r *discovery.DeltaDiscoveryResponse) {
 	}
 }
 
-// Size is the number of names that the proxy subscribed to: the memory that it makes pilot hold.
-func (s *Session) Size() int {
-	size := 0
+// Held is the memory that the proxy makes pilot hold, by the names that it brought.
+func (s *Session) Held() int {
+	held := 0
 	for _, sub := range s.types {
-		size += len(sub.names)
+		held += sub.held
 	}
-	return size
+	return held
 }
 
 // Status is what a session knows of one type, for the debug endpoint.

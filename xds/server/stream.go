@@ -18,8 +18,6 @@ import (
 const (
 	// firstRequestWithin is how long an authenticated client may hold a stream open without saying which pod it is.
 	firstRequestWithin = 10 * time.Second
-	// mostNames is how many resource names one stream may subscribe to; a mesh of 10,000 services stays far below.
-	mostNames = 100_000
 	// streamsPerPod is how many streams one pod may have: a proxy needs one, and another while it changes replicas or
 	// has lost one without a word. Each costs memory that a tenant could multiply.
 	streamsPerPod = 16
@@ -153,9 +151,11 @@ func (s *Server) serve(ctx context.Context, stream deltaStream, c *connection, f
 }
 
 func (s *Server) take(c *connection, r *discovery.DeltaDiscoveryRequest, log *slog.Logger) error {
-	rejection, size := c.request(r)
-	if size > mostNames {
-		return status.Errorf(codes.ResourceExhausted, "more than %d resource names", mostNames)
+	rejection, err := c.request(r)
+	if err != nil {
+		err = status.Error(codes.ResourceExhausted, err.Error())
+		s.refuse(err, "proxy", c.proxy.Name, "namespace", c.proxy.Namespace)
+		return err
 	}
 	if rejection == nil {
 		return nil

@@ -28,11 +28,13 @@ type subscription struct {
 	names      map[string]bool   // asked for by name
 	has        map[string]string // version by name; a version, unknown or absent
 	dirty      map[string]bool   // names to compare before the next response
+	leaving    map[string]bool   // names of what is not there any more, to be told when nothing refers to it
 	rejected   map[string]string // versions that the proxy refused, by name
 	suspects   [][]string        // groups of a refused response that still have to be tried one by one
 	unanswered bool              // the first request must be answered, even with nothing
 	pending    *pending
 	last       lastSeen
+	held       int // the size of the names that the proxy brought; see unsubscribe for when it shrinks
 }
 
 // pending is the one response in flight.
@@ -46,7 +48,8 @@ type lastSeen struct{ sent, acked, message string }
 
 func newSubscription(t resource.Type) *subscription {
 	return &subscription{
-		typ: t, names: map[string]bool{}, has: map[string]string{}, dirty: map[string]bool{}, rejected: map[string]string{},
+		typ: t, names: map[string]bool{}, has: map[string]string{}, dirty: map[string]bool{}, leaving: map[string]bool{},
+		rejected: map[string]string{},
 	}
 }
 
@@ -62,7 +65,7 @@ func (s *subscription) subscribe(names []string, set resources) {
 	for _, name := range names {
 		switch {
 		case name != "*" || !wildcard[s.typ]:
-			s.names[name] = true
+			s.ask(name)
 			delete(s.rejected, name)
 			s.forget(name) // asked for again: the proxy may have dropped it
 		case !s.everything: // a request may say it a million times
@@ -72,23 +75,50 @@ func (s *subscription) subscribe(names []string, set resources) {
 	}
 }
 
+func (s *subscription) ask(name string) {
+	if !s.names[name] {
+		s.names[name] = true
+		s.held += sizeOf(name)
+	}
+}
+
 func (s *subscription) unsubscribe(names []string) {
 	for _, name := range names {
 		switch {
 		case name == "*" && wildcard[s.typ]:
-			if s.everything {
-				s.everything = false
-				maps.DeleteFunc(s.has, func(name, _ string) bool { return !s.names[name] })
-			}
+			s.leaveAll()
+		case !s.names[name]: // it never asked for it
 		case s.everything:
 			delete(s.names, name)
-			s.forget(name) // still covered by the wildcard, but the proxy has dropped its own
+			s.forget(name) // still covered by the wildcard, but the proxy has dropped its own; held until it is answered, or longer
 		default:
+			s.held -= sizeOf(name)
 			delete(s.names, name)
-			delete(s.has, name)
-			delete(s.rejected, name)
+			s.drop(name)
 		}
 	}
+}
+
+// leaveAll takes the wildcard back. A request may say so a million times.
+func (s *subscription) leaveAll() {
+	if !s.everything {
+		return
+	}
+	s.everything = false
+	for _, of := range []map[string]bool{s.dirty, s.leaving} {
+		maps.DeleteFunc(of, func(name string, _ bool) bool { return !s.names[name] })
+	}
+	for _, of := range []map[string]string{s.has, s.rejected} {
+		maps.DeleteFunc(of, func(name, _ string) bool { return !s.names[name] })
+	}
+}
+
+// drop keeps nothing of a name that the proxy does not want any more.
+func (s *subscription) drop(name string) {
+	delete(s.has, name)
+	delete(s.dirty, name)
+	delete(s.leaving, name)
+	delete(s.rejected, name)
 }
 
 // resume takes over the versions that the proxy kept from an earlier stream, perhaps to another replica. If they are all
@@ -100,9 +130,16 @@ func (s *subscription) resume(kept map[string]string, set resources) {
 		if !s.wants(name) {
 			continue
 		}
+		if len(version) > longestVersion { // not one of ours
+			version = doubtful
+		}
 		s.has[name] = version
 		s.dirty[name] = true
-		if r := set.Get(name); r != nil && r.Version == version {
+		r := set.Get(name)
+		if r == nil && !s.names[name] {
+			s.held += sizeOf(name)
+		}
+		if r != nil && r.Version == version {
 			s.unanswered = false
 		}
 	}
@@ -135,6 +172,10 @@ func (s *subscription) markAll(set resources) {
 // respond returns what the proxy has to be told in this step, or nil, and takes note that it is in flight. While the
 // culprit of a NACK is looked for, the groups of suspects go one by one and everything else waits.
 func (s *subscription) respond(st step, set resources) *discovery.DeltaDiscoveryResponse {
+	if st.remove { // nothing refers to them any more
+		maps.Copy(s.dirty, s.leaving)
+		clear(s.leaving)
+	}
 	for st.upsert && len(s.suspects) > 0 {
 		group := s.suspects[0]
 		s.suspects = s.suspects[1:]
@@ -164,6 +205,9 @@ func (s *subscription) compose(st step, set resources, names []string) *discover
 		case want == nil && (st.remove || s.has[name] == unknown): // nothing refers to what the proxy does not have
 			s.told(name)
 			r.RemovedResources = append(r.RemovedResources, name)
+		case want == nil: // not looked at again before its time, however long the proxy makes us wait
+			delete(s.dirty, name)
+			s.leaving[name] = true
 		case want != nil && st.upsert:
 			s.gave(name, want.Version)
 			sent = append(sent, want)
@@ -194,18 +238,16 @@ func (s *subscription) upToDate(name string, want *resource.Resource) bool {
 // gave notes that the proxy is being sent a version.
 func (s *subscription) gave(name, version string) {
 	delete(s.dirty, name)
+	delete(s.leaving, name)
 	delete(s.rejected, name)
 	s.has[name] = version
 }
 
 // told notes that the proxy is being told that there is no such resource.
 func (s *subscription) told(name string) {
-	delete(s.dirty, name)
-	delete(s.rejected, name)
+	s.drop(name)
 	if s.names[name] {
 		s.has[name] = absent
-	} else {
-		delete(s.has, name)
 	}
 }
 
@@ -223,8 +265,8 @@ func (s *subscription) acknowledge(r *discovery.DeltaDiscoveryRequest) *Rejectio
 		return nil
 	}
 	message := r.GetErrorDetail().GetMessage()
-	s.last.message = message[:min(len(message), longestMessage)]
-	if len(p.sent) > 0 { // removals alone are not rejected for good reason, and saying them again would not end
+	s.last.message = strings.Clone(message[:min(len(message), longestMessage)]) // and nothing of what is cut off
+	if len(p.sent) > 0 {                                                        // removals alone are not rejected for good reason, and saying them again would not end
 		for _, name := range p.removed {
 			if s.wants(name) {
 				s.has[name] = doubtful
@@ -296,7 +338,7 @@ func (s *subscription) suspect(names []string, known bool) {
 
 func (s *subscription) status() Status {
 	out := Status{
-		Subscribed: len(s.names), Wildcard: s.everything, Sent: s.last.sent, Acked: s.last.acked, Behind: len(s.dirty),
+		Subscribed: len(s.names), Wildcard: s.everything, Sent: s.last.sent, Acked: s.last.acked, Behind: len(s.dirty) + len(s.leaving),
 		Rejected: s.last.message,
 	}
 	if s.pending != nil {
