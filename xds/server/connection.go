@@ -21,6 +21,7 @@ type connection struct {
 	once    sync.Once
 	offers  offers
 	share   *share // with the other streams of the pod
+	logged  logged
 
 	working sync.Mutex // held while the session works, and then for the lock of offers
 	session *Session
@@ -33,7 +34,7 @@ type connection struct {
 func newConnection(proxy mesh.Proxy) *connection {
 	c := &connection{
 		proxy: proxy, since: time.Now(), wake: make(chan struct{}, 1), expired: make(chan struct{}), session: NewSession(nil),
-		share: &share{},
+		share: &share{}, logged: newLogged(),
 	}
 	c.noteStanding()
 	return c

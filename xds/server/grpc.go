@@ -19,7 +19,7 @@ import (
 // New returns a server without a snapshot: until Publish it tells proxies to try again. It starts nothing.
 func New(log *slog.Logger, registry prometheus.Registerer) *Server {
 	return &Server{
-		log: log, metrics: newMetrics(registry), builder: envoy.NewBuilder(), sendWithin: sendWithin,
+		log: log, metrics: newMetrics(registry), builder: envoy.NewBuilder(), sendWithin: sendWithin, lines: newLines(),
 		connections: map[*connection]bool{}, shares: map[string]*share{},
 	}
 }
@@ -54,7 +54,7 @@ func (s *Server) grpcServer(who identify, extra ...grpc.ServerOption) *grpc.Serv
 func (s *Server) authenticate(who identify) grpc.StreamServerInterceptor {
 	return func(service any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
 		if _, err := who(stream.Context()); err != nil {
-			s.refuse(err, "method", info.FullMethod)
+			s.refuse(addressOf(stream.Context()), err, "method", info.FullMethod)
 			return err
 		}
 		return s.guardStream(func() error { return handle(service, stream) })

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mesh-operator/mesh-operator/internal/ration"
 	"github.com/mesh-operator/mesh-operator/xds/envoy"
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 	"github.com/mesh-operator/mesh-operator/xds/resource"
@@ -20,6 +21,7 @@ type Server struct {
 	builder *envoy.Builder
 
 	sendWithin time.Duration
+	lines      *ration.Shares // of the log
 
 	publishing sync.Mutex // one push at a time
 	problems   problems   // of the last push; guarded by publishing

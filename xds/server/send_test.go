@@ -10,6 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/mesh-operator/mesh-operator/xds/mesh"
 )
 
 // stuckStream is that of a client which answers pings and takes nothing.
@@ -28,7 +30,7 @@ func TestAClientThatTakesNothingIsLeft(t *testing.T) {
 		s := New(slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 		stream := stuckStream{ended: make(chan struct{})}
 		started := time.Now()
-		err := s.send(stream, &discovery.DeltaDiscoveryResponse{})
+		err := s.send(stream, newConnection(mesh.Proxy{}), &discovery.DeltaDiscoveryResponse{})
 		close(stream.ended) // as gRPC does when the method returns
 		if status.Code(err) != codes.DeadlineExceeded || time.Since(started) != sendWithin {
 			t.Errorf("left after %s with %v, want %s and DeadlineExceeded", time.Since(started), err, sendWithin)

@@ -60,7 +60,7 @@ func (s *service) DeltaAggregatedResources(stream deltaStream) error {
 	c := newConnection(proxy)
 	if !s.server.attach(c) {
 		err := status.Errorf(codes.ResourceExhausted, "pod %s/%s has %d streams already", proxy.Namespace, proxy.Name, streamsPerPod)
-		s.server.refuse(err)
+		s.server.refuseProxy(c, err)
 		return err
 	}
 	defer s.server.detach(c)
@@ -112,14 +112,9 @@ func (s *service) authorize(ctx context.Context, first *discovery.DeltaDiscovery
 	}
 	if err != nil {
 		node := first.GetNode().GetId()
-		s.server.refuse(err, "node", node[:min(len(node), longestNodeID)])
+		s.server.refuse(addressOf(ctx), err, "node", node[:min(len(node), longestNodeID)])
 	}
 	return proxy, err
-}
-
-func (s *Server) refuse(reason error, who ...any) {
-	s.metrics.refused.WithLabelValues(status.Code(reason).String()).Inc()
-	s.log.With(who...).Info("stream refused", "reason", reason)
 }
 
 // serve is the loop of one stream. It ends when the client is gone or the pod is. Between two events everything that may
@@ -154,20 +149,14 @@ func (s *Server) take(c *connection, r *discovery.DeltaDiscoveryRequest, log *sl
 	rejection, err := c.request(r)
 	if err != nil {
 		err = status.Error(codes.ResourceExhausted, err.Error())
-		s.refuse(err, "proxy", c.proxy.Name, "namespace", c.proxy.Namespace)
+		s.refuseProxy(c, err)
 		return err
 	}
 	if rejection == nil {
 		return nil
 	}
 	s.metrics.rejects.WithLabelValues(rejection.Type.Short()).Inc()
-	if len(rejection.Blamed) == 0 {
-		log.Warn("proxy rejected a response, looking for the culprit", "type", rejection.Type.Short(), "message", rejection.Message)
-	}
-	for _, culprit := range rejection.Blamed {
-		log.Warn("proxy rejected a resource", "type", rejection.Type.Short(), "resource", culprit.Name, "version", culprit.Version,
-			"objects", culprit.Sources, "message", rejection.Message)
-	}
+	s.logRejection(c, rejection, log)
 	return nil
 }
 
@@ -181,14 +170,14 @@ func (s *Server) flush(stream deltaStream, c *connection) error {
 			return nil
 		}
 		s.metrics.pushes.WithLabelValues(resource.Type(r.GetTypeUrl()).Short()).Inc() // before the client can know of it
-		if err := s.send(stream, r); err != nil {
+		if err := s.send(stream, c, r); err != nil {
 			return err
 		}
 	}
 }
 
 // send gives up on a client that does not take the response. The stream ends with serve's return, and with it the goroutine.
-func (s *Server) send(stream deltaStream, r *discovery.DeltaDiscoveryResponse) error {
+func (s *Server) send(stream deltaStream, c *connection, r *discovery.DeltaDiscoveryResponse) error {
 	sent := make(chan error, 1)
 	go func() { sent <- stream.Send(r) }()
 	late := time.NewTimer(s.sendWithin)
@@ -198,7 +187,7 @@ func (s *Server) send(stream deltaStream, r *discovery.DeltaDiscoveryResponse) e
 		return err
 	case <-late.C:
 		err := status.Errorf(codes.DeadlineExceeded, "a response was not taken within %s", s.sendWithin)
-		s.refuse(err)
+		s.refuseProxy(c, err)
 		return err
 	}
 }
