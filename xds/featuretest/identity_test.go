@@ -1,10 +1,15 @@
 package featuretest
 
 import (
+	"context"
 	"strings"
 	"testing"
+	"time"
 
+	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 
 	"github.com/mesh-operator/mesh-operator/xds/resource"
 )
@@ -155,4 +160,20 @@ func TestAPodHasAShareOfTheStreams(t *testing.T) {
 	}
 	p.apply(pod("bookinfo", "reviews", reviewsIP))
 	p.connect(node).everything() // the places of streams that ended are free
+}
+
+// TestAConnectionHasFewStreams: what a stream may hold before anybody asks which pod it is of is not to be had many times over.
+func TestAConnectionHasFewStreams(t *testing.T) {
+	p := startPilot(t, workload("bookinfo", "reviews", reviewsIP))
+	api := discovery.NewAggregatedDiscoveryServiceClient(p.dial(p.insecure, insecure.NewCredentials()))
+	for range 4 {
+		if _, err := api.DeltaAggregatedResources(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	soon, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if _, err := api.DeltaAggregatedResources(soon); status.Code(err) != codes.DeadlineExceeded {
+		t.Errorf("a fifth stream ends with %v, want it to wait for one of four to end", err)
+	}
 }

@@ -36,7 +36,7 @@ func (s *Server) grpcServer(who identify, extra ...grpc.ServerOption) *grpc.Serv
 	options := append([]grpc.ServerOption{
 		grpc.MaxRecvMsgSize(4 << 20),
 		grpc.MaxHeaderListSize(64 << 10),
-		grpc.MaxConcurrentStreams(100),
+		grpc.MaxConcurrentStreams(streamsPerConnection),
 		grpc.ConnectionTimeout(10 * time.Second),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			Time: 30 * time.Second, Timeout: 10 * time.Second,

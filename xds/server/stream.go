@@ -18,6 +18,9 @@ import (
 const (
 	// firstRequestWithin is how long an authenticated client may hold a stream open without saying which pod it is.
 	firstRequestWithin = 10 * time.Second
+	// streamsPerConnection is more than the one that a proxy opens. Each may hold a message of 4 MiB that never ends until
+	// firstRequestWithin is over, and a client has many connections before anybody knows which pod it is.
+	streamsPerConnection = 4
 	// streamsPerPod is how many streams one pod may have: a proxy needs one, and another while it changes replicas or
 	// has lost one without a word. Each costs memory that a tenant could multiply.
 	streamsPerPod = 16
