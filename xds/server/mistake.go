@@ -28,13 +28,13 @@ func (s *Server) Keep(mistake mesh.Problem) {
 	s.kept = mistake.Reason
 }
 
-// guard runs what gives c its resources.
-func (s *Server) guard(c *connection, give func()) {
+// guard runs what gives c the resources of a generation.
+func (s *Server) guard(c *connection, generation uint64, give func()) {
 	mistake := mesh.Guarded(mesh.Pilot, give)
 	if mistake != nil {
 		s.mistaken(*mistake, "proxy", c.proxy.Name, "namespace", c.proxy.Namespace)
 	}
-	c.offers.lack(mistake)
+	c.offers.lack(generation, mistake)
 }
 
 // guardStream runs the handler of a stream.
@@ -46,11 +46,15 @@ func (s *Server) guardStream(handle func() error) (err error) {
 	return err
 }
 
-// lack notes why the proxy has not been offered the newest configuration; nil: it has been.
-func (o *offers) lack(mistake *mesh.Problem) {
+// lack notes why the proxy has not been offered the configuration of a generation; nil: it has been. What a new stream and a
+// push have to say of it may come in the wrong order, like their offers.
+func (o *offers) lack(generation uint64, mistake *mesh.Problem) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.mistake = ""
+	if generation < o.tried {
+		return
+	}
+	o.tried, o.mistake = generation, ""
 	if mistake != nil {
 		o.mistake = mistake.Reason
 	}

@@ -118,6 +118,24 @@ func TestAMistakeCostsWhomItConcerns(t *testing.T) {
 	}
 }
 
+// TestAMistakeIsNotForgottenForAnOlderMesh: a proxy connects while a mesh is published that it cannot be configured for, and
+// is given the one before after that.
+func TestAMistakeIsNotForgottenForAnOlderMesh(t *testing.T) {
+	in := sharingMesh()
+	good := mesh.Build(nil, in)
+	w := watch(t, good)
+	odd := mesh.Build(good, in)
+	panicAt(odd)
+	w.guard(w.x, w.generation, func() { w.Publish(odd) })
+	if x, _ := w.errors(t); x != "internal error: an odd mesh" || len(w.Synced()) != 1 {
+		t.Errorf("/debug/syncz says %q of it, and %d proxies are in step, want the mistake and the other one", x, len(w.Synced()))
+	}
+	w.Publish(mesh.Build(odd, in))
+	if x, _ := w.errors(t); x != "" {
+		t.Errorf("after the next mesh /debug/syncz says %q", x)
+	}
+}
+
 // TestAMeshThatCannotBeBuilt names it at every proxy until there is one that can.
 func TestAMeshThatCannotBeBuilt(t *testing.T) {
 	good := mesh.Build(nil, sharingMesh())

@@ -19,6 +19,7 @@ type offers struct {
 	change     Change        // from what was taken last
 	since      time.Time     // since when something waits that the proxy has to be told of; zero: nothing does
 
+	tried   uint64 // the newest generation that there was an offer of, or a mistake instead
 	mistake string // why the newest configuration was not offered
 
 	placed *mesh.Proxy // that place is of

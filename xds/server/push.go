@@ -44,7 +44,7 @@ func (s *Server) Publish(snapshot *mesh.Snapshot) {
 	generation, connections := s.advance(snapshot)
 	p := push{snapshot: snapshot, builder: s.builder, moves: moves{}, seen: map[*output]bool{}, told: map[*envoy.Shared]bool{}}
 	for _, c := range connections {
-		s.guard(c, func() {
+		s.guard(c, generation, func() {
 			if proxy := c.proxyIn(snapshot); proxy != nil {
 				c.offer(generation, p.output(c.offers.placeOf(proxy)).set, p.moves.compare)
 			}
@@ -74,7 +74,7 @@ func (s *Server) attach(c *connection) bool {
 	snapshot, generation := s.snapshot, s.generation
 	s.mu.Unlock()
 	s.metrics.connected.Inc()
-	s.guard(c, func() {
+	s.guard(c, generation, func() {
 		if proxy := c.proxyIn(snapshot); proxy != nil {
 			out := outputFor(s.builder, snapshot, c.offers.placeOf(proxy).In(snapshot))
 			c.offer(generation, out.set, func(_, _ *resource.Set) Change { return nil })
