@@ -20,7 +20,7 @@ import (
 func New(log *slog.Logger, registry prometheus.Registerer) *Server {
 	return &Server{
 		log: log, metrics: newMetrics(registry), builder: envoy.NewBuilder(), sendWithin: sendWithin, lines: newLines(),
-		connections: map[*connection]bool{}, shares: map[string]*share{},
+		connections: map[*connection]bool{}, shares: map[string]*share{}, doors: doors{doors: map[string]*door{}},
 	}
 }
 
@@ -37,6 +37,7 @@ func (s *Server) grpcServer(who identify, extra ...grpc.ServerOption) *grpc.Serv
 		grpc.MaxRecvMsgSize(4 << 20),
 		grpc.MaxHeaderListSize(64 << 10),
 		grpc.MaxConcurrentStreams(streamsPerConnection),
+		grpc.InitialWindowSize(64 << 10), // what a stream may hold that is not read yet; without this it grows
 		grpc.ConnectionTimeout(10 * time.Second),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			Time: 30 * time.Second, Timeout: 10 * time.Second,

@@ -18,8 +18,8 @@ import (
 const (
 	// firstRequestWithin is how long an authenticated client may hold a stream open without saying which pod it is.
 	firstRequestWithin = 10 * time.Second
-	// streamsPerConnection is more than the one that a proxy opens. Each may hold a message of 4 MiB that never ends until
-	// firstRequestWithin is over, and a client has many connections before anybody knows which pod it is.
+	// streamsPerConnection is more than the one that a proxy opens: a client may have many connections before anybody knows
+	// which pod it is.
 	streamsPerConnection = 4
 	// streamsPerPod is how many streams one pod may have: a proxy needs one, and another while it changes replicas or
 	// has lost one without a word. Each costs memory that a tenant could multiply.
@@ -51,15 +51,21 @@ func (*service) StreamAggregatedResources(discovery.AggregatedDiscoveryService_S
 func (s *service) DeltaAggregatedResources(stream deltaStream) error {
 	ctx, cancel := context.WithCancel(stream.Context())
 	defer cancel()
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	requests, failed := receive(ctx, stream)
 	first, err := firstRequest(ctx, requests, failed)
 	if err != nil {
-		return err
+		return clean(err)
 	}
 	proxy, err := s.authorize(ctx, first)
 	if err != nil {
 		return err
 	}
+	leave()
 	c := newConnection(proxy)
 	if !s.server.attach(c) {
 		err := status.Errorf(codes.ResourceExhausted, "pod %s/%s has %d streams already", proxy.Namespace, proxy.Name, streamsPerPod)
@@ -71,6 +77,22 @@ func (s *service) DeltaAggregatedResources(stream deltaStream) error {
 	log.Debug("proxy connected", "type", proxy.Type)
 	defer log.Debug("proxy disconnected")
 	return s.server.serve(ctx, stream, c, first, requests, failed, log)
+}
+
+// enter waits until the caller may say whose proxy it is.
+func (s *service) enter(ctx context.Context) (leave func(), err error) {
+	id, err := s.identify(ctx)
+	if err != nil {
+		return nil, err
+	}
+	who := "loopback"
+	if id != nil {
+		who = id.String()
+	}
+	if leave, err = s.server.doors.enter(ctx, who); err != nil {
+		s.server.refuse(addressOf(ctx), err, "identity", who)
+	}
+	return leave, err
 }
 
 // receive reads the stream in a goroutine of its own, one request ahead at most.
@@ -100,7 +122,7 @@ func firstRequest(ctx context.Context, requests <-chan *discovery.DeltaDiscovery
 	case r := <-requests:
 		return r, nil
 	case err := <-failed:
-		return nil, clean(err)
+		return nil, err
 	case <-timer.C:
 		return nil, status.Error(codes.DeadlineExceeded, "no request")
 	case <-ctx.Done():
