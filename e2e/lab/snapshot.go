@@ -63,3 +63,22 @@ func names(ctx context.Context, client metadata.Interface, resource schema.Group
 	}
 	return out, nil
 }
+
+// Changes compares two snapshots; objects for which except is true do not count.
+func Changes(before, after []string, except func(object string) bool) error {
+	var out []string
+	for _, object := range after {
+		if !slices.Contains(before, object) && !except(object) {
+			out = append(out, "new: "+object)
+		}
+	}
+	for _, object := range before {
+		if !slices.Contains(after, object) && !except(object) {
+			out = append(out, "gone: "+object)
+		}
+	}
+	if len(out) > 0 {
+		return fmt.Errorf("the API changed: %s", strings.Join(out, "; "))
+	}
+	return nil
+}

@@ -1,11 +1,13 @@
 package scenarios
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/mesh-operator/mesh-operator/e2e/lab"
+	"github.com/mesh-operator/mesh-operator/internal/version"
 )
 
 // before is every object of the API before anything of ours was there; TestNothingLeft compares.
@@ -16,11 +18,9 @@ var begun time.Time
 
 // TestInstall is the first thing an admin does: apply the operator, create the full resource of the article, wait.
 func TestInstall(t *testing.T) {
-	var err error
 	begun = time.Now()
-	before, err = mesh.Snapshot(within(t, time.Minute))
-	must(t, err)
-	installOperator(t)
+	before = snapshot(t)
+	installOperator(t, "--server-side")
 
 	t.Run("the operator says what it watches", func(t *testing.T) {
 		must(t, lab.Until(within(t, 30*time.Second), "the line of the article is in the log", logHas(
@@ -37,10 +37,12 @@ func TestInstall(t *testing.T) {
 	})
 	t.Run("the pods of the article run", podsOfTheArticle)
 	t.Run("kubectl get shows state", func(t *testing.T) {
-		text, err := mesh.Kubectl(within(t, 30*time.Second), "get", "-n", "istio-operator", "installations")
+		text, err := mesh.Kubectl(within(t, 30*time.Second), "get", "-n", "istio-operator", "inst")
 		must(t, err)
-		if !strings.Contains(text, "istio-installation") || !strings.Contains(text, "True") {
-			t.Errorf("columns do not say that it is ready:\n%s", text)
+		lines := strings.Split(strings.TrimSpace(text), "\n")
+		want := [][]string{{"NAME", "READY", "REASON", "VERSION", "AGE"}, {"istio-installation", "True", "Ready", version.Version}}
+		if len(lines) != 2 || !slices.Equal(strings.Fields(lines[0]), want[0]) || !slices.Equal(strings.Fields(lines[1])[:4], want[1]) {
+			t.Errorf("want the columns %v, and %v:\n%s", want[0], want[1], text)
 		}
 	})
 	t.Run("kubectl explain teaches", func(t *testing.T) {
@@ -54,9 +56,10 @@ func TestInstall(t *testing.T) {
 	})
 }
 
-func installOperator(t *testing.T) {
+// installOperator applies config/default, with flags of kubectl apply.
+func installOperator(t *testing.T, flags ...string) {
 	t.Helper()
-	_, err := mesh.Kubectl(within(t, time.Minute), "apply", "--server-side", "-k", "config/default")
+	_, err := mesh.Kubectl(within(t, time.Minute), append([]string{"apply", "-k", "config/default"}, flags...)...)
 	must(t, err)
 	must(t, mesh.Available(within(t, 3*time.Minute), "istio-operator"))
 }

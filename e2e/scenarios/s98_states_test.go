@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
 	"testing"
 	"time"
 
@@ -13,24 +13,28 @@ import (
 	"github.com/mesh-operator/mesh-operator/e2e/lab"
 )
 
-// TestRemovalFromEveryState installs the minimal resource, breaks the mesh in one way, and deletes the resource. It needs
-// nothing of the other scenarios, and runs beside them on a cluster of its own.
+// TestRemovalFromEveryState installs the minimal resource, breaks the mesh in one way, and deletes the resource: each time the
+// API is what it was. It needs nothing of the other scenarios, and runs beside them on a cluster of its own.
 func TestRemovalFromEveryState(t *testing.T) {
 	states := []struct {
 		name   string
-		ready  bool
+		begun  string // the Deployment whose appearance is waited for; empty: all of them
 		breaks []string
 	}{
-		{"half installed", false, nil},
-		{"pilot removed by hand", true, []string{"delete", "deployment", "-n", "istio-system", "istio-pilot"}},
-		{"webhooks removed by hand", true, []string{"delete", "mutatingwebhookconfigurations,validatingwebhookconfigurations", "-l", removal}},
-		{"mesh namespace removed by hand", true, []string{"delete", "--wait=false", "namespace", "istio-system"}},
+		{"barely begun", "istio-citadel", nil},
+		{"half installed", "istio-pilot", nil},
+		{"pilot removed by hand", "", []string{"delete", "deployment", "-n", "istio-system", "istio-pilot"}},
+		{"webhooks removed by hand", "", []string{"delete", "mutatingwebhookconfigurations,validatingwebhookconfigurations", "-l", removal}},
+		{"mesh namespace removed by hand", "", []string{"delete", "--wait=false", "namespace", "istio-system"}},
 	}
 	installOperator(t)
+	clean := settled(t)
 	for _, state := range states {
 		t.Run(state.name, func(t *testing.T) {
-			must(t, mesh.ApplyFile(within(t, 30*time.Second), "istio-operator", "config/samples/istio-installation-minimal.yaml"))
-			if state.ready {
+			minimal(t)
+			if state.begun != "" {
+				appears(t, state.begun)
+			} else {
 				must(t, mesh.InstallationReady(within(t, 4*time.Minute)))
 			}
 			if state.breaks != nil {
@@ -38,22 +42,64 @@ func TestRemovalFromEveryState(t *testing.T) {
 				must(t, err)
 			}
 			deleteInstallation(t)
-			must(t, nothingOfOurs(t))
+			unchanged(t, clean, definition)
 		})
 	}
-	t.Run("operator killed all the way", interrupted)
-	t.Run("no operator left", withoutOperator)
+	t.Run("operator killed all the way", func(t *testing.T) { interrupted(t, clean) })
+	t.Run("no operator left", func(t *testing.T) { withoutOperator(t, clean) })
+}
+
+// minimal creates the resource without spec.
+func minimal(t *testing.T) {
+	t.Helper()
+	must(t, mesh.ApplyFile(within(t, 30*time.Second), "istio-operator", "config/samples/istio-installation-minimal.yaml"))
+}
+
+// settled is the API once the operator has written all that it writes without an Installation.
+func settled(t *testing.T) []string {
+	t.Helper()
+	policies := mesh.Client.AdmissionregistrationV1()
+	must(t, lab.Until(within(t, time.Minute), "every admission policy has a binding", func(ctx context.Context) error {
+		defined, err := policies.ValidatingAdmissionPolicies().List(ctx, metav1.ListOptions{LabelSelector: removal})
+		if err != nil {
+			return err
+		}
+		bound, err := policies.ValidatingAdmissionPolicyBindings().List(ctx, metav1.ListOptions{LabelSelector: removal})
+		if err == nil && (len(bound.Items) == 0 || len(bound.Items) < len(defined.Items)) {
+			err = fmt.Errorf("%d policies, %d bindings", len(defined.Items), len(bound.Items))
+		}
+		return err
+	}))
+	return snapshot(t)
+}
+
+// appears waits for a Deployment of the mesh.
+func appears(t *testing.T, deployment string) {
+	t.Helper()
+	must(t, lab.Until(within(t, 2*time.Minute), deployment+" appears", func(ctx context.Context) error {
+		_, err := mesh.Client.AppsV1().Deployments("istio-system").Get(ctx, deployment, metav1.GetOptions{})
+		return err
+	}))
+}
+
+// unchanged waits until the whole API is as it was, but for what except names.
+func unchanged(t *testing.T, clean []string, except func(object string) bool) {
+	t.Helper()
+	must(t, lab.Until(within(t, 2*time.Minute), "the API is as it was", func(ctx context.Context) error {
+		now, err := mesh.Snapshot(ctx)
+		if err != nil {
+			return err
+		}
+		return lab.Changes(clean, now, except)
+	}))
 }
 
 // interrupted kills the operator whenever another part of the mesh has appeared, and once more while it removes: each time the
 // next one goes on where the last one was.
-func interrupted(t *testing.T) {
-	must(t, mesh.ApplyFile(within(t, 30*time.Second), "istio-operator", "config/samples/istio-installation-minimal.yaml"))
+func interrupted(t *testing.T, clean []string) {
+	minimal(t)
 	for _, name := range []string{"istio-citadel", "istio-pilot", "istio-ingressgateway"} {
-		must(t, lab.Until(within(t, 2*time.Minute), name+" appears", func(ctx context.Context) error {
-			_, err := mesh.Client.AppsV1().Deployments("istio-system").Get(ctx, name, metav1.GetOptions{})
-			return err
-		}))
+		appears(t, name)
 		killOperator(t)
 	}
 	must(t, mesh.InstallationReady(within(t, 4*time.Minute)))
@@ -65,7 +111,7 @@ func interrupted(t *testing.T) {
 		_, err := mesh.Installation(ctx)
 		return err
 	}))
-	must(t, nothingOfOurs(t))
+	unchanged(t, clean, definition)
 }
 
 // killOperator deletes the operator's pods without grace.
@@ -78,8 +124,8 @@ func killOperator(t *testing.T) {
 
 // withoutOperator stops the operator and deletes only the mesh's namespace: owner references take the rest
 // along.
-func withoutOperator(t *testing.T) {
-	must(t, mesh.ApplyFile(within(t, 30*time.Second), "istio-operator", "config/samples/istio-installation-minimal.yaml"))
+func withoutOperator(t *testing.T, clean []string) {
+	minimal(t)
 	must(t, mesh.InstallationReady(within(t, 4*time.Minute)))
 	deployments := mesh.Client.AppsV1().Deployments("istio-operator")
 	scale, err := deployments.GetScale(within(t, 30*time.Second), "istio-operator", metav1.GetOptions{})
@@ -95,20 +141,15 @@ func withoutOperator(t *testing.T) {
 	}))
 	_, err = mesh.Kubectl(within(t, 2*time.Minute), "delete", "namespace", "istio-system")
 	must(t, err)
-	must(t, lab.Until(within(t, 2*time.Minute), "nothing of the mesh is left", func(ctx context.Context) error {
-		text, err := mesh.Kubectl(ctx, "get", "clusterroles,clusterrolebindings,mutatingwebhookconfigurations,validatingwebhookconfigurations,configmaps", "-A",
-			"-l", removal+",istio.openshift.com/installation=istio-installation", "-o", "name")
-		text = strings.Replace(text, "configmap/istio-installation-inventory\n", "", 1) // the operator's own, in its namespace
-		if text = strings.TrimSpace(text); err == nil && text != "" {
-			err = fmt.Errorf("left: %s", strings.ReplaceAll(text, "\n", " "))
-		}
-		return err
-	}))
+	unchanged(t, clean, func(object string) bool { // the Installation and the operator's notes about it wait for an operator
+		return definition(object) || slices.Contains([]string{
+			"installations.istio.openshift.com istio-operator/istio-installation", "configmaps istio-operator/istio-installation-inventory"}, object)
+	})
 	scale.Spec.Replicas = 1
 	scale.ResourceVersion = ""
 	_, err = deployments.UpdateScale(within(t, 30*time.Second), "istio-operator", scale, metav1.UpdateOptions{})
 	must(t, err)
 	must(t, mesh.Available(within(t, 2*time.Minute), "istio-operator"))
 	deleteInstallation(t)
-	must(t, nothingOfOurs(t))
+	unchanged(t, clean, definition)
 }

@@ -49,6 +49,14 @@ func restart(t *testing.T, namespace, deployment string) {
 	must(t, err)
 }
 
+// snapshot is every object of the API, as lab.Snapshot names them.
+func snapshot(t *testing.T) []string {
+	t.Helper()
+	out, err := mesh.Snapshot(within(t, time.Minute))
+	must(t, err)
+	return out
+}
+
 // logHas checks that the operator's log contains a text.
 func logHas(text string) func(context.Context) error {
 	return func(ctx context.Context) error {
