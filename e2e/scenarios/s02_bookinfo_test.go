@@ -10,6 +10,8 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
 
 	"github.com/mesh-operator/mesh-operator/e2e/lab"
 )
@@ -37,8 +39,7 @@ func TestBookinfo(t *testing.T) {
 	t.Run("unknown path is 404", func(t *testing.T) {
 		eventually(t, "an unknown path is 404", 404, func(ctx context.Context) (lab.Reply, error) { return page(ctx, t, "/no-such-path", nil) })
 	})
-	t.Run("by annotation alone", byAnnotation)
-	t.Run("by kube-inject", byKubeInject)
+	otherWays(t)
 }
 
 func everyPodHasSidecar(t *testing.T, namespace string, atLeast int) {
@@ -61,57 +62,80 @@ func everyPodHasSidecar(t *testing.T, namespace string, atLeast int) {
 	}
 }
 
-// byAnnotation is seed-era opt-in: no label on the namespace, an annotation on the pod template.
-func byAnnotation(t *testing.T) {
-	const ns = "annotated"
-	namespace(t, ns, nil)
-	text, err := os.ReadFile("../../samples/sleep/sleep.yaml")
+// otherWays deploys Bookinfo twice where no label of the namespace asks for sidecars; both start at once.
+func otherWays(t *testing.T) {
+	ways := []struct {
+		name, namespace string
+		manifest        func(t *testing.T) []*unstructured.Unstructured
+	}{
+		{"by annotation alone", "annotated", annotatedBookinfo},
+		{"by kube-inject", "manual", kubeInjectedBookinfo},
+	}
+	for _, way := range ways {
+		namespace(t, way.namespace, nil)
+		must(t, mesh.ApplyObjects(within(t, time.Minute), way.namespace, way.manifest(t)))
+	}
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			must(t, mesh.Available(within(t, 3*time.Minute), way.namespace))
+			everyPodHasSidecar(t, way.namespace, 6)
+			opensInside(t, "http://productpage."+way.namespace+":9080/productpage")
+		})
+	}
+}
+
+// opensInside opens a product page from another pod of the mesh, until it shows that all four services had a part in it.
+func opensInside(t *testing.T, url string) {
+	t.Helper()
+	must(t, lab.Until(within(t, time.Minute), url+" opens", func(ctx context.Context) error {
+		body, err := mesh.Exec(ctx, bookinfo, "app=sleep", "sleep", "curl", "-s", "-f", "-m", "10", url)
+		for _, part := range []string{"William Shakespeare", "reviews-v", `class="stars `} {
+			if err == nil && !strings.Contains(body, part) {
+				err = fmt.Errorf("the page lacks %q: %.2000s", part, body)
+			}
+		}
+		return err
+	}))
+}
+
+func sample(t *testing.T) []*unstructured.Unstructured {
+	t.Helper()
+	text, err := os.ReadFile("../../samples/bookinfo/bookinfo.yaml")
 	must(t, err)
 	objects, err := lab.Objects(string(text))
 	must(t, err)
+	return objects
+}
+
+// annotatedBookinfo is seed-era opt-in: an annotation on the pod templates.
+func annotatedBookinfo(t *testing.T) []*unstructured.Unstructured {
+	objects := sample(t)
 	for _, u := range objects {
 		if u.GetKind() == "Deployment" {
-			must(t, setAnnotation(u.Object, "sidecar.istio.io/inject", "true"))
+			must(t, unstructured.SetNestedField(u.Object, "true", "spec", "template", "metadata", "annotations", "sidecar.istio.io/inject"))
 		}
 	}
-	must(t, mesh.ApplyObjects(within(t, time.Minute), ns, objects))
-	must(t, mesh.Available(within(t, 2*time.Minute), ns))
-	everyPodHasSidecar(t, ns, 1)
+	return objects
 }
 
-func setAnnotation(object map[string]any, key, value string) error {
-	metadata := object
-	for _, field := range []string{"spec", "template", "metadata"} {
-		next, ok := metadata[field].(map[string]any)
-		if !ok {
-			return fmt.Errorf("find %s", field)
+// kubeInjectedBookinfo feeds Deployments as the articles print them, of an API that no cluster serves any more and without a
+// selector, to meshctl.
+func kubeInjectedBookinfo(t *testing.T) []*unstructured.Unstructured {
+	var old strings.Builder
+	for _, u := range sample(t) {
+		if u.GetKind() == "Deployment" {
+			u.SetAPIVersion("extensions/v1beta1")
+			unstructured.RemoveNestedField(u.Object, "spec", "selector")
 		}
-		metadata = next
+		text, err := yaml.Marshal(u.Object)
+		must(t, err)
+		old.WriteString("---\n" + string(text))
 	}
-	annotations, _ := metadata["annotations"].(map[string]any)
-	if annotations == nil {
-		annotations = map[string]any{}
-		metadata["annotations"] = annotations
-	}
-	annotations[key] = value
-	return nil
-}
-
-// byKubeInject feeds an old Deployment, as the articles print it, to meshctl.
-func byKubeInject(t *testing.T) {
-	const ns = "manual"
-	namespace(t, ns, nil)
-	old := filepath.Join(t.TempDir(), "sleep.yaml")
-	text, err := os.ReadFile("../../samples/sleep/sleep.yaml")
+	path := filepath.Join(t.TempDir(), "bookinfo.yaml")
+	must(t, os.WriteFile(path, []byte(old.String()), 0o600))
+	out, err := lab.Run(within(t, 3*time.Minute), mesh.Root, "go", "run", "./cmd/meshctl", "kube-inject", "-f", path)
 	must(t, err)
-	dated := strings.Replace(string(text), "apiVersion: apps/v1", "apiVersion: extensions/v1beta1", 1)
-	must(t, os.WriteFile(old, []byte(dated), 0o600))
-	out, err := lab.Run(within(t, 3*time.Minute), mesh.Root, "go", "run", "./cmd/meshctl", "kube-inject", "-f", old)
+	objects, err := lab.Objects(out)
 	must(t, err)
-	if strings.Contains(out, "extensions/v1beta1") {
-		t.Error("the Deployment is still extensions/v1beta1")
-	}
-	must(t, mesh.Apply(within(t, time.Minute), ns, out))
-	must(t, mesh.Available(within(t, 2*time.Minute), ns))
-	everyPodHasSidecar(t, ns, 1)
+	return objects
 }

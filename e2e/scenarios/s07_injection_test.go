@@ -75,10 +75,8 @@ func hasSettings(ctx context.Context) error {
 	if secrets := created.Spec.ImagePullSecrets; len(secrets) != 1 || secrets[0].Name != "mirror" {
 		return fmt.Errorf("its pull secrets are %v", secrets)
 	}
-	for _, c := range created.Spec.InitContainers {
-		if c.Name == "istio-proxy" {
-			return compareSettings(c)
-		}
+	if c := sidecarOf(created); c != nil {
+		return compareSettings(*c)
 	}
 	return errors.New("it has no proxy")
 }
