@@ -28,12 +28,14 @@ import (
 
 const tlsHost = "httpbin.example.com"
 
-// TestTLSGateway opens httpbin over HTTPS and changes the gateway's certificate while requests go through.
+// TestTLSGateway opens httpbin to the outside, replaces its gateway by one that also speaks HTTPS, as the article does, and
+// changes the certificate while requests go through.
 func TestTLSGateway(t *testing.T) {
-	credential(t, 1)
-	t.Cleanup(func() { deleteCredential(t) })
 	applyFile(t, bookinfo, "samples/httpbin/httpbin.yaml")
 	must(t, mesh.Available(within(t, 3*time.Minute), bookinfo))
+	plainGateway(t)
+	credential(t, 1)
+	t.Cleanup(func() { deleteCredential(t) })
 	applyFile(t, bookinfo, "samples/httpbin/httpbin-gateway-tls.yaml")
 
 	var serial atomic.Int64
@@ -53,6 +55,18 @@ func TestTLSGateway(t *testing.T) {
 		}
 	}
 	closedWithout(t, get)
+}
+
+// plainGateway opens two paths of httpbin on port 80, under one host: what is not opened is closed, although another rule
+// opens it for all hosts.
+func plainGateway(t *testing.T) {
+	t.Helper()
+	applyFile(t, bookinfo, "samples/httpbin/httpbin-gateway.yaml")
+	for path, status := range map[string]int{"/status/200": 200, "/status/418": 418, "/delay/0": 200, "/headers": 404, "/productpage": 404} {
+		eventually(t, path+" of httpbin", status, func(ctx context.Context) (lab.Reply, error) {
+			return lab.Get(ctx, lab.Request{URL: ingress(t, "http") + path, Host: tlsHost})
+		})
+	}
 }
 
 // closedWithout deletes the credential: its own chain goes away, the rest of the gateway goes on.
