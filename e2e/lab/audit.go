@@ -16,7 +16,8 @@ type AuditEvent struct {
 	Verb      string    `json:"verb"`
 	Completed time.Time `json:"stageTimestamp"`
 	User      struct {
-		Username string `json:"username"`
+		Username string              `json:"username"`
+		Extra    map[string][]string `json:"extra"`
 	} `json:"user"`
 	Object struct {
 		Group       string `json:"apiGroup"`
@@ -36,6 +37,14 @@ func (e AuditEvent) Resource() string {
 		return e.Object.Resource + "/" + e.Object.Subresource
 	}
 	return e.Object.Resource
+}
+
+// Pod is the pod whose token the request came with; empty when it was another kind of token.
+func (e AuditEvent) Pod() string {
+	for _, name := range e.User.Extra["authentication.kubernetes.io/pod-name"] {
+		return name
+	}
+	return ""
 }
 
 // Write reports whether the event changed something.

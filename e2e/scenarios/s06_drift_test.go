@@ -19,14 +19,7 @@ import (
 func TestDrift(t *testing.T) {
 	deployments := mesh.Client.AppsV1().Deployments("istio-system")
 	t.Run("a deleted Deployment comes back", func(t *testing.T) {
-		must(t, deployments.Delete(within(t, 30*time.Second), "istio-galley", metav1.DeleteOptions{}))
-		must(t, lab.Until(within(t, time.Minute), "istio-galley is back", func(ctx context.Context) error {
-			d, err := deployments.Get(ctx, "istio-galley", metav1.GetOptions{})
-			if err == nil && d.DeletionTimestamp != nil {
-				err = fmt.Errorf("it is being deleted")
-			}
-			return err
-		}))
+		comesBack(t, "istio-galley")
 		must(t, mesh.InstallationReady(within(t, 2*time.Minute)))
 	})
 	t.Run("an edited field is restored", func(t *testing.T) {
@@ -56,6 +49,22 @@ func TestDrift(t *testing.T) {
 	t.Run("a port added by hand stays", portStays)
 }
 
+// comesBack deletes a Deployment of the mesh and waits for another one of its name.
+func comesBack(t *testing.T, name string) {
+	t.Helper()
+	deployments := mesh.Client.AppsV1().Deployments("istio-system")
+	old, err := deployments.Get(within(t, 30*time.Second), name, metav1.GetOptions{})
+	must(t, err)
+	must(t, deployments.Delete(within(t, 30*time.Second), name, metav1.DeleteOptions{}))
+	must(t, lab.Until(within(t, time.Minute), name+" is back", func(ctx context.Context) error {
+		d, err := deployments.Get(ctx, name, metav1.GetOptions{})
+		if err == nil && d.UID == old.UID {
+			err = fmt.Errorf("it is still there")
+		}
+		return err
+	}))
+}
+
 func portStays(t *testing.T) {
 	services := mesh.Client.CoreV1().Services("istio-system")
 	service, err := services.Get(within(t, 30*time.Second), "istio-ingressgateway", metav1.GetOptions{})
@@ -65,11 +74,7 @@ func portStays(t *testing.T) {
 	_, err = services.Update(within(t, 30*time.Second), service, metav1.UpdateOptions{FieldManager: "somebody"})
 	must(t, err)
 	// Something the operator must repair right after: when that is done, the port has had its chance to be removed.
-	must(t, mesh.Client.AppsV1().Deployments("istio-system").Delete(within(t, 30*time.Second), "istio-egressgateway", metav1.DeleteOptions{}))
-	must(t, lab.Until(within(t, time.Minute), "istio-egressgateway is back", func(ctx context.Context) error {
-		_, err := mesh.Client.AppsV1().Deployments("istio-system").Get(ctx, "istio-egressgateway", metav1.GetOptions{})
-		return err
-	}))
+	comesBack(t, "istio-egressgateway")
 	must(t, mesh.InstallationReady(within(t, 2*time.Minute)))
 	after, err := services.Get(within(t, 30*time.Second), "istio-ingressgateway", metav1.GetOptions{})
 	must(t, err)
