@@ -23,7 +23,7 @@ spec:
   selector: {edge: partner}
   servers:
   - port: {number: 8088, name: http-partner, protocol: HTTP}
-    hosts: [partner.example.com]
+    hosts: ["*.example.com"]
 ---
 apiVersion: networking.istio.io/v1alpha3
 kind: VirtualService
@@ -34,13 +34,22 @@ spec:
   http:
   - route: [{destination: {host: details, port: {number: 9080}}}]
 `)
-	eventually(t, "the added gateway serves its host", 200, func(ctx context.Context) (lab.Reply, error) {
-		url, err := mesh.URL(ctx, "istio-system/"+name+"/http-partner")
-		if err != nil {
-			return lab.Reply{}, err
+	ask := func(host string) func(context.Context) (lab.Reply, error) {
+		return func(ctx context.Context) (lab.Reply, error) {
+			url, err := mesh.URL(ctx, "istio-system/"+name+"/http-partner")
+			if err != nil {
+				return lab.Reply{}, err
+			}
+			return lab.Get(ctx, lab.Request{URL: url + "/details/0", Host: host})
 		}
-		return lab.Get(ctx, lab.Request{URL: url + "/details/0", Host: host})
-	})
+	}
+	eventually(t, "the added gateway serves its host", 200, ask(host))
+	for _, unknown := range []string{"other.example.com", "partner.example.org", "example.com", "localhost"} {
+		reply, err := ask(unknown)(within(t, 30*time.Second))
+		if err != nil || reply.Status != 404 {
+			t.Errorf("host %s, which no rule has: status %d, %v", unknown, reply.Status, err)
+		}
+	}
 	eventually(t, "the ingress gateway does not", 404, func(ctx context.Context) (lab.Reply, error) {
 		return lab.Get(ctx, lab.Request{URL: ingress(t, "http") + "/details/0", Host: host})
 	})

@@ -2,10 +2,13 @@ package scenarios
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -27,13 +30,14 @@ func TestScale(t *testing.T) {
 		`{"spec":{"components":null}}`)
 	must(t, lab.Until(within(t, time.Minute), "the autoscaler is there", autoscaler))
 	must(t, lab.Until(within(t, time.Minute), "the budget is there", budget))
-	must(t, lab.Until(within(t, 2*time.Minute), "the autoscaler's two replicas run", func(ctx context.Context) error {
-		d, err := mesh.Client.AppsV1().Deployments("istio-system").Get(ctx, "istio-pilot", metav1.GetOptions{})
-		if err == nil && d.Status.AvailableReplicas < 2 {
-			err = fmt.Errorf("%d available", d.Status.AvailableReplicas)
-		}
-		return err
-	}))
+	pilots := twoPilots(t)
+	t.Run("one of them is killed", func(t *testing.T) {
+		underTraffic(t, func(t *testing.T) {
+			kill(t, pilots[0]) // the older one, which all proxies know
+			twoPilots(t)
+			everyProxySynced(t)
+		})
+	})
 	must(t, mesh.Client.PolicyV1().PodDisruptionBudgets("istio-system").Delete(within(t, 30*time.Second), "istio-pilot", metav1.DeleteOptions{}))
 	must(t, lab.Until(within(t, time.Minute), "the deleted budget is back", budget))
 
@@ -46,4 +50,87 @@ func TestScale(t *testing.T) {
 	if err := budget(within(t, 30*time.Second)); !apierrors.IsNotFound(err) {
 		t.Errorf("the budget: %v", err)
 	}
+}
+
+// twoPilots waits until the autoscaler's two replicas run, and returns them, the older one first.
+func twoPilots(t *testing.T) []*corev1.Pod {
+	t.Helper()
+	var out []*corev1.Pod
+	must(t, lab.Until(within(t, 2*time.Minute), "two pilots run", func(ctx context.Context) error {
+		if err := mesh.Available(ctx, "istio-system"); err != nil {
+			return err
+		}
+		list, err := mesh.Client.CoreV1().Pods("istio-system").List(ctx, metav1.ListOptions{LabelSelector: "istio=pilot"})
+		if err != nil {
+			return err
+		}
+		out = nil
+		for i := range list.Items {
+			if p := &list.Items[i]; p.DeletionTimestamp == nil {
+				out = append(out, p)
+			}
+		}
+		if len(out) != 2 {
+			return fmt.Errorf("there are %d", len(out))
+		}
+		slices.SortFunc(out, func(a, b *corev1.Pod) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
+		return nil
+	}))
+	return out
+}
+
+// everyProxySynced waits until each proxy of the mesh is connected to some pilot and has accepted all that it was sent.
+func everyProxySynced(t *testing.T) {
+	t.Helper()
+	must(t, lab.Until(within(t, time.Minute), "all proxies are in step", func(ctx context.Context) error {
+		synced := map[string]bool{}
+		pilots, err := mesh.Client.CoreV1().Pods("istio-system").List(ctx, metav1.ListOptions{LabelSelector: "istio=pilot"})
+		if err != nil {
+			return err
+		}
+		for i := range pilots.Items {
+			if err := syncedBy(ctx, &pilots.Items[i], synced); err != nil {
+				return err
+			}
+		}
+		proxies, err := proxyPods(ctx)
+		if err != nil {
+			return err
+		}
+		for _, p := range proxies {
+			if name := p.Name + "." + p.Namespace; !synced[name] {
+				return fmt.Errorf("%s is not; %d others are", name, len(synced))
+			}
+		}
+		return nil
+	}))
+}
+
+// syncedBy adds the proxies that one pilot says are in step, as pod.namespace.
+func syncedBy(ctx context.Context, pilot *corev1.Pod, to map[string]bool) error {
+	text, err := getThroughPod(ctx, pilot, 15014, "/debug/syncz")
+	if err != nil {
+		return err
+	}
+	var list []struct {
+		Proxy string `json:"proxy"`
+		Error string `json:"internal_error"`
+		Types map[string]struct {
+			Sent, Acked string
+			Behind      int
+		} `json:"types"`
+	}
+	if err := json.Unmarshal([]byte(text), &list); err != nil {
+		return fmt.Errorf("parse /debug/syncz: %w", err)
+	}
+	for _, p := range list {
+		inStep := p.Error == "" && len(p.Types) > 0
+		for _, kind := range p.Types {
+			inStep = inStep && kind.Sent == kind.Acked && kind.Behind == 0
+		}
+		if inStep {
+			to[p.Proxy] = true
+		}
+	}
+	return nil
 }
