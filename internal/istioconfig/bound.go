@@ -2,6 +2,7 @@ package istioconfig
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -18,6 +19,8 @@ const (
 
 	// MostBytes bounds the rules of a VirtualService, when every host and every alternative has them.
 	MostBytes = 8 << 20
+
+	wildPlaces = 100 // that a host counts as which stands for many services
 
 	mostSubsets     = 100
 	mostWildSubsets = 10 // of a host that stands for many
@@ -41,10 +44,25 @@ func (c *checker) within(fix string, bounds ...bound) bool {
 }
 
 func (c *checker) smallVirtualService(vs *networking.VirtualService) bool {
+	places, what := len(vs.GetHosts()), "bytes of rules for all hosts"
+	if n := Places(vs); n != places && (len(vs.GetGateways()) == 0 || slices.Contains(vs.GetGateways(), meshGateway)) {
+		places, what = n, fmt.Sprintf("bytes of rules for all hosts, a wildcard in the mesh being %d of them,", wildPlaces)
+	}
 	return c.within("write several VirtualServices",
 		bound{"spec.hosts", "hosts", len(vs.GetHosts()), mostHosts},
 		bound{"spec.gateways", "gateways", len(vs.GetGateways()), mostGateways},
-		bound{"spec.http", "bytes of rules for all hosts", RuleBytes(vs) * len(vs.GetHosts()), MostBytes})
+		bound{"spec.http", what, RuleBytes(vs) * places, MostBytes})
+}
+
+// Places is how many services the hosts of a VirtualService count as in the mesh.
+func Places(vs *networking.VirtualService) int {
+	n := 0
+	for _, host := range vs.GetHosts() {
+		if n++; strings.HasPrefix(host, "*") {
+			n += wildPlaces - 1
+		}
+	}
+	return n
 }
 
 // RuleBytes estimates what proxies get for each host of a VirtualService.

@@ -193,6 +193,7 @@ func TestARuleDoesNotMultiply(t *testing.T) {
 	destination := &networking.HTTPRouteDestination{Destination: &networking.Destination{Host: "x"}, Weight: 1}
 	for name, c := range map[string]struct {
 		hosts, gateways, rules, matches, destinations int
+		wild                                          bool
 		want                                          string
 	}{
 		"ordinary":                      {hosts: 10, gateways: 2, rules: 20, matches: 3, destinations: 3},
@@ -201,10 +202,16 @@ func TestARuleDoesNotMultiply(t *testing.T) {
 		"hosts by rules":                {hosts: 1000, rules: 1000, destinations: 1, want: "spec.http"},
 		"alternatives by destinations":  {hosts: 1, rules: 1, matches: 1000, destinations: 1000, want: "spec.http"},
 		"many alternatives of one host": {hosts: 1, rules: 1, matches: 1000, destinations: 1},
+		"a wildcard":                    {hosts: 1, rules: 100, destinations: 1, wild: true},
+		"many rules for a wildcard":     {hosts: 1, rules: 200, destinations: 1, wild: true, want: "spec.http"},
+		"the same at a gateway":         {hosts: 1, gateways: 1, rules: 200, destinations: 1, wild: true},
 	} {
 		vs := &networking.VirtualService{}
 		for i := range c.hosts {
 			vs.Hosts = append(vs.Hosts, fmt.Sprintf("h%d.example.com", i))
+		}
+		if c.wild {
+			vs.Hosts[0] = "*.example.com"
 		}
 		for i := range c.gateways {
 			vs.Gateways = append(vs.Gateways, fmt.Sprintf("g%d", i))

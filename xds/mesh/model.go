@@ -108,7 +108,8 @@ type VirtualService struct {
 	Spec         *networking.VirtualService
 	Key          string
 
-	bytes int // of the rules, for each host
+	bytes  int // of the rules, for each host
+	places int // that the hosts count as in the mesh
 }
 
 // DestinationRule is a DestinationRule with its host resolved.

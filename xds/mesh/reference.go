@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -22,12 +23,6 @@ type references struct {
 
 func (r *references) problem(p Problem) { r.problems = append(r.problems, p) }
 
-// mostSubsetPorts bounds the ports of a service of which every subset gets a cluster.
-const mostSubsetPorts = 50
-
-// Divided tells whether the service's endpoints can be divided into subsets.
-func (s *Service) Divided() bool { return len(s.Ports) <= mostSubsetPorts }
-
 // unfollowed reports what a Service asks for and proxies do not do.
 func unfollowed(k *corev1.Service) []Problem {
 	var problems []Problem
@@ -35,17 +30,7 @@ func unfollowed(k *corev1.Service) []Problem {
 	if p := k.Spec.InternalTrafficPolicy; p != nil && *p == corev1.ServiceInternalTrafficPolicyLocal {
 		problems = append(problems, Problem{Object: object, Field: "spec.internalTrafficPolicy", Reason: "Local is not followed: endpoints of all nodes are called"})
 	}
-	n := 0
-	for _, p := range k.Spec.Ports {
-		if isTCP(p.Protocol) {
-			n++
-		}
-	}
-	if n > mostSubsetPorts {
-		const reason = "%d ports are more than %d: subsets of DestinationRules have no effect; write several Services"
-		problems = append(problems, Problem{Object: object, Field: "spec.ports", Reason: fmt.Sprintf(reason, n, mostSubsetPorts)})
-	}
-	return problems
+	return append(problems, tooManyPorts(k)...)
 }
 
 // rules checks the DestinationRules of one namespace for one host.
@@ -132,6 +117,49 @@ func (r *references) hosts(v *VirtualService) {
 		r.heard(v.Object, field, v.Namespace, host)
 		if s := r.snapshot.Service(host); s != nil && !slices.ContainsFunc(s.Ports, func(p *Port) bool { return p.Protocol.IsHTTP() }) {
 			r.problem(Problem{Object: v.Object, Field: field(), Reason: fmt.Sprintf("no port of %s is HTTP: give one a name such as http-web, or an appProtocol", s.Object)})
+		}
+	}
+	r.large(v)
+}
+
+// large reports the hosts for which the rules are too much, because they are on many ports.
+func (r *references) large(v *VirtualService) {
+	const reason = "%d bytes of rules for each of %d hosts, on %d HTTP ports %s, are more than %d in all, and have no effect there: name fewer hosts, or write several VirtualServices"
+	tell := func(field string, hosts, ports int, where string, most int) {
+		r.problem(Problem{Object: v.Object, Field: field, Reason: fmt.Sprintf(reason, v.bytes, hosts, ports, where, most)})
+	}
+	nobodys := 0
+	for i, host := range v.Hosts {
+		if r.snapshot.Service(host) == nil {
+			nobodys++
+		}
+		if !v.mayBeTooLarge() {
+			continue
+		}
+		for s := range r.snapshot.meant(host) {
+			if v.TooLargeFor(s) {
+				tell(fmt.Sprintf("spec.hosts[%d]", i), v.places, s.httpPorts(), "of "+string(s.Object), istioconfig.MostBytes)
+			}
+		}
+	}
+	if r.snapshot.TooLargeEverywhere(v, nobodys) {
+		tell("spec.hosts", nobodys, r.snapshot.Lookup.Everywhere(), "of the mesh, as hosts that are no services", mostEverywhere)
+	}
+}
+
+// meant are the services that a host, or a pattern of hosts, means.
+func (s *Snapshot) meant(host string) iter.Seq[*Service] {
+	return func(yield func(*Service) bool) {
+		if !strings.HasPrefix(host, "*") {
+			if one := s.Service(host); one != nil {
+				yield(one)
+			}
+			return
+		}
+		for name, one := range s.Services.All() {
+			if Includes(host, name) && !yield(one) {
+				return
+			}
 		}
 	}
 }

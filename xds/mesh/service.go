@@ -24,20 +24,17 @@ type serviceInputs struct {
 // HostOf is the full name of a Kubernetes Service.
 func HostOf(namespace, name string) string { return name + "." + namespace + ".svc." + Domain }
 
-// updateService makes a service again, and nothing of it if there is none any more. One that is as it was stays the same.
+// updateService makes a service again, and nothing of it if there is none any more.
 func (s *Snapshot) updateService(name string) {
 	namespace, short, _ := strings.Cut(name, "/")
 	host := HostOf(namespace, short)
 	k := s.in.Services.Get(name)
 	s.updateUnfollowed(name, k)
 	if k == nil || k.Spec.Type == corev1.ServiceTypeExternalName {
-		s.Services = s.Services.Without(host)
+		s.putService(host, nil)
 		return
 	}
-	service := s.buildService(s.inputsOf(k))
-	if before := s.Services.Get(host); before == nil || before.Sum() != service.Sum() {
-		s.Services = s.Services.With(host, service)
-	}
+	s.putService(host, s.buildService(s.inputsOf(k)))
 }
 
 // updateUnfollowed keeps what a service asks for and proxies do not do.
@@ -128,11 +125,9 @@ func (s *Snapshot) buildService(in serviceInputs) *Service {
 	for _, a := range service.Aliases {
 		h.Add("alias", a.Namespace, a.Name)
 	}
-	for _, p := range k.Spec.Ports {
-		if !isTCP(p.Protocol) {
-			continue
-		}
-		port := &Port{Name: p.Name, Number: uint32(p.Port), Protocol: protocolOf(p)}
+	ports, spoken := portsOf(k)
+	for _, p := range ports {
+		port := &Port{Name: p.Name, Number: uint32(p.Port), Protocol: spoken(p)}
 		s.fillEndpoints(port, in)
 		service.Ports = append(service.Ports, port)
 		h.Add(port.Name, string(port.Protocol)).Uint(uint64(port.Number)).List(port.Accounts).Bool(port.AllMesh)

@@ -61,6 +61,9 @@ func (s *Snapshot) suspects(prev *Snapshot) suspects {
 	if s.Settings.RootNamespace != prev.Settings.RootNamespace {
 		found.all()
 	}
+	if s.Lookup.Everywhere() != prev.Lookup.Everywhere() {
+		found.addRoutes(s.VirtualServices)
+	}
 	for c := range table.Diff(prev.VirtualServices, s.VirtualServices) {
 		found.routes[c.Key] = true
 		found.hidden(prev, c)
@@ -153,8 +156,10 @@ func (f suspects) leadingTo(pattern string) {
 // about adds what is for a service or leads to it.
 func (f suspects) about(host string) {
 	f.leadingTo(host)
-	for routes := range f.now.Lookup.RoutesByHost.Get(host).Values() {
-		f.addRoutes(routes)
+	for _, pattern := range Patterns(host) {
+		for routes := range f.now.Lookup.RoutesByHost.Get(pattern).Values() {
+			f.addRoutes(routes)
+		}
 	}
 	for namespace := range f.now.Lookup.Rules.Get(host).All() {
 		f.rules[ruleGroup{host, namespace}] = true

@@ -76,3 +76,87 @@ func TestAGatewayDoesNotMultiplyRoutes(t *testing.T) {
 		}
 	}
 }
+
+// TestPortsDoNotMultiplyRoutes has a VirtualService for a service of many ports, and for a host that is none.
+func TestPortsDoNotMultiplyRoutes(t *testing.T) {
+	for name, c := range map[string]struct {
+		host                       string
+		ports, matches, toEach     int
+		routes, foreign, asTCP, no bool
+		problem                    string
+	}{
+		"ordinary":                   {host: "pay", ports: 20, matches: 200, toEach: 2, routes: true},
+		"routes by ports":            {host: "pay", ports: 50, matches: 1000, toEach: 100, problem: "of 1 hosts, on 50 HTTP ports of Service/shop/pay, are more than 8388608 in all"},
+		"many services":              {host: "*.shop.svc.cluster.local", ports: 20, matches: 4, toEach: 1, routes: true, foreign: true},
+		"many services by ports":     {host: "*.shop.svc.cluster.local", ports: 50, matches: 10, toEach: 1, foreign: true, problem: "of 100 hosts, on 50 HTTP ports of Service/shop/pay, are more than"},
+		"a host that is nobody's":    {host: "api.example.com", ports: 50, matches: 200, toEach: 2, foreign: true},
+		"such a host by ports":       {host: "api.example.com", ports: 50, matches: 1000, toEach: 100, problem: "of 1 hosts, on 64 HTTP ports of the mesh, as hosts that are no services, are more than"},
+		"too many ports for HTTP":    {host: "pay", ports: 101, matches: 1, toEach: 1, asTCP: true, routes: true, problem: "101 HTTP ports are more than 100"},
+		"more ports than are called": {host: "pay", ports: 1001, matches: 1, toEach: 1, no: true, routes: true, problem: "1001 ports are more than 1000"},
+	} {
+		service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "pay"}}
+		for i := range c.ports {
+			service.Spec.Ports = append(service.Spec.Ports, corev1.ServicePort{Name: fmt.Sprintf("http-%d", i), Port: int32(80 + i)})
+		}
+		route := &networking.HTTPRoute{}
+		for i := range c.matches {
+			route.Match = append(route.Match, &networking.HTTPMatchRequest{Uri: &networking.StringMatch{MatchType: &networking.StringMatch_Exact{Exact: fmt.Sprint("/", i)}}})
+		}
+		for range c.toEach {
+			route.Route = append(route.Route, &networking.HTTPRouteDestination{Destination: &networking.Destination{Host: "pay", Port: &networking.PortSelector{Number: 80}}, Weight: 1})
+		}
+		in := mesh.Inputs{MeshNamespace: "root", Services: mesh.Objects(service)}
+		mesh.AddConfig(&in.Config, istioconfig.Object{Kind: istioconfig.VirtualService, Namespace: "shop", Name: "v", Spec: &networking.VirtualService{
+			Hosts: []string{c.host}, Http: []*networking.HTTPRoute{route},
+		}})
+		s := mesh.Build(nil, in)
+		out := For(s, sidecar("shop", nil)).Outbound
+		pay := out.Services.Get("pay.shop.svc.cluster.local")
+		if (pay.Routes != nil) != c.routes || out.Foreign.Empty() == c.foreign {
+			t.Errorf("%s: routes %v, foreign %d, want %v and %v", name, pay.Routes != nil, out.Foreign.Len(), c.routes, c.foreign)
+		}
+		if c.no != (len(pay.Ports) == 0) || c.asTCP != (len(pay.Ports) > 0 && pay.Ports[0].Protocol == mesh.TCP) {
+			t.Errorf("%s: the service has ports %v", name, pay.Ports)
+		}
+		if c.problem == "" && told(s, "more than") || !told(s, c.problem) && c.problem != "" {
+			t.Errorf("%s: want a problem of %q; problems: %v", name, c.problem, s.Problems)
+		}
+	}
+}
+
+// TestRoutesComeAndGoWithPorts lets a service have more ports than its rules can be on, and less again, and others that make
+// the mesh have more.
+func TestRoutesComeAndGoWithPorts(t *testing.T) {
+	service := func(name string, first, ports int) *corev1.Service {
+		k := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name}}
+		for i := range ports {
+			k.Spec.Ports = append(k.Spec.Ports, corev1.ServicePort{Name: fmt.Sprintf("http-%d", i), Port: int32(first + i)})
+		}
+		return k
+	}
+	routes := &networking.VirtualService{Hosts: []string{"pay", "api.example.com"}}
+	for range 200 {
+		routes.Http = append(routes.Http, &networking.HTTPRoute{
+			Match: []*networking.HTTPMatchRequest{{Method: &networking.StringMatch{MatchType: &networking.StringMatch_Exact{Exact: strings.Repeat("x", 500)}}}},
+			Route: []*networking.HTTPRouteDestination{{Destination: &networking.Destination{Host: "pay", Port: &networking.PortSelector{Number: 80}}}},
+		})
+	}
+	in := mesh.Inputs{MeshNamespace: "root", Services: mesh.Objects(service("pay", 80, 10), service("other", 80, 1))}
+	mesh.AddConfig(&in.Config, istioconfig.Object{Kind: istioconfig.VirtualService, Namespace: "shop", Name: "v", Spec: routes})
+	var s *mesh.Snapshot
+	for _, c := range []struct {
+		service         *corev1.Service
+		routed, foreign bool
+	}{
+		{service("pay", 80, 10), true, true}, {service("pay", 80, 50), false, true}, {service("other", 1000, 100), false, false},
+		{service("pay", 80, 10), true, true}, {service("other", 80, 1), true, true},
+	} {
+		mesh.Add(&in.Services, c.service)
+		s = mesh.Build(s, in)
+		out := For(s, sidecar("shop", nil)).Outbound
+		routed, foreign := out.Services.Get("pay.shop.svc.cluster.local").Routes != nil, !out.Foreign.Empty()
+		if routed != c.routed || foreign != c.foreign || told(s, "of Service/shop/pay, are more") == c.routed || told(s, "of the mesh") == c.foreign {
+			t.Errorf("with %d ports of %s: routed %v, elsewhere %v, want %v and %v; problems: %v", len(c.service.Spec.Ports), c.service.Name, routed, foreign, c.routed, c.foreign, s.Problems)
+		}
+	}
+}

@@ -14,16 +14,22 @@ type changes struct {
 	hosts  map[string]bool // whose services, routes or rules may be others
 	routes map[string]bool // VirtualServices, by age, that are others or lead to or stand for services that are
 
-	wild map[string]bool // patterns of hosts: what comes after the asterisk
+	wild  map[string]bool // patterns of hosts: what comes after the asterisk
+	ports int             // of the mesh, as mesh.Lookup.Everywhere
 }
 
 // changesOf finds the changes once for all scopes.
 func changesOf(snapshot *mesh.Snapshot) *changes {
 	return snapshot.Once("changes", func(before any) any {
 		now := &mesh.Snapshot{Settings: snapshot.Settings, Services: snapshot.Services, VirtualServices: snapshot.VirtualServices, Rules: snapshot.Rules}
-		c := &changes{of: now, hosts: map[string]bool{}, routes: map[string]bool{}, wild: map[string]bool{}}
+		c := &changes{of: now, hosts: map[string]bool{}, routes: map[string]bool{}, wild: map[string]bool{}, ports: snapshot.Lookup.Everywhere()}
 		if last, ok := before.(*changes); ok && last.of.Settings.RootNamespace == now.Settings.RootNamespace {
 			c.find(last.of, snapshot)
+			if c.ports != last.ports {
+				for age := range now.VirtualServices.All() {
+					c.routes[age] = true
+				}
+			}
 		} else {
 			c.all = true
 		}

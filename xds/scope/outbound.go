@@ -86,7 +86,7 @@ func (f *finder) service(host string) *mesh.Service {
 
 // view is a service as the caller sees it.
 func (f *finder) view(s *mesh.Service) *Service {
-	view := &Service{Service: s, Rule: f.rule(s), Routes: f.routes(s.Host, s.Namespace)}
+	view := &Service{Service: s, Rule: f.rule(s), Routes: f.routes(s)}
 	view.Key = viewKey(view)
 	return view
 }

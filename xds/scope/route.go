@@ -32,18 +32,22 @@ func newFinder(snapshot *mesh.Snapshot, c caller) *finder {
 	return &finder{snapshot: snapshot, caller: c, views: map[*mesh.VirtualService]*VirtualService{}}
 }
 
-// routes finds the VirtualService for a host; nil if there is none.
-func (f *finder) routes(host, owner string) *VirtualService {
-	for _, candidate := range mesh.Patterns(host) {
+// routes finds the VirtualService for a service; nil if there is none, or one whose rules are too much for it.
+func (f *finder) routes(s *mesh.Service) *VirtualService {
+	for _, candidate := range mesh.Patterns(s.Host) {
 		byNamespace := f.snapshot.Lookup.RoutesByHost.Get(candidate)
 		if byNamespace.Empty() {
 			continue
 		}
-		for _, namespace := range []string{f.caller.namespace, owner, f.snapshot.Settings.RootNamespace} {
+		for _, namespace := range []string{f.caller.namespace, s.Namespace, f.snapshot.Settings.RootNamespace} {
 			for v := range byNamespace.Get(namespace).Values() {
-				if mesh.Exported(v.Spec.GetExportTo(), v.Namespace, f.caller.namespace) {
-					return f.viewOf(v)
+				if !mesh.Exported(v.Spec.GetExportTo(), v.Namespace, f.caller.namespace) {
+					continue
 				}
+				if v.TooLargeFor(s) {
+					return nil
+				}
+				return f.viewOf(v)
 			}
 		}
 	}
@@ -85,7 +89,7 @@ func (f *finder) foreign(v *mesh.VirtualService) *Foreign {
 			hosts = append(hosts, h)
 		}
 	}
-	if len(hosts) == 0 {
+	if len(hosts) == 0 || f.snapshot.TooLargeEverywhere(v, len(hosts)) {
 		return nil
 	}
 	view := f.viewOf(v)

@@ -1,0 +1,139 @@
+package mesh
+
+import (
+	"fmt"
+	"math/bits"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
+	"github.com/mesh-operator/mesh-operator/xds/resource"
+)
+
+// What one object may come to. A port of a Service is a cluster, and one that speaks HTTP a listener and routes, in every proxy
+// of the mesh; each has all rules of the VirtualService for the service.
+const (
+	mostPorts       = 1000
+	mostHTTPPorts   = 100
+	mostSubsetPorts = 50 // of a service of which every subset gets a cluster
+
+	// mostEverywhere bounds, in bytes, the rules for hosts that are no services, which are on every HTTP port of the mesh.
+	mostEverywhere = 4 * istioconfig.MostBytes
+	fewestPorts    = 16 // that the mesh counts as having
+)
+
+// Divided tells whether the service's endpoints can be divided into subsets.
+func (s *Service) Divided() bool { return len(s.Ports) <= mostSubsetPorts }
+
+func (s *Service) httpPorts() int {
+	n := 0
+	for _, p := range s.Ports {
+		if p.Protocol.IsHTTP() {
+			n++
+		}
+	}
+	return n
+}
+
+// portsOf lists the ports of a Service that proxies know, with what is spoken there: none if they are far too many, and no
+// HTTP if those are too many. unfollowed tells its author.
+func portsOf(k *corev1.Service) (ports []corev1.ServicePort, spoken func(corev1.ServicePort) Protocol) {
+	ports, http := countPorts(k)
+	if spoken = protocolOf; http > mostHTTPPorts {
+		spoken = func(p corev1.ServicePort) Protocol {
+			if protocolOf(p).IsHTTP() {
+				return TCP
+			}
+			return protocolOf(p)
+		}
+	}
+	if len(ports) > mostPorts {
+		ports = nil
+	}
+	return ports, spoken
+}
+
+func countPorts(k *corev1.Service) (ports []corev1.ServicePort, http int) {
+	for _, p := range k.Spec.Ports {
+		if !isTCP(p.Protocol) {
+			continue
+		}
+		if ports = append(ports, p); protocolOf(p).IsHTTP() {
+			http++
+		}
+	}
+	return ports, http
+}
+
+// tooManyPorts reports what a Service's ports are too many for.
+func tooManyPorts(k *corev1.Service) []Problem {
+	ports, http := countPorts(k)
+	var problems []Problem
+	for _, b := range []struct {
+		n, most   int
+		what, not string
+	}{
+		{len(ports), mostPorts, "ports", "none can be called through the mesh"},
+		{http, mostHTTPPorts, "HTTP ports", "they are treated as TCP, and no VirtualService has an effect on them"},
+		{len(ports), mostSubsetPorts, "ports", "subsets of DestinationRules have no effect"},
+	} {
+		if b.n > b.most {
+			reason := fmt.Sprintf("%d %s are more than %d: %s; write several Services", b.n, b.what, b.most, b.not)
+			problems = append(problems, Problem{Object: resource.Object("Service/" + k.Namespace + "/" + k.Name), Field: "spec.ports", Reason: reason})
+		}
+	}
+	return problems
+}
+
+// TooLargeFor tells whether the rules would be too much for a service, if all hosts of the VirtualService had as many ports.
+func (v *VirtualService) TooLargeFor(s *Service) bool {
+	return v.places*s.httpPorts()*v.bytes > istioconfig.MostBytes
+}
+
+// mayBeTooLarge tells whether there can be a service that the rules are too much for.
+func (v *VirtualService) mayBeTooLarge() bool { return v.places*mostHTTPPorts*v.bytes > istioconfig.MostBytes }
+
+// TooLargeEverywhere tells whether the rules would be too much for so many hosts that are no services.
+func (s *Snapshot) TooLargeEverywhere(v *VirtualService, hosts int) bool {
+	return hosts*s.Lookup.Everywhere()*v.bytes > mostEverywhere
+}
+
+// Everywhere is on how many ports, at most, some service speaks HTTP. It is rounded up, so that it hardly ever changes.
+func (l *Lookup) Everywhere() int {
+	return max(fewestPorts, 1<<bits.Len(uint(max(0, l.ports-1))))
+}
+
+// putService replaces a service; nil: there is none any more. One that is as it was stays the same.
+func (s *Snapshot) putService(host string, now *Service) {
+	before := s.Services.Get(host)
+	switch {
+	case now == nil:
+		s.Services = s.Services.Without(host)
+	case before == nil || before.Sum() != now.Sum():
+		s.Services = s.Services.With(host, now)
+	}
+	if before == nil || now == nil || before.Key != now.Key {
+		s.Lookup.putPorts(before, false)
+		s.Lookup.putPorts(now, true)
+	}
+}
+
+func (l *Lookup) putPorts(s *Service, in bool) {
+	if s == nil {
+		return
+	}
+	for _, p := range s.Ports {
+		if !p.Protocol.IsHTTP() {
+			continue
+		}
+		number := fmt.Sprint(p.Number)
+		before := l.httpPorts.Get(number)
+		l.httpPorts = setIn(l.httpPorts, number, s.Host, true, in)
+		switch now := l.httpPorts.Get(number); {
+		case before.Empty() && !now.Empty():
+			l.ports++
+		case !before.Empty() && now.Empty():
+			l.ports--
+		}
+	}
+}
