@@ -24,6 +24,10 @@ const (
 
 	mostSubsets     = 100
 	mostWildSubsets = 10 // of a host that stands for many
+
+	mostNames = 100 // that a server's certificate may have
+	mostTLS   = 16 << 10
+	wildTLS   = 1 << 10 // where it is for all that a host stands for
 )
 
 type bound struct {
@@ -94,6 +98,17 @@ func (c *checker) smallDestinationRule(dr *networking.DestinationRule) bool {
 		subsets.what, fix = "subsets of all hosts that "+dr.GetHost()+" means", "write a DestinationRule for each service"
 	}
 	return c.within(fix, subsets)
+}
+
+// smallTLS bounds what is in every cluster that the settings are for: one for each port and subset.
+func (c *checker) smallTLS(path, host string, t *networking.ClientTLSSettings) bool {
+	most, what := mostTLS, "bytes"
+	if strings.HasPrefix(host, "*") {
+		most, what = wildTLS, "bytes for all hosts that "+host+" means"
+	}
+	return c.within("name an authority in caCertificates that signs for these servers alone, or write a DestinationRule for each service",
+		bound{path + ".subjectAltNames", "names", len(t.GetSubjectAltNames()), mostNames},
+		bound{path, what, proto.Size(t), most})
 }
 
 // SubsetBound is how many subsets a host may have.

@@ -245,6 +245,13 @@ func TestRulesAndGatewaysDoNotMultiply(t *testing.T) {
 		}
 		return Object{Kind: DestinationRule, Namespace: "a", Name: "r", Spec: dr}
 	}
+	names := func(host string, n int, prefix string) Object {
+		t := &networking.ClientTLSSettings{Mode: networking.ClientTLSSettings_SIMPLE}
+		for i := range n {
+			t.SubjectAltNames = append(t.SubjectAltNames, fmt.Sprint(prefix, i))
+		}
+		return Object{Kind: DestinationRule, Namespace: "a", Name: "r", Spec: &networking.DestinationRule{Host: host, TrafficPolicy: &networking.TrafficPolicy{Tls: t}}}
+	}
 	gateway := func(servers, hosts int) Object {
 		g := &networking.Gateway{Selector: map[string]string{"istio": "ingressgateway"}}
 		for i := range servers {
@@ -264,6 +271,11 @@ func TestRulesAndGatewaysDoNotMultiply(t *testing.T) {
 		"many subsets":             {rule("x", 101), "spec.subsets: 101 subsets are more than 100"},
 		"subsets of all":           {rule("*.example.com", 10), ""},
 		"many subsets of all":      {rule("*.example.com", 11), "spec.subsets: 11 subsets of all hosts that *.example.com means are more than 10"},
+		"names":                    {names("x", 100, "spiffe://cluster.local/ns/outside/sa/server-"), ""},
+		"many names":               {names("x", 101, "a"), "spec.trafficPolicy.tls.subjectAltNames: 101 names are more than 100"},
+		"long names":               {names("x", 20, strings.Repeat("a", 1000)), "spec.trafficPolicy.tls: 20092 bytes are more than 16384"},
+		"names for all":            {names("*.example.com", 10, "server.example.com/"), ""},
+		"many names for all":       {names("*.example.com", 60, "server.example.com/"), "spec.trafficPolicy.tls: 1372 bytes for all hosts that *.example.com means are more than 1024"},
 		"servers":                  {gateway(100, 10), ""},
 		"many servers":             {gateway(101, 1), "spec.servers: 101 servers are more than 100"},
 		"many hosts of one server": {gateway(1, 1001), "spec.servers: 1001 hosts of all servers are more than 1000"},

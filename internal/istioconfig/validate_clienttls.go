@@ -12,8 +12,8 @@ import (
 
 // clientTLS refuses settings that the mode has no use for, and those that do not go together: who names a certificate wants
 // it shown, who names an authority wants it asked.
-func (c *checker) clientTLS(path string, t *networking.ClientTLSSettings) {
-	if t == nil {
+func (c *checker) clientTLS(path, host string, t *networking.ClientTLSSettings) {
+	if t == nil || !c.smallTLS(path, host, t) {
 		return
 	}
 	set := settingsOf(t)

@@ -19,7 +19,7 @@ func (c *checker) destinationRule(dr *networking.DestinationRule) {
 		return
 	}
 	c.host("spec.host", dr.GetHost(), true)
-	c.trafficPolicy("spec.trafficPolicy", dr.GetTrafficPolicy())
+	c.trafficPolicy("spec.trafficPolicy", dr.GetHost(), dr.GetTrafficPolicy())
 	names := map[string]bool{}
 	for i, s := range dr.GetSubsets() {
 		path := fmt.Sprintf("spec.subsets[%d]", i)
@@ -29,13 +29,13 @@ func (c *checker) destinationRule(dr *networking.DestinationRule) {
 		}
 		names[s.GetName()] = true
 		c.labels(path+".labels", s.GetLabels())
-		c.trafficPolicy(path+".trafficPolicy", s.GetTrafficPolicy())
+		c.trafficPolicy(path+".trafficPolicy", dr.GetHost(), s.GetTrafficPolicy())
 	}
 	c.exportTo(dr.GetExportTo())
 }
 
-func (c *checker) trafficPolicy(path string, p *networking.TrafficPolicy) {
-	c.policy(path, p)
+func (c *checker) trafficPolicy(path, host string, p *networking.TrafficPolicy) {
+	c.policy(path, host, p)
 	ports := map[uint32]bool{}
 	for i, settings := range p.GetPortLevelSettings() {
 		field := fmt.Sprintf("%s.portLevelSettings[%d]", path, i)
@@ -45,15 +45,15 @@ func (c *checker) trafficPolicy(path string, p *networking.TrafficPolicy) {
 			c.addf(field+".port.number", "%d is there twice", number)
 		}
 		ports[number] = true
-		c.policy(field, settings)
+		c.policy(field, host, settings)
 	}
 }
 
-func (c *checker) policy(path string, p policy) {
+func (c *checker) policy(path, host string, p policy) {
 	c.tcpPool(path+".connectionPool.tcp", p.GetConnectionPool().GetTcp())
 	c.httpPool(path+".connectionPool.http", p.GetConnectionPool().GetHttp())
 	c.outlierDetection(path+".outlierDetection", p.GetOutlierDetection())
-	c.clientTLS(path+".tls", p.GetTls())
+	c.clientTLS(path+".tls", host, p.GetTls())
 }
 
 func (c *checker) tcpPool(path string, p *networking.ConnectionPoolSettings_TCPSettings) {
