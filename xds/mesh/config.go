@@ -55,6 +55,7 @@ func newVirtualService(o istioconfig.Object, spec *networking.VirtualService) *V
 	for _, host := range spec.GetHosts() {
 		v.Hosts = append(v.Hosts, ResolveHost(host, o.Namespace))
 	}
+	v.hosts = newHostSet(v.Hosts)
 	if v.Gateways = ResolveGateways(spec.GetGateways(), o.Namespace); len(v.Gateways) == 0 {
 		v.Gateways = []string{MeshGateway}
 	}
@@ -116,7 +117,11 @@ func newDestinationRule(o istioconfig.Object, spec *networking.DestinationRule) 
 }
 
 func newGateway(o istioconfig.Object, spec *networking.Gateway) *Gateway {
-	return &Gateway{Object: objectOf(o), Namespace: o.Namespace, Name: o.Name, Created: o.Created, Spec: spec, Key: configKey(o)}
+	g := &Gateway{Object: objectOf(o), Namespace: o.Namespace, Name: o.Name, Created: o.Created, Spec: spec, Key: configKey(o)}
+	for _, s := range spec.GetServers() {
+		g.Hosts = append(g.Hosts, NewServerHosts(o.Namespace, s.GetHosts()))
+	}
+	return g
 }
 
 // Exported tells whether an object of namespace owner with that exportTo list is for namespace client.

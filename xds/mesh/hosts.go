@@ -8,24 +8,77 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
 )
 
-// CommonHosts intersects a server's hosts, which may say whose VirtualServices they are for, with a VirtualService's. Of
-// two patterns of which one includes the other, the narrower is common.
-func CommonHosts(gatewayNamespace string, serverHosts []string, v *VirtualService) []string {
-	found := map[string]bool{}
-	for _, s := range serverHosts {
-		namespace, host, ok := strings.Cut(s, "/")
+// HostSet is hosts and patterns of hosts. To look one up costs the same whatever their number.
+type HostSet struct {
+	list  []string
+	known map[string]bool
+	wild  map[string]bool // of the patterns what comes after the asterisk
+}
+
+func newHostSet(hosts []string) HostSet {
+	s := HostSet{hosts, map[string]bool{}, map[string]bool{}}
+	for _, h := range hosts {
+		s.known[h] = true
+		if suffix, ok := strings.CutPrefix(h, "*"); ok {
+			s.wild[suffix] = true
+		}
+	}
+	return s
+}
+
+// includes tells whether one of them means all that host does.
+func (s HostSet) includes(host string) bool {
+	if s.known[host] || s.wild[""] {
+		return true
+	}
+	if len(s.wild) == 0 {
+		return false
+	}
+	rest, wild := strings.CutPrefix(host, "*")
+	for i := range len(rest) {
+		if rest[i] == '.' && (i > 0 || wild) && s.wild[rest[i:]] {
+			return true
+		}
+	}
+	return false
+}
+
+// ServerHosts are the hosts of a Gateway's server by the namespace whose VirtualServices they are for; "*" is any.
+type ServerHosts map[string]HostSet
+
+// NewServerHosts prepares hosts as a Gateway of the namespace writes them.
+func NewServerHosts(namespace string, hosts []string) ServerHosts {
+	lists := map[string][]string{}
+	for _, h := range hosts {
+		owner, host, ok := strings.Cut(h, "/")
 		if !ok {
-			namespace, host = "*", s
+			owner, host = "*", h
 		}
-		if namespace == "." {
-			namespace = gatewayNamespace
+		if owner == "." {
+			owner = namespace
 		}
-		if namespace != "*" && namespace != v.Namespace {
-			continue
+		lists[owner] = append(lists[owner], ResolveHost(host, namespace))
+	}
+	sets := ServerHosts{}
+	for owner, list := range lists {
+		sets[owner] = newHostSet(list)
+	}
+	return sets
+}
+
+// Common intersects them with a VirtualService's. Of two patterns of which one includes the other, the narrower is common.
+func (s ServerHosts) Common(v *VirtualService) []string {
+	found := map[string]bool{}
+	for _, owner := range []string{"*", v.Namespace} {
+		server := s[owner]
+		for _, host := range server.list {
+			if v.hosts.includes(host) {
+				found[host] = true
+			}
 		}
-		for _, own := range v.Hosts {
-			if common, ok := narrower(ResolveHost(host, gatewayNamespace), own); ok {
-				found[common] = true
+		for _, host := range v.Hosts {
+			if server.includes(host) {
+				found[host] = true
 			}
 		}
 	}
@@ -34,16 +87,6 @@ func CommonHosts(gatewayNamespace string, serverHosts []string, v *VirtualServic
 
 // TooLarge tells whether the rules would be too much for so many hosts of a gateway, of which a VirtualService for "*" has all.
 func (v *VirtualService) TooLarge(hosts int) bool { return hosts*v.bytes > istioconfig.MostBytes }
-
-func narrower(a, b string) (string, bool) {
-	switch {
-	case Includes(a, b):
-		return b, true
-	case Includes(b, a):
-		return a, true
-	}
-	return "", false
-}
 
 // Includes tells whether every host that b means is one that a means.
 func Includes(a, b string) bool {

@@ -108,6 +108,7 @@ type VirtualService struct {
 	Spec         *networking.VirtualService
 	Key          string
 
+	hosts  HostSet
 	bytes  int // of the rules, for each host
 	places int // that the hosts count as in the mesh
 }
@@ -130,6 +131,7 @@ type Gateway struct {
 	Name      string
 	Created   time.Time
 	Spec      *networking.Gateway
+	Hosts     []ServerHosts // by server
 	Key       string
 }
 

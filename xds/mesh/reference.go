@@ -93,8 +93,8 @@ func (r *references) gateway(v *VirtualService, index int, name string) {
 		return
 	}
 	bound := false
-	for _, s := range g.Spec.GetServers() {
-		hosts := len(CommonHosts(g.Namespace, s.GetHosts(), v))
+	for _, served := range g.Hosts {
+		hosts := len(served.Common(v))
 		if bound = bound || hosts > 0; v.TooLarge(hosts) {
 			const reason = "%d bytes of rules for each of %d hosts of %s are more than %d in all: name fewer in spec.hosts, or write several VirtualServices"
 			r.problem(Problem{Object: v.Object, Field: field(), Reason: fmt.Sprintf(reason, v.bytes, hosts, g.Object, istioconfig.MostBytes)})

@@ -41,6 +41,7 @@ type Server struct {
 	Credential *mesh.Credential           // of spec.tls.credentialName, from the router's own namespace; nil if there is none
 	CA         *mesh.Credential           // of its name with mesh.CASuffix
 
+	served   mesh.ServerHosts // of Hosts
 	older    []reservation
 	refusals []Refusal // of hosts of the Spec
 }
@@ -222,7 +223,7 @@ func (s *Server) routesOf(f *finder, age string) *ServerRoutes {
 	if v == nil || !slices.Contains(v.Gateways, name) || !exportedTo(v, s.Gateway.Namespace, f.caller.namespace) {
 		return nil
 	}
-	common := mesh.CommonHosts(s.Gateway.Namespace, s.Hosts, v)
+	common := s.served.Common(v)
 	if v.TooLarge(len(common)) {
 		return nil
 	}

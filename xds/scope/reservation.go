@@ -75,6 +75,9 @@ func (s *Server) admitHosts() {
 		}
 		s.Hosts = append(s.Hosts, h)
 	}
+	if s.served = s.Gateway.Hosts[s.Index]; len(s.refusals) > 0 {
+		s.served = mesh.NewServerHosts(s.Gateway.Namespace, s.Hosts)
+	}
 }
 
 // admitRoutes tells apart the hosts of a VirtualService that an older server keeps from its namespace.
