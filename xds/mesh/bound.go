@@ -98,6 +98,26 @@ func (s *Snapshot) TooLargeEverywhere(v *VirtualService, hosts int) bool {
 	return hosts*s.Lookup.Everywhere()*v.bytes > mostEverywhere
 }
 
+// TooLargeAtGateways tells whether the rules would be too much for the hosts that the VirtualService has, at all servers of all
+// Gateways that it names together: one for "*" has all of theirs.
+func (s *Snapshot) TooLargeAtGateways(v *VirtualService) bool {
+	return s.hostsAtGateways(v)*v.bytes > istioconfig.MostBytes
+}
+
+func (s *Snapshot) hostsAtGateways(v *VirtualService) int {
+	return s.Once("hosts at gateways\x00"+string(v.Object), func(any) any {
+		n := 0
+		for _, name := range v.Gateways {
+			if g := s.Lookup.Gateways.Get(name); g != nil {
+				for _, hosts := range g.Hosts {
+					n += len(hosts.Common(v))
+				}
+			}
+		}
+		return n
+	}).(int)
+}
+
 // Everywhere is on how many ports, at most, some service speaks HTTP. It is rounded up, so that it hardly ever changes.
 func (l *Lookup) Everywhere() int {
 	return max(fewestPorts, 1<<bits.Len(uint(max(0, l.ports-1))))

@@ -4,8 +4,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
-	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
 )
 
 // HostSet is hosts and patterns of hosts. To look one up costs the same whatever their number.
@@ -84,9 +82,6 @@ func (s ServerHosts) Common(v *VirtualService) []string {
 	}
 	return slices.Sorted(maps.Keys(found))
 }
-
-// TooLarge tells whether the rules would be too much for so many hosts of a gateway, of which a VirtualService for "*" has all.
-func (v *VirtualService) TooLarge(hosts int) bool { return hosts*v.bytes > istioconfig.MostBytes }
 
 // Includes tells whether every host that b means is one that a means.
 func Includes(a, b string) bool {

@@ -72,6 +72,10 @@ func (r *references) virtualService(v *VirtualService) {
 			r.gateway(v, i, g)
 		}
 	}
+	if r.snapshot.TooLargeAtGateways(v) {
+		const reason = "%d bytes of rules for each of %d hosts of all servers are more than %d in all, and have no effect there: name fewer in spec.hosts, or write several VirtualServices"
+		r.problem(Problem{Object: v.Object, Field: "spec.gateways", Reason: fmt.Sprintf(reason, v.bytes, r.snapshot.hostsAtGateways(v), istioconfig.MostBytes)})
+	}
 	if slices.Contains(v.Gateways, MeshGateway) && len(v.Spec.GetHttp()) > 0 {
 		r.hosts(v)
 	}
@@ -92,15 +96,7 @@ func (r *references) gateway(v *VirtualService, index int, name string) {
 		r.problem(Problem{Object: v.Object, Field: field(), Reason: "there is no Gateway " + name})
 		return
 	}
-	bound := false
-	for _, served := range g.Hosts {
-		hosts := len(served.Common(v))
-		if bound = bound || hosts > 0; v.TooLarge(hosts) {
-			const reason = "%d bytes of rules for each of %d hosts of %s are more than %d in all: name fewer in spec.hosts, or write several VirtualServices"
-			r.problem(Problem{Object: v.Object, Field: field(), Reason: fmt.Sprintf(reason, v.bytes, hosts, g.Object, istioconfig.MostBytes)})
-		}
-	}
-	if bound {
+	if slices.ContainsFunc(g.Hosts, func(h ServerHosts) bool { return len(h.Common(v)) > 0 }) {
 		return
 	}
 	r.problem(Problem{Object: v.Object, Field: field(), Reason: fmt.Sprintf("no server of %s has one of the hosts, for namespace %s", g.Object, v.Namespace)})

@@ -52,29 +52,58 @@ func TestSubsetsDoNotMultiply(t *testing.T) {
 	}
 }
 
-// TestAGatewayDoesNotMultiplyRoutes binds a VirtualService for all hosts, with 10 KiB of rules, to a Gateway.
-func TestAGatewayDoesNotMultiplyRoutes(t *testing.T) {
-	for hosts, want := range map[int]int{100: 100, 1000: 0} {
-		servers := []*networking.Server{{Port: &networking.Port{Number: 80, Name: "http", Protocol: "HTTP"}}}
-		for i := range hosts {
-			servers[0].Hosts = append(servers[0].Hosts, fmt.Sprintf("h%d.example.com", i))
+// TestGatewaysDoNotMultiplyRoutes binds a VirtualService for all hosts, with 10 KiB of rules, to Gateways that have them on one
+// server, on many, or on many Gateways.
+func TestGatewaysDoNotMultiplyRoutes(t *testing.T) {
+	routes := &networking.VirtualService{Hosts: []string{"*"}}
+	for range 20 {
+		routes.Http = append(routes.Http, &networking.HTTPRoute{Route: []*networking.HTTPRouteDestination{{Destination: &networking.Destination{Host: "pay"}}}})
+	}
+	for i := range 10 {
+		routes.Gateways = append(routes.Gateways, fmt.Sprintf("root/gate%d", i))
+	}
+	for _, c := range []struct{ gateways, servers, hosts, want int }{
+		{1, 1, 100, 100}, {1, 1, 1000, 0}, {1, 100, 1, 100}, {1, 100, 10, 0}, {10, 10, 1, 100}, {10, 10, 10, 0},
+	} {
+		var s *mesh.Snapshot
+		in := mesh.Inputs{MeshNamespace: "root"}
+		mesh.AddConfig(&in.Config, istioconfig.Object{Kind: istioconfig.VirtualService, Namespace: "shop", Name: "v", Spec: routes})
+		for i := range c.gateways { // one after the other, so that the last one is too much for what the first ones have
+			g := &networking.Gateway{Selector: map[string]string{"app": "gate"}}
+			for j := range c.servers {
+				server := &networking.Server{Port: &networking.Port{Number: 80, Name: fmt.Sprintf("http-%d", j), Protocol: "HTTP"}}
+				for k := range c.hosts {
+					server.Hosts = append(server.Hosts, fmt.Sprintf("h%d-%d-%d.example.com", i, j, k))
+				}
+				g.Servers = append(g.Servers, server)
+			}
+			if i > 0 {
+				g.Selector["app"] = "another"
+			}
+			mesh.AddConfig(&in.Config, istioconfig.Object{Kind: istioconfig.Gateway, Namespace: "root", Name: fmt.Sprintf("gate%d", i), Spec: g})
+			s = mesh.Build(s, in)
+			For(s, gate("gate"))
 		}
-		routes := &networking.VirtualService{Hosts: []string{"*"}, Gateways: []string{"root/gate"}}
-		for range 20 {
-			routes.Http = append(routes.Http, &networking.HTTPRoute{Route: []*networking.HTTPRouteDestination{{Destination: &networking.Destination{Host: "pay"}}}})
-		}
-		s := snapshot(
-			istioconfig.Object{Kind: istioconfig.Gateway, Namespace: "root", Name: "gate", Spec: &networking.Gateway{Selector: map[string]string{"app": "gate"}, Servers: servers}},
-			istioconfig.Object{Kind: istioconfig.VirtualService, Namespace: "shop", Name: "v", Spec: routes},
-		)
-		got := 0
-		for r := range For(s, mesh.Proxy{Type: mesh.Router, Namespace: "root", Labels: map[string]string{"app": "gate"}}).Gateway.Ports[0].Servers[0].Routes.Values() {
-			got += len(r.Hosts)
-		}
-		if refused := told(s, fmt.Sprintf("for each of %d hosts of Gateway/root/gate are more than", hosts)); got != want || refused != (want == 0) {
-			t.Errorf("a Gateway of %d hosts has routes for %d, want %d; problems: %v", hosts, got, want, s.Problems)
+		got := routesAt(s, "gate") + routesAt(s, "another")
+		if refused := told(s, fmt.Sprintf("for each of %d hosts of all servers are more than", c.gateways*c.servers*c.hosts)); got != c.want || refused != (c.want == 0) {
+			t.Errorf("%+v: routes for %d hosts; problems: %v", c, got, s.Problems)
 		}
 	}
+}
+
+func gate(app string) mesh.Proxy {
+	return mesh.Proxy{Type: mesh.Router, Namespace: "root", Labels: map[string]string{"app": app}}
+}
+
+func routesAt(s *mesh.Snapshot, app string) (hosts int) {
+	for _, port := range For(s, gate(app)).Gateway.Ports {
+		for _, server := range port.Servers {
+			for r := range server.Routes.Values() {
+				hosts += len(r.Hosts)
+			}
+		}
+	}
+	return hosts
 }
 
 // TestPortsDoNotMultiplyRoutes has a VirtualService for a service of many ports, and for a host that is none.

@@ -21,14 +21,12 @@ type changes struct {
 // changesOf finds the changes once for all scopes.
 func changesOf(snapshot *mesh.Snapshot) *changes {
 	return snapshot.Once("changes", func(before any) any {
-		now := &mesh.Snapshot{Settings: snapshot.Settings, Services: snapshot.Services, VirtualServices: snapshot.VirtualServices, Rules: snapshot.Rules}
+		now := &mesh.Snapshot{Settings: snapshot.Settings, Services: snapshot.Services, VirtualServices: snapshot.VirtualServices, Rules: snapshot.Rules, Gateways: snapshot.Gateways}
 		c := &changes{of: now, hosts: map[string]bool{}, routes: map[string]bool{}, wild: map[string]bool{}, ports: snapshot.Lookup.Everywhere()}
 		if last, ok := before.(*changes); ok && last.of.Settings.RootNamespace == now.Settings.RootNamespace {
 			c.find(last.of, snapshot)
 			if c.ports != last.ports {
-				for age := range now.VirtualServices.All() {
-					c.routes[age] = true
-				}
+				c.lookAt(now.VirtualServices)
 			}
 		} else {
 			c.all = true
@@ -51,6 +49,13 @@ func (c *changes) find(before, now *mesh.Snapshot) {
 		}
 		if d.Has {
 			c.mark(d.New.Hosts...)
+		}
+	}
+	for d := range table.Diff(before.Gateways, now.Gateways) {
+		for _, g := range []*mesh.Gateway{d.Old, d.New} {
+			if g != nil { // what a VirtualService comes to depends on all that it names
+				c.lookAt(now.Lookup.RoutesByGateway.Get(nameOf(g)))
+			}
 		}
 	}
 	for d := range table.Diff(before.Rules, now.Rules) {
@@ -78,9 +83,13 @@ func (c *changes) structure(now *mesh.Snapshot, host string) {
 		c.mark(v.Hosts...)
 	}
 	for routes := range now.Lookup.RoutesByHost.Get(host).Values() {
-		for age := range routes.All() {
-			c.routes[age] = true
-		}
+		c.lookAt(routes)
+	}
+}
+
+func (c *changes) lookAt(routes table.Table[*mesh.VirtualService]) {
+	for age := range routes.All() {
+		c.routes[age] = true
 	}
 }
 

@@ -223,11 +223,10 @@ func (s *Server) routesOf(f *finder, age string) *ServerRoutes {
 	if v == nil || !slices.Contains(v.Gateways, name) || !exportedTo(v, s.Gateway.Namespace, f.caller.namespace) {
 		return nil
 	}
-	common := s.served.Common(v)
-	if v.TooLarge(len(common)) {
+	if f.snapshot.TooLargeAtGateways(v) {
 		return nil
 	}
-	hosts, refusals := s.admitRoutes(v, common)
+	hosts, refusals := s.admitRoutes(v, s.served.Common(v))
 	if len(hosts)+len(refusals) == 0 {
 		return nil
 	}
