@@ -167,5 +167,5 @@ func sortedObjects(list []resource.Object) []resource.Object {
 
 func sortProblems(list []mesh.Problem) []mesh.Problem {
 	slices.SortFunc(list, mesh.CompareProblems)
-	return slices.Compact(list)
+	return mesh.Few(slices.Compact(list))
 }

@@ -96,7 +96,7 @@ func (s *Snapshot) updateConfig(c table.Change[*istioconfig.Object]) {
 	for _, p := range istioconfig.Validate(*c.New) {
 		now.problems = append(now.problems, Problem{Object: now.object, Field: p.Field, Reason: p.Reason})
 	}
-	if len(now.problems) == 0 {
+	if now.problems = Few(now.problems); len(now.problems) == 0 {
 		now.spec = modelOf(*c.New)
 		s.index.faulty = s.index.faulty.Without(c.Key)
 	} else {

@@ -12,6 +12,10 @@
 package mesh
 
 import (
+	"fmt"
+	"maps"
+	"slices"
+
 	meshv1alpha1 "istio.io/api/mesh/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -83,6 +87,30 @@ type Problem struct {
 	Field  string
 	Reason string
 	Stack  string // of a mistake of pilot's own; empty: the object's author can do something about it
+}
+
+// mostProblems is how many problems of one object are told.
+const mostProblems = 20
+
+// Few keeps the first problems of each object and says how many more it has: whoever can write one object with thousands of
+// mistakes must not fill the log of all. Mistakes of pilot's own are kept.
+func Few(list []Problem) []Problem {
+	var few []Problem
+	seen := map[resource.Object]int{}
+	for _, p := range list {
+		if p.Stack == "" {
+			seen[p.Object]++
+		}
+		if p.Stack != "" || seen[p.Object] <= mostProblems {
+			few = append(few, p)
+		}
+	}
+	for _, o := range slices.Sorted(maps.Keys(seen)) {
+		if more := seen[o] - mostProblems; more > 0 {
+			few = append(few, Problem{Object: o, Reason: fmt.Sprintf("has %d more problems", more)})
+		}
+	}
+	return few
 }
 
 // Snapshot is the model of the mesh at one moment. It is immutable.

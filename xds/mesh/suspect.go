@@ -42,7 +42,7 @@ func (s *Snapshot) check(o resource.Object, check func(*references)) []Problem {
 	if mistake := Guarded(o, func() { check(r) }); mistake != nil {
 		r.problem(*mistake)
 	}
-	return r.problems
+	return Few(r.problems)
 }
 
 func (s *Snapshot) keepMissing(key string, problems []Problem) {

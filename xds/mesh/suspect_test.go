@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -10,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
+	"github.com/mesh-operator/mesh-operator/xds/resource"
 )
 
 func routesTo(namespace, name, host string) istioconfig.Object {
@@ -80,5 +82,29 @@ func TestARuleIsHeardWhereAProxyIs(t *testing.T) {
 	}
 	if diff := cmp.Diff(alone.Problems, Build(heard, in).Problems); diff != "" {
 		t.Errorf("after the proxy left (-before +after):\n%s", diff)
+	}
+}
+
+// TestProblemsOfAnObjectAreFew has two rules that lead nowhere, one of them in many ways, and one that is invalid in many.
+func TestProblemsOfAnObjectAreFew(t *testing.T) {
+	many, invalid := routesTo("a", "many", "s"), routesTo("a", "invalid", "s")
+	for i := range 1000 {
+		elsewhere := &networking.HTTPRouteDestination{Destination: &networking.Destination{Host: fmt.Sprintf("x%d", i)}, Weight: 1}
+		spec := many.Spec.(*networking.VirtualService)
+		spec.Http[0].Route = append(spec.Http[0].Route, elsewhere)
+		spec = invalid.Spec.(*networking.VirtualService)
+		spec.Http = append(spec.Http, &networking.HTTPRoute{Route: []*networking.HTTPRouteDestination{{}}})
+	}
+	in := Inputs{MeshNamespace: "root"}
+	AddConfig(&in.Config, many, invalid, routesTo("a", "one", "t"))
+	count, more := map[resource.Object]int{}, 0
+	for _, p := range Build(nil, in).Problems {
+		count[p.Object]++
+		if strings.HasSuffix(p.Reason, " more problems") {
+			more++
+		}
+	}
+	if n := count["VirtualService/a/many"]; n != mostProblems+1 || count["VirtualService/a/invalid"] != n || count["VirtualService/a/one"] != 1 || more != 2 {
+		t.Errorf("problems by object: %v, %d say that there are more; want %d of those that have many", count, more, mostProblems+1)
 	}
 }
