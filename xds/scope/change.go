@@ -7,12 +7,16 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/table"
 )
 
+// moment identifies a snapshot. What was made at another one than that which changes start from has missed some of them.
+type moment struct{ _ byte }
+
 // changes is what differs between a snapshot and the one before it, for the views of all scopes.
 type changes struct {
-	of     *mesh.Snapshot  // stripped
-	all    bool            // nothing is known of the snapshot before
-	hosts  map[string]bool // whose services, routes or rules may be others
-	routes map[string]bool // VirtualServices, by age, that are others or lead to or stand for services that are
+	at, from *moment         // of the snapshot and the one before
+	of       *mesh.Snapshot  // stripped
+	all      bool            // nothing is known of the snapshot before: from is nil
+	hosts    map[string]bool // whose services, routes or rules may be others
+	routes   map[string]bool // VirtualServices, by age, that are others or lead to or stand for services that are
 
 	wild  map[string]bool // patterns of hosts: what comes after the asterisk
 	ports int             // of the mesh, as mesh.Lookup.Everywhere
@@ -22,8 +26,9 @@ type changes struct {
 func changesOf(snapshot *mesh.Snapshot) *changes {
 	return snapshot.Once("changes", func(before any) any {
 		now := &mesh.Snapshot{Settings: snapshot.Settings, Services: snapshot.Services, VirtualServices: snapshot.VirtualServices, Rules: snapshot.Rules, Gateways: snapshot.Gateways}
-		c := &changes{of: now, hosts: map[string]bool{}, routes: map[string]bool{}, wild: map[string]bool{}, ports: snapshot.Lookup.Everywhere()}
+		c := &changes{at: &moment{}, of: now, hosts: map[string]bool{}, routes: map[string]bool{}, wild: map[string]bool{}, ports: snapshot.Lookup.Everywhere()}
 		if last, ok := before.(*changes); ok && last.of.Settings.RootNamespace == now.Settings.RootNamespace {
+			c.from = last.at
 			c.find(last.of, snapshot)
 			if c.ports != last.ports {
 				c.lookAt(now.VirtualServices)

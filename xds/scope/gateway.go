@@ -60,6 +60,7 @@ func (r *ServerRoutes) Sum() string { return r.sum }
 
 // visit is a gateway's view and what of the snapshot makes another of it, whatever else has changed.
 type visit struct {
+	at          *moment
 	gateways    table.Table[*mesh.Gateway]
 	credentials table.Table[*mesh.Credential]
 	view        *Gateway
@@ -68,14 +69,11 @@ type visit struct {
 // gatewayFor shares one view between the replicas of a gateway. It is made once more if a Gateway or a Secret of the
 // router's has changed; of all else that changes only what it leads to is looked at.
 func gatewayFor(snapshot *mesh.Snapshot, p *Place) *Gateway {
-	h := mesh.NewHash().Add(p.caller.namespace, p.caller.labelsKey)
-	for _, e := range p.exposed {
-		h.Uint(uint64(e.ServicePort)).Uint(uint64(e.TargetPort))
-	}
-	return snapshot.Once("gateway\x00"+h.Key(), func(before any) any {
+	return snapshot.Once(gatewayKey(p), func(before any) any {
 		last, ok := before.(visit)
-		now := visit{gateways: snapshot.Gateways, credentials: snapshot.Credentials}
-		if changed := changesOf(snapshot); !ok || changed.all || last.reshaped(now, p.caller) {
+		changed := changesOf(snapshot)
+		now := visit{at: changed.at, gateways: snapshot.Gateways, credentials: snapshot.Credentials}
+		if !ok || changed.all || last.at != changed.from || last.reshaped(now, p.caller) {
 			now.view = newGateway(snapshot, p)
 		} else {
 			now.view = last.view.update(newFinder(snapshot, p.caller), changed)
@@ -85,6 +83,14 @@ func gatewayFor(snapshot *mesh.Snapshot, p *Place) *Gateway {
 		}
 		return now
 	}).(visit).view
+}
+
+func gatewayKey(p *Place) string {
+	h := mesh.NewHash().Add(p.caller.namespace, p.caller.labelsKey)
+	for _, e := range p.exposed {
+		h.Uint(uint64(e.ServicePort)).Uint(uint64(e.TargetPort))
+	}
+	return "gateway\x00" + h.Key()
 }
 
 // reshaped tells whether a Gateway or a Secret has changed that the router has.

@@ -41,20 +41,27 @@ func (f *Foreign) Sum() string { return f.sum }
 func outboundFor(snapshot *mesh.Snapshot, c caller) *Outbound {
 	line := c.namespace + "\x00" + c.partition(snapshot)
 	return snapshot.Once("outbound\x00"+line, func(before any) any {
-		last, _ := before.(*Outbound)
-		out := newOutbound(last, snapshot, c)
-		out.Line = line
-		if last != nil && last.Key == out.Key {
-			return last
+		last, _ := before.(datedOutbound)
+		changed := changesOf(snapshot)
+		now := datedOutbound{newOutbound(last, changed, snapshot, c), changed.at}
+		now.Line = line
+		if last.Outbound != nil && last.Key == now.Key {
+			now.Outbound = last.Outbound
 		}
-		return out
-	}).(*Outbound)
+		return now
+	}).(datedOutbound).Outbound
 }
 
-func newOutbound(last *Outbound, snapshot *mesh.Snapshot, c caller) *Outbound {
+// datedOutbound says which snapshot a view was made, or found to be as it was, at.
+type datedOutbound struct {
+	*Outbound
+	at *moment
+}
+
+func newOutbound(last datedOutbound, changed *changes, snapshot *mesh.Snapshot, c caller) *Outbound {
 	out := &Outbound{Namespace: c.namespace}
 	f := newFinder(snapshot, c)
-	if changed := changesOf(snapshot); last == nil || changed.all {
+	if last.Outbound == nil || changed.all || last.at != changed.from {
 		views := map[string]*Service{}
 		for host := range snapshot.Services.All() {
 			if s := f.service(host); s != nil {

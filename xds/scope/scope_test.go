@@ -10,12 +10,17 @@ import (
 
 	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
+	"github.com/mesh-operator/mesh-operator/xds/table"
 )
 
 func snapshot(config ...istioconfig.Object) *mesh.Snapshot {
-	return mesh.Build(nil, mesh.Inputs{MeshNamespace: "root", Config: mesh.Config(config...), Services: mesh.Objects(
+	return mesh.Build(nil, mesh.Inputs{MeshNamespace: "root", Config: mesh.Config(config...), Services: smallServices()})
+}
+
+func smallServices() table.Table[*corev1.Service] {
+	return mesh.Objects(
 		&corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "pay"}, Spec: corev1.ServiceSpec{ClusterIP: "10.0.0.1", Ports: []corev1.ServicePort{{Name: "http", Port: 80}}}},
-	)})
+	)
 }
 
 func rule(namespace, host string, labels map[string]string) istioconfig.Object {
