@@ -35,7 +35,7 @@ func Decode(u *unstructured.Unstructured) (Object, error) {
 		return Object{}, fmt.Errorf("decode %s %s: not a kind of this control plane", u.GetAPIVersion(), u.GetKind())
 	}
 	o := Object{
-		Kind: kind, Namespace: u.GetNamespace(), Name: u.GetName(), Created: u.GetCreationTimestamp().Time,
+		Kind: kind, Namespace: u.GetNamespace(), Name: u.GetName(), UID: u.GetUID(), Created: u.GetCreationTimestamp().Time,
 		Generation: u.GetGeneration(), Labels: maps.Clone(u.GetLabels()), Spec: info.spec(),
 	}
 	spec, err := rawSpec(u)

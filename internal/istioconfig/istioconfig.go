@@ -18,6 +18,7 @@ import (
 	networking "istio.io/api/networking/v1alpha3"
 	security "istio.io/api/security/v1beta1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // Kind is a kind of Istio's configuration that this control plane enforces.
@@ -57,6 +58,7 @@ type Object struct {
 	Kind       Kind
 	Namespace  string
 	Name       string
+	UID        types.UID
 	Created    time.Time
 	Generation int64
 	Labels     map[string]string
@@ -67,6 +69,12 @@ type Object struct {
 	// PortNames holds what a port selector of Istio 0.8 said by name, by the path of the selector. The typed selector has
 	// no place for it.
 	PortNames map[string]string
+}
+
+// SameAs tells whether two versions of a name are those of one object, and not of two of which the second took the first
+// one's place.
+func (o Object) SameAs(other Object) bool {
+	return o.UID == other.UID && o.Created.Equal(other.Created)
 }
 
 // String is the object's kind, namespace and name, for logs and messages.

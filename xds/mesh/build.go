@@ -55,7 +55,10 @@ func Build(prev *Snapshot, in Inputs) *Snapshot {
 		s.index.policies.follow(settings)
 	}
 	for c := range table.Diff(prev.in.Config, in.Config) {
-		s.updatePolicy(c) // not guarded: without one, plaintext might be let in
+		s.updatePolicy(c)                            // not guarded: without one, plaintext might be let in
+		if c.Had && c.Has && !c.New.SameAs(*c.Old) { // whose last valid version is another object's
+			s.guarded(c.Key, func() { s.updateConfig(table.Change[*istioconfig.Object]{Key: c.Key, Old: c.Old, Had: true}) })
+		}
 		s.guarded(c.Key, func() { s.updateConfig(c) })
 	}
 	for name := range s.dirtyServices(prev) {

@@ -192,6 +192,13 @@ func TestInvalidObjectsKeepTheirLastVersion(t *testing.T) {
 		}
 		before = after
 	}
+	another := *in.Config.Get("VirtualService/ns/v")
+	another.UID = "another"
+	recreated := in
+	AddConfig(&recreated.Config, another)
+	if after := Build(before, recreated); !after.VirtualServices.Empty() {
+		t.Error("a version of an object that was deleted decides for one of its name")
+	}
 	if fresh := Build(nil, in); !fresh.VirtualServices.Empty() {
 		t.Error("an object that never was valid has an effect")
 	}

@@ -13,7 +13,8 @@ import (
 // oddRoute is a VirtualService that no API server sends and that whoever reads it panics at.
 func oddRoute() istioconfig.Object {
 	odd := &networking.HTTPMatchRequest{Uri: &networking.StringMatch{MatchType: (*networking.StringMatch_Regex)(nil)}}
-	o := routeTo("a", "x", 2)
+	o := routeTo("a", "x", 1)
+	o.Generation = 2
 	o.Spec.(*networking.VirtualService).Http[0].Match = []*networking.HTTPMatchRequest{odd}
 	return o
 }

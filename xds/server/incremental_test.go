@@ -71,9 +71,10 @@ func FuzzIncremental(f *testing.F) {
 // keepValid follows a change with those objects that are valid.
 func keepValid(valid, before, now table.Table[*istioconfig.Object]) table.Table[*istioconfig.Object] {
 	for c := range table.Diff(before, now) {
-		if !c.Has {
+		if !c.Has || c.Had && !c.New.SameAs(*c.Old) {
 			valid = valid.Without(c.Key)
-		} else if len(istioconfig.Validate(*c.New)) == 0 {
+		}
+		if c.Has && len(istioconfig.Validate(*c.New)) == 0 {
 			valid = valid.With(c.Key, c.New)
 		}
 	}
