@@ -44,7 +44,7 @@ func (g *gatewayHosts) server(s scope.Server) {
 	g.port = s.Spec.GetPort().GetNumber()
 	for r := range s.Routes.Values() {
 		for _, domain := range r.Hosts {
-			routes := g.draft.translate(r.VirtualService, g.port, domain+":"+number(g.port))
+			routes := g.draft.translate(routeTranslator{v: r.VirtualService, port: g.port, operation: domain + ":" + number(g.port), edge: true})
 			if len(routes) == 0 {
 				continue
 			}

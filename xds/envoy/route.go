@@ -41,7 +41,7 @@ func (d *draft) service(s *scope.Service, port uint32, near string) {
 		}},
 	}}
 	if s.Routes != nil && len(s.Routes.HTTP) > 0 {
-		if translated := d.translate(s.Routes, port, name); len(translated) > 0 {
+		if translated := d.translate(routeTranslator{v: s.Routes, port: port, operation: name}); len(translated) > 0 {
 			routes = translated
 		}
 	}
@@ -58,7 +58,7 @@ func (c *collector) foreignHosts(v *scope.Foreign, port uint32) {
 	c.add(key, []resource.Object{v.Object}, func(d *draft) {
 		for _, host := range v.Hosts {
 			name := host + ":" + number(port)
-			if routes := d.translate(v.VirtualService, port, name); len(routes) > 0 {
+			if routes := d.translate(routeTranslator{v: v.VirtualService, port: port, operation: name}); len(routes) > 0 {
 				d.emitHost(&virtualHost{port: port, object: v.Object, sources: d.sources, created: v.Created},
 					&routev3.VirtualHost{Name: name, Domains: []string{host}, Routes: routes})
 			}
@@ -66,19 +66,18 @@ func (c *collector) foreignHosts(v *scope.Foreign, port uint32) {
 	})
 }
 
-// translate returns nil, and leaves a problem, if Envoy would refuse the routes of v.
-func (d *draft) translate(v *scope.VirtualService, port uint32, operation string) []*routev3.Route {
-	t := routeTranslator{v: v, port: port, operation: operation}
-	err := checkPatterns(v.HTTP)
+// translate returns nil, and leaves a problem, if Envoy would refuse the routes.
+func (d *draft) translate(t routeTranslator) []*routev3.Route {
+	err := checkPatterns(t.v.HTTP)
 	var routes []*routev3.Route
 	if err == nil {
 		routes, err = t.routes()
 	}
 	if err == nil {
-		err = validate(&routev3.VirtualHost{Name: operation, Domains: []string{"*"}, Routes: routes})
+		err = validate(&routev3.VirtualHost{Name: t.operation, Domains: []string{"*"}, Routes: routes})
 	}
 	if err != nil {
-		d.problem(v.Object, "spec.http", err.Error())
+		d.problem(t.v.Object, "spec.http", err.Error())
 		return nil
 	}
 	return routes

@@ -21,6 +21,7 @@ type routeTranslator struct {
 	v         *scope.VirtualService
 	port      uint32 // that the requests were sent to
 	operation string
+	edge      bool // the requests are strangers'
 }
 
 // routes has one route for each alternative, up to the first that takes everything. A rule that leads nowhere is passed
@@ -75,7 +76,10 @@ func routeName(r *networking.HTTPRoute, m *networking.HTTPMatchRequest) string {
 func (t routeTranslator) action(r *networking.HTTPRoute, m *networking.HTTPMatchRequest) (*routev3.RouteAction, error) {
 	a := &routev3.RouteAction{Timeout: seconds(0), RetryPolicy: retriesOf(r.GetRetries())}
 	if r.GetTimeout() != nil {
-		a.Timeout, a.IdleTimeout = r.GetTimeout(), silenceOf(r.GetTimeout())
+		a.Timeout = r.GetTimeout()
+	}
+	if t.edge {
+		a.IdleTimeout = silenceOf(r.GetTimeout())
 	}
 	if err := t.setClusters(a, r.GetRoute()); err != nil {
 		return nil, err

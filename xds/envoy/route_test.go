@@ -6,9 +6,12 @@ import (
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
+	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/mesh-operator/mesh-operator/internal/golden"
+	"github.com/mesh-operator/mesh-operator/xds/mesh"
 	"github.com/mesh-operator/mesh-operator/xds/resource"
+	"github.com/mesh-operator/mesh-operator/xds/scope"
 )
 
 // TestNoDomainIsThereTwice lets a rule for hosts that are no services name those of services, in every way that they are
@@ -62,6 +65,20 @@ func TestSilenceOf(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("with timeout %v a request may be silent for %v, want %v", timeout, got, want)
+		}
+	}
+}
+
+// TestOnlyGatewaysEndSilentRequests has a route with a long timeout: inside the mesh a WebSocket may be silent for ever.
+func TestOnlyGatewaysEndSilentRequests(t *testing.T) {
+	r := &networking.HTTPRoute{Timeout: seconds(600), Route: []*networking.HTTPRouteDestination{{Destination: &networking.Destination{Host: "x"}}}}
+	for edge, want := range map[bool]time.Duration{true: 10 * time.Minute, false: 0} {
+		route, err := routeTranslator{v: &scope.VirtualService{VirtualService: &mesh.VirtualService{}}, edge: edge}.route(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := route.GetRoute().GetIdleTimeout(); got.AsDuration() != want || (got == nil) == edge {
+			t.Errorf("at the edge %v: a request may be silent for %v, want %v", edge, got, want)
 		}
 	}
 }
