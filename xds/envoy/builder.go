@@ -30,6 +30,11 @@ type part struct {
 	problems  []mesh.Problem
 }
 
+// mistaken tells whether there is nothing in it because of a mistake of pilot's own.
+func (p part) mistaken() bool {
+	return len(p.resources)+len(p.hosts) == 0 && slices.ContainsFunc(p.problems, func(p mesh.Problem) bool { return p.Stack != "" })
+}
+
 // partCache is the size of the caches: a mesh of five thousand services has some ten thousand parts.
 const partCache = 1 << 15
 

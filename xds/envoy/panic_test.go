@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
@@ -40,6 +41,44 @@ func TestAMistakeCostsOneService(t *testing.T) {
 	}
 	if len(problems) != 1 || problems[0].Object != "Service/a/odd" || problems[0].Stack == "" {
 		t.Errorf("the problems are %+v, want that of the odd service", problems)
+	}
+}
+
+// TestAMistakeKeepsWhatAServiceHad changes a service to one that cannot be translated, by a mistake of pilot's own, to another
+// such, to one that can, and to none.
+func TestAMistakeKeepsWhatAServiceHad(t *testing.T) {
+	const host = "pay.a.svc.cluster.local"
+	b, shared, web := NewBuilder(), (*Shared)(nil), &mesh.Port{Number: 80, Protocol: mesh.HTTP}
+	for i, c := range []struct {
+		ports    []*mesh.Port
+		clusters []string
+		mistakes int
+	}{
+		{[]*mesh.Port{web}, []string{"80"}, 0},
+		{[]*mesh.Port{web, {Number: 81}, nil}, []string{"80"}, 1},
+		{[]*mesh.Port{{Number: 82}, nil}, []string{"80"}, 1},
+		{[]*mesh.Port{{Number: 90, Protocol: mesh.TCP}}, []string{"90"}, 0},
+		{[]*mesh.Port{nil}, []string{"90"}, 1},
+		{nil, nil, 0},
+	} {
+		s := scope.Scope{Type: mesh.Sidecar, IPv4: true, Settings: &mesh.Settings{}, Inbound: &scope.Inbound{}, Outbound: &scope.Outbound{Namespace: "a", Key: number(uint32(i))}}
+		if c.ports != nil {
+			service := &mesh.Service{Object: "Service/a/pay", Namespace: "a", Name: "pay", Host: host, Addresses: []string{"10.96.0.1"}, Ports: c.ports}
+			s.Outbound.Services = s.Outbound.Services.With(host, &scope.Service{Service: service, Key: number(uint32(i))})
+		}
+		shared = b.Share(shared, s)
+		var clusters []string
+		for name := range shared.set.Of(resource.Cluster).All() {
+			if port, ok := strings.CutSuffix(name, "||"+host); ok {
+				clusters = append(clusters, strings.TrimPrefix(port, "outbound|"))
+			}
+		}
+		if diff := cmp.Diff(c.clusters, clusters); diff != "" || len(shared.Problems()) != c.mistakes {
+			t.Errorf("step %d has problems %v and clusters (-want +got):\n%s", i, shared.Problems(), diff)
+		}
+		if routed := shared.set.Of(resource.Route).Get("80") != nil; routed != (i < 3) {
+			t.Errorf("step %d: there are routes of port 80: %v", i, routed)
+		}
 	}
 }
 

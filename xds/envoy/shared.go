@@ -18,6 +18,7 @@ type Shared struct {
 	addresses table.Groups[*resource.Resource] // TCP listeners, by name and the host that asks for it
 	hosts     table.Groups[*virtualHost]       // by port and object
 	faults    table.Table[*faults]             // by what they were found in
+	kept      table.Table[*part]               // by host: what is there of services that pilot itself has failed at since
 }
 
 type faults struct{ problems []mesh.Problem }
@@ -77,8 +78,18 @@ func nearTo(s *mesh.Service, caller string) string {
 	return ""
 }
 
-// replace takes the translation of a service out and puts another in.
+// replace takes the translation of a service out and puts another in. If it was a mistake of pilot's own that no other could
+// be made, what is there stays.
 func (s *Shared) replace(host string, before, now part) {
+	if was := s.kept.Get(host); was != nil {
+		before = *was
+	}
+	if now.mistaken() {
+		s.kept = s.kept.With(host, &before)
+		s.report(host, now.problems)
+		return
+	}
+	s.kept = s.kept.Without(host)
 	kept := map[*resource.Resource]bool{}
 	for _, r := range now.resources {
 		kept[r] = true
