@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	security "istio.io/api/security/v1beta1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -117,7 +118,7 @@ func (f *configFeed) becomeComplete() {
 	}
 }
 
-// take decodes an added or changed object. One that can't be decoded is named in the log, and its last good version stays.
+// take decodes an added or changed object. One that can't be decoded is named in the log.
 func (f *configFeed) take(before, after any) {
 	raw, ok := after.(*unstructured.Unstructured)
 	if !ok {
@@ -129,11 +130,11 @@ func (f *configFeed) take(before, after any) {
 	var object istioconfig.Object
 	var err error
 	if mistake := mesh.Guarded(mesh.Pilot, func() { object, err = f.decode(raw) }); mistake != nil {
-		f.log.Error("internal error, object has no effect", "object", nameOf(raw), "reason", mistake.Reason, "stack", mistake.Stack)
+		f.log.Error("internal error, object cannot be read", "object", nameOf(raw), "effect", f.unread(raw), "reason", mistake.Reason, "stack", mistake.Stack)
 		return
 	}
 	if err != nil {
-		f.log.Warn("object cannot be read and has no effect", "object", nameOf(raw), "error", err)
+		f.log.Warn("object cannot be read", "object", nameOf(raw), "effect", f.unread(raw), "error", err)
 		return
 	}
 	for _, r := range object.Rewrites {
@@ -141,6 +142,30 @@ func (f *configFeed) take(before, after any) {
 	}
 	f.objects.put(mesh.ConfigName(object), &object, always)
 	f.changed()
+}
+
+// unread gives an object that can't be decoded the effect that it says: that of its last good version. Without one it has none,
+// but for a PeerAuthentication: what was to forbid plaintext must not admit it, so its namespace is STRICT.
+func (f *configFeed) unread(raw *unstructured.Unstructured) string {
+	const standIn = -1 // a generation that no object has
+	o := istioconfig.Object{
+		Kind: f.kind, Namespace: raw.GetNamespace(), Name: raw.GetName(), UID: raw.GetUID(), Created: raw.GetCreationTimestamp().Time, Generation: standIn,
+		Spec: &security.PeerAuthentication{Mtls: &security.PeerAuthentication_MutualTLS{Mode: security.PeerAuthentication_MutualTLS_STRICT}},
+	}
+	key, deleted := mesh.ConfigName(o), func(now *istioconfig.Object) bool { return !now.SameAs(o) }
+	if f.kind == istioconfig.PeerAuthentication {
+		f.objects.put(key, &o, deleted)
+	} else {
+		f.objects.drop(key, deleted)
+	}
+	f.changed()
+	switch now := f.objects.get(key); {
+	case now == nil:
+		return "none"
+	case now.Generation == standIn:
+		return "STRICT for its namespace"
+	}
+	return "that of its last version"
 }
 
 // always is for objects that one watch alone tells of.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	security "istio.io/api/security/v1beta1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/kubernetes/fake"
 
@@ -37,6 +38,39 @@ func TestAnObjectThatCannotBeReadKeepsItsLastVersion(t *testing.T) {
 		var in mesh.Inputs
 		if f.fill(&in, true); in.Config.Get(mesh.ConfigName(good)) == nil || !strings.Contains(log.String(), says) {
 			t.Errorf("the last version is not there, or the log does not say %s:\n%s", says, log)
+		}
+	}
+}
+
+// TestAPolicyThatCannotBeReadIsStrict has one that is new, one that takes a deleted one's place, and one that is an edit.
+func TestAPolicyThatCannotBeReadIsStrict(t *testing.T) {
+	disabled := &security.PeerAuthentication{Mtls: &security.PeerAuthentication_MutualTLS{Mode: security.PeerAuthentication_MutualTLS_DISABLE}}
+	raw := &unstructured.Unstructured{}
+	raw.SetNamespace("a")
+	raw.SetName("x")
+	raw.SetUID("new")
+	for name, c := range map[string]struct {
+		before istioconfig.Object
+		want   security.PeerAuthentication_MutualTLS_Mode
+	}{
+		"new":                     {want: security.PeerAuthentication_MutualTLS_STRICT},
+		"in another one's place":  {before: istioconfig.Object{UID: "old"}, want: security.PeerAuthentication_MutualTLS_STRICT},
+		"a version after another": {before: istioconfig.Object{UID: "new"}, want: security.PeerAuthentication_MutualTLS_DISABLE},
+	} {
+		f := newConfigFeed(Options{Kubernetes: fake.NewClientset(), Logger: slog.New(slog.DiscardHandler)}, istioconfig.PeerAuthentication, func(string) {})
+		if c.before.UID != "" {
+			c.before.Kind, c.before.Namespace, c.before.Name, c.before.Spec = istioconfig.PeerAuthentication, "a", "x", disabled
+			f.decode = func(*unstructured.Unstructured) (istioconfig.Object, error) { return c.before, nil }
+			f.take(nil, raw)
+		}
+		f.decode = func(*unstructured.Unstructured) (istioconfig.Object, error) {
+			return istioconfig.Object{}, errors.New("unreadable")
+		}
+		f.take(nil, raw)
+		var in mesh.Inputs
+		f.fill(&in, true)
+		if o := in.Config.Get("PeerAuthentication/a/x"); o == nil || o.Spec.(*security.PeerAuthentication).GetMtls().GetMode() != c.want {
+			t.Errorf("%s: the policy is %v, want mode %s", name, o, c.want)
 		}
 	}
 }

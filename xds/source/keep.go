@@ -78,6 +78,12 @@ func (k *kept[T]) drop(key string, meant func(now T) bool) {
 	}
 }
 
+func (k *kept[T]) get(key string) T {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.now.Get(key)
+}
+
 // fill hands over what has changed.
 func (k *kept[T]) fill(in *mesh.Inputs) {
 	k.mu.Lock()
