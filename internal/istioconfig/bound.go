@@ -14,6 +14,7 @@ import (
 const (
 	mostHosts    = 1000
 	mostGateways = 100
+	mostSources  = 50 // label selectors that clients are told apart by: each may divide those of every namespace
 	mostServers  = 100
 	routeBytes   = 512 // what proxies get for a route at the least
 
@@ -55,7 +56,21 @@ func (c *checker) smallVirtualService(vs *networking.VirtualService) bool {
 	return c.within("write several VirtualServices",
 		bound{"spec.hosts", "hosts", len(vs.GetHosts()), mostHosts},
 		bound{"spec.gateways", "gateways", len(vs.GetGateways()), mostGateways},
-		bound{"spec.http", what, RuleBytes(vs) * places, MostBytes})
+		bound{"spec.http", what, RuleBytes(vs) * places, MostBytes}) &&
+		c.within("give the clients that are to be treated alike a label of their own, and match that",
+			bound{"spec.http", "different sourceLabels", sources(vs), mostSources})
+}
+
+func sources(vs *networking.VirtualService) int {
+	found := map[string]bool{}
+	for _, r := range vs.GetHttp() {
+		for _, m := range r.GetMatch() {
+			if labels := m.GetSourceLabels(); len(labels) > 0 {
+				found[fmt.Sprint(labels)] = true // in the order of the keys
+			}
+		}
+	}
+	return len(found)
 }
 
 // Places is how many services the hosts of a VirtualService count as in the mesh.

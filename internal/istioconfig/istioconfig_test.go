@@ -194,6 +194,7 @@ func TestARuleDoesNotMultiply(t *testing.T) {
 	for name, c := range map[string]struct {
 		hosts, gateways, rules, matches, destinations int
 		wild                                          bool
+		clients                                       int // that matches tell apart
 		want                                          string
 	}{
 		"ordinary":                      {hosts: 10, gateways: 2, rules: 20, matches: 3, destinations: 3},
@@ -202,6 +203,8 @@ func TestARuleDoesNotMultiply(t *testing.T) {
 		"hosts by rules":                {hosts: 1000, rules: 1000, destinations: 1, want: "spec.http"},
 		"alternatives by destinations":  {hosts: 1, rules: 1, matches: 1000, destinations: 1000, want: "spec.http"},
 		"many alternatives of one host": {hosts: 1, rules: 1, matches: 1000, destinations: 1},
+		"many clients":                  {hosts: 1, rules: 60, matches: 50, destinations: 1, clients: 50},
+		"too many clients":              {hosts: 1, rules: 1, matches: 51, destinations: 1, clients: 51, want: "spec.http"},
 		"a wildcard":                    {hosts: 1, rules: 100, destinations: 1, wild: true},
 		"many rules for a wildcard":     {hosts: 1, rules: 200, destinations: 1, wild: true, want: "spec.http"},
 		"the same at a gateway":         {hosts: 1, gateways: 1, rules: 200, destinations: 1, wild: true},
@@ -220,6 +223,9 @@ func TestARuleDoesNotMultiply(t *testing.T) {
 			rule := &networking.HTTPRoute{}
 			for i := range c.matches {
 				rule.Match = append(rule.Match, &networking.HTTPMatchRequest{Name: fmt.Sprintf("m%d", i)})
+				if c.clients > 0 {
+					rule.Match[i].SourceLabels = map[string]string{"client": fmt.Sprint(i % c.clients)}
+				}
 			}
 			for range c.destinations {
 				rule.Route = append(rule.Route, destination)

@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"fmt"
 	"strconv"
 	"testing"
 	"time"
@@ -231,16 +232,20 @@ func FuzzHash(f *testing.F) {
 	})
 }
 
-// TestASelectorIsFoundWithoutLookingAtOthers counts allocations: one tenant's rule with thousands of selectors must not
+// TestASelectorIsFoundWithoutLookingAtOthers counts allocations: one tenant's rules with thousands of selectors must not
 // hold up everybody's configuration.
 func TestASelectorIsFoundWithoutLookingAtOthers(t *testing.T) {
-	route := &networking.HTTPRoute{Route: []*networking.HTTPRouteDestination{{Destination: &networking.Destination{Host: "x"}}}}
-	for i := range 1000 {
-		route.Match = append(route.Match, &networking.HTTPMatchRequest{SourceLabels: map[string]string{"n": strconv.Itoa(i)}})
+	var in Inputs
+	for name := range 20 {
+		route := &networking.HTTPRoute{Route: []*networking.HTTPRouteDestination{{Destination: &networking.Destination{Host: "x"}}}}
+		for i := range 50 {
+			route.Match = append(route.Match, &networking.HTTPMatchRequest{SourceLabels: map[string]string{"n": strconv.Itoa(name*50 + i)}})
+		}
+		AddConfig(&in.Config, istioconfig.Object{Kind: istioconfig.VirtualService, Namespace: "a", Name: fmt.Sprint(name), Spec: &networking.VirtualService{
+			Hosts: []string{"x"}, Http: []*networking.HTTPRoute{route},
+		}})
 	}
-	lookup := Build(nil, Inputs{Config: Config(istioconfig.Object{Kind: istioconfig.VirtualService, Namespace: "a", Name: "v", Spec: &networking.VirtualService{
-		Hosts: []string{"x"}, Http: []*networking.HTTPRoute{route},
-	}})}).Lookup
+	lookup := Build(nil, in).Lookup
 	key := SelectorKey(map[string]string{"n": "7"})
 	if diff := cmp.Diff(map[string]string{"n": "7"}, lookup.SourceSelector(key)); diff != "" {
 		t.Error(diff)
