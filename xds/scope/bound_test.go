@@ -189,3 +189,19 @@ func TestRoutesComeAndGoWithPorts(t *testing.T) {
 		}
 	}
 }
+
+// TestRoutesOfGatewaysConcernNoService edits a rule for all hosts of gateways: no service has to be looked at for it.
+func TestRoutesOfGatewaysConcernNoService(t *testing.T) {
+	for gateway, want := range map[string]int{"root/gate": 0, "mesh": 1} {
+		in := mesh.Inputs{MeshNamespace: "root", Services: smallServices()}
+		s := mesh.Build(nil, in)
+		changesOf(s)
+		v := rule("shop", "pay", nil)
+		v.Spec.(*networking.VirtualService).Hosts = []string{"*.shop.svc.cluster.local"}
+		v.Spec.(*networking.VirtualService).Gateways = []string{gateway}
+		mesh.AddConfig(&in.Config, v)
+		if hosts := changesOf(mesh.Build(s, in)).hosts; len(hosts) != want {
+			t.Errorf("a rule for gateway %s concerns services %v, want %d", gateway, hosts, want)
+		}
+	}
+}

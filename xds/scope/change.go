@@ -1,6 +1,7 @@
 package scope
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
@@ -50,10 +51,10 @@ func (c *changes) find(before, now *mesh.Snapshot) {
 	for d := range table.Diff(before.VirtualServices, now.VirtualServices) {
 		c.routes[d.Key] = true
 		if d.Had {
-			c.mark(d.Old.Hosts...)
+			c.markHosts(d.Old)
 		}
 		if d.Has {
-			c.mark(d.New.Hosts...)
+			c.markHosts(d.New)
 		}
 	}
 	for d := range table.Diff(before.Gateways, now.Gateways) {
@@ -85,7 +86,7 @@ func (c *changes) find(before, now *mesh.Snapshot) {
 func (c *changes) structure(now *mesh.Snapshot, host string) {
 	for age, v := range now.Lookup.RoutesByDestination.Get(host).All() {
 		c.routes[age] = true
-		c.mark(v.Hosts...)
+		c.markHosts(v)
 	}
 	for routes := range now.Lookup.RoutesByHost.Get(host).Values() {
 		c.lookAt(routes)
@@ -95,6 +96,13 @@ func (c *changes) structure(now *mesh.Snapshot, host string) {
 func (c *changes) lookAt(routes table.Table[*mesh.VirtualService]) {
 	for age := range routes.All() {
 		c.routes[age] = true
+	}
+}
+
+// markHosts marks the services that a VirtualService may be for. One that is bound to gateways alone is for none.
+func (c *changes) markHosts(v *mesh.VirtualService) {
+	if slices.Contains(v.Gateways, mesh.MeshGateway) {
+		c.mark(v.Hosts...)
 	}
 }
 
