@@ -82,8 +82,7 @@ func serverDomains(s scope.Server) []string {
 	return domains
 }
 
-// merge appends routes to a host's, once for each VirtualService. A route that takes everything goes to the end, or the
-// older of two VirtualServices would hide the younger.
+// merge appends routes to a host's, once for each VirtualService.
 func (g *gatewayHosts) merge(domain, object string, gateway *mesh.Gateway, routes []*routev3.Route) {
 	host := g.host(domain, gateway)
 	if g.merged == nil {
@@ -92,7 +91,6 @@ func (g *gatewayHosts) merge(domain, object string, gateway *mesh.Gateway, route
 	if id := domain + "\x00" + object; !g.merged[id] {
 		g.merged[id] = true
 		host.Routes = append(host.Routes, routes...)
-		slices.SortStableFunc(host.Routes, func(a, b *routev3.Route) int { return last(a) - last(b) })
 	}
 }
 
@@ -113,10 +111,14 @@ func (g *gatewayHosts) host(domain string, gateway *mesh.Gateway) *routev3.Virtu
 	return host
 }
 
-// done has at least one host, so that Envoy knows that there is nothing to wait for.
+// done has at least one host, so that Envoy knows that there is nothing to wait for. A route that takes everything goes to the
+// end, or the older of two VirtualServices would hide the younger.
 func (g *gatewayHosts) done() []*routev3.VirtualHost {
 	if len(g.list) == 0 {
 		return []*routev3.VirtualHost{{Name: "blackhole", Domains: []string{"*"}}}
+	}
+	for _, host := range g.list {
+		slices.SortStableFunc(host.Routes, func(a, b *routev3.Route) int { return last(a) - last(b) })
 	}
 	slices.SortStableFunc(g.list, func(a, b *routev3.VirtualHost) int { return strings.Compare(a.Name, b.Name) })
 	return g.list
