@@ -83,3 +83,11 @@ func TestAMistakeInSharedWorkIsEverybodysAndIsForgotten(t *testing.T) {
 		t.Errorf("the next computation starts from %v, want the last good value", got)
 	}
 }
+
+// TestAMistakeInACheckNamesWhatWasChecked panics in the check of two rules.
+func TestAMistakeInACheckNamesWhatWasChecked(t *testing.T) {
+	found := Build(nil, Inputs{}).check(func(*references) { panic("odd") }, "DestinationRule/a/x", "DestinationRule/a/y")
+	if len(found) != 2 || found[0].Object != "DestinationRule/a/x" || found[1].Object != "DestinationRule/a/y" || found[0].Stack == "" {
+		t.Errorf("the mistake is told of %+v, want of both rules", found)
+	}
+}

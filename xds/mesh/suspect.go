@@ -26,21 +26,28 @@ func (s *Snapshot) updateReferences(prev *Snapshot) {
 	for age := range found.routes {
 		var problems []Problem
 		if v := s.VirtualServices.Get(age); v != nil {
-			problems = s.check(v.Object, func(r *references) { r.virtualService(v) })
+			problems = s.check(func(r *references) { r.virtualService(v) }, v.Object)
 		}
 		s.keepMissing(age, problems)
 	}
 	for g := range found.rules {
 		rules := s.Lookup.Rules.Get(g.host).Get(g.namespace)
-		s.keepMissing("rules of "+g.namespace+" for "+g.host, s.check(Pilot, func(r *references) { r.rules(rules) }))
+		var objects []resource.Object
+		for d := range rules.Values() {
+			objects = append(objects, d.Object)
+		}
+		s.keepMissing("rules of "+g.namespace+" for "+g.host, s.check(func(r *references) { r.rules(rules) }, objects...))
 	}
 }
 
-// check returns what a check finds, and what it panicked with.
-func (s *Snapshot) check(o resource.Object, check func(*references)) []Problem {
+// check returns what a check of objects finds, and what it panicked with.
+func (s *Snapshot) check(check func(*references), objects ...resource.Object) []Problem {
 	r := &references{snapshot: s}
-	if mistake := Guarded(o, func() { check(r) }); mistake != nil {
-		r.problem(*mistake)
+	if mistake := Guarded(Pilot, func() { check(r) }); mistake != nil {
+		for _, o := range objects {
+			mistake.Object = o
+			r.problem(*mistake)
+		}
 	}
 	return Few(r.problems)
 }
