@@ -34,7 +34,7 @@ type Inputs struct {
 	Pods           table.Table[*corev1.Pod]
 	Namespaces     table.Table[*corev1.Namespace]
 	Config         table.Table[*istioconfig.Object]
-	Secrets        table.Table[*corev1.Secret] // of the namespaces that gateways run in
+	Secrets        table.Table[*corev1.Secret] // of the mesh's namespace, for the gateways in it
 	MeshConfig     *meshv1alpha1.MeshConfig
 	MTLS           MTLSMode // what ports admit where no PeerAuthentication says anything; empty: nobody knows, so Strict
 	MeshNamespace  string   // the root namespace: its PeerAuthentication without selector is the mesh's

@@ -68,7 +68,6 @@ type Port struct {
 	AllMesh   bool       // every endpoint accepts mutual TLS
 	Endpoints []Endpoint // ready ones, sorted by address
 	Key       string     // of the endpoints
-	Sources   []resource.Object
 }
 
 // Endpoint is one address behind a port.

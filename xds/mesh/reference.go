@@ -76,7 +76,7 @@ func (r *references) virtualService(v *VirtualService) {
 		const reason = "%d bytes of rules for each of %d hosts of all servers are more than %d in all, and have no effect there: name fewer in spec.hosts, or write several VirtualServices"
 		r.problem(Problem{Object: v.Object, Field: "spec.gateways", Reason: fmt.Sprintf(reason, v.bytes, r.snapshot.hostsAtGateways(v), istioconfig.MostBytes)})
 	}
-	if slices.Contains(v.Gateways, MeshGateway) && len(v.Spec.GetHttp()) > 0 {
+	if slices.Contains(v.Gateways, MeshGateway) {
 		r.hosts(v)
 	}
 	for i, route := range v.Spec.GetHttp() {

@@ -139,9 +139,7 @@ func (f suspects) hidden(prev *Snapshot, c table.Change[*VirtualService]) {
 // routed is the VirtualService that decides for the callers of its namespace who ask for a host, or nil: the oldest.
 func (s *Snapshot) routed(host, namespace string) *VirtualService {
 	for v := range s.Lookup.RoutesByHost.Get(host).Get(namespace).Values() {
-		if len(v.Spec.GetHttp()) > 0 {
-			return v
-		}
+		return v
 	}
 	return nil
 }
