@@ -32,7 +32,6 @@ type Inputs struct {
 	Services       table.Table[*corev1.Service]
 	EndpointSlices table.Table[*discoveryv1.EndpointSlice]
 	Pods           table.Table[*corev1.Pod]
-	Namespaces     table.Table[*corev1.Namespace]
 	Config         table.Table[*istioconfig.Object]
 	Secrets        table.Table[*corev1.Secret] // of the mesh's namespace, for the gateways in it
 	MeshConfig     *meshv1alpha1.MeshConfig

@@ -43,8 +43,7 @@ func typedFeeds(o Options, mark func(string)) []feed {
 	opaque := selecting(o, o.MeshNamespace, fields.OneTermEqualSelector("type", string(corev1.SecretTypeOpaque)).String())
 
 	services, slices := all.Core().V1().Services().Informer(), all.Discovery().V1().EndpointSlices().Informer()
-	namespaces, pods := all.Core().V1().Namespaces().Informer(), running.Core().V1().Pods().Informer()
-	config := named.Core().V1().ConfigMaps().Informer()
+	pods, config := running.Core().V1().Pods().Informer(), named.Core().V1().ConfigMaps().Informer()
 	tlsSecrets, opaqueSecrets := tls.Core().V1().Secrets().Informer(), opaque.Core().V1().Secrets().Informer()
 
 	secrets := keep(func(in *mesh.Inputs) *table.Table[*corev1.Secret] { return &in.Secrets })
@@ -56,7 +55,6 @@ func typedFeeds(o Options, mark func(string)) []feed {
 		watch("services", services, keep(func(in *mesh.Inputs) *table.Table[*corev1.Service] { return &in.Services })),
 		watch("endpointslices", slices, keep(func(in *mesh.Inputs) *table.Table[*discoveryv1.EndpointSlice] { return &in.EndpointSlices })),
 		watch("pods", pods, keep(func(in *mesh.Inputs) *table.Table[*corev1.Pod] { return &in.Pods })),
-		watch("namespaces", namespaces, keep(func(in *mesh.Inputs) *table.Table[*corev1.Namespace] { return &in.Namespaces })),
 		watch("configmap istio", config, newMeshConfigReader(o.Logger)),
 		watch("tls secrets", tlsSecrets, secrets),
 		watch("opaque secrets", opaqueSecrets, secrets),
