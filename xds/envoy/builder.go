@@ -30,16 +30,32 @@ type part struct {
 	problems  []mesh.Problem
 }
 
+func (p part) bytes() int {
+	n := 0
+	for _, r := range p.resources {
+		n += len(r.Body.GetValue())
+	}
+	for _, h := range p.hosts {
+		n += len(h.frame)
+	}
+	return n
+}
+
 // mistaken tells whether there is nothing in it because of a mistake of pilot's own.
 func (p part) mistaken() bool {
 	return len(p.resources)+len(p.hosts) == 0 && slices.ContainsFunc(p.problems, func(p mesh.Problem) bool { return p.Stack != "" })
 }
 
-// partCache is the size of the caches: a mesh of five thousand services has some ten thousand parts.
-const partCache = 1 << 15
+// The bounds of a generation of the caches: a mesh of five thousand services has some ten thousand parts, of a few KiB each.
+const (
+	mostParts     = 1 << 15
+	mostPartBytes = 128 << 20
+)
 
 // NewBuilder returns a Builder that remembers nothing yet.
-func NewBuilder() *Builder { return &Builder{newCache[part](partCache), newCache[part](partCache)} }
+func NewBuilder() *Builder {
+	return &Builder{newCache(mostParts, mostPartBytes, part.bytes), newCache(mostParts, mostPartBytes, part.bytes)}
+}
 
 // Build returns the resources for s, and what could not be expressed.
 func (b *Builder) Build(s scope.Scope) (*resource.Set, []mesh.Problem) {

@@ -3,14 +3,19 @@ package envoy
 import "sync"
 
 // cache remembers results by the hash of their inputs. It keeps two generations: what was not asked for while the young
-// one filled up is forgotten.
+// one filled up, with entries or with bytes, is forgotten.
 type cache[V any] struct {
 	mu         sync.Mutex
-	size       int
+	size       int // of a generation
+	bytes      int // of a generation, but for the last value
+	weigh      func(V) int
+	weight     int // of the young one
 	young, old map[string]V
 }
 
-func newCache[V any](size int) *cache[V] { return &cache[V]{size: size, young: map[string]V{}} }
+func newCache[V any](size, bytes int, weigh func(V) int) *cache[V] {
+	return &cache[V]{size: size, bytes: bytes, weigh: weigh, young: map[string]V{}}
+}
 
 // get returns the value for key, computing it if it is not remembered. Two callers may compute the same value at once;
 // both then use the one that was stored first.
@@ -42,8 +47,9 @@ func (c *cache[V]) find(key string) (V, bool) {
 }
 
 func (c *cache[V]) store(key string, v V) {
-	if len(c.young) >= c.size {
-		c.old, c.young = c.young, map[string]V{}
+	if len(c.young) >= c.size || c.weight >= c.bytes {
+		c.old, c.young, c.weight = c.young, map[string]V{}, 0
 	}
 	c.young[key] = v
+	c.weight += c.weigh(v)
 }

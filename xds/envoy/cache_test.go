@@ -47,7 +47,7 @@ func contents(set *resource.Set) map[string]string {
 }
 
 func TestCacheForgetsWhatIsNotAskedFor(t *testing.T) {
-	c := newCache[int](2)
+	c := newCache(2, 100, func(int) int { return 1 })
 	computed := 0
 	get := func(key string) { c.get(key, func() int { computed++; return computed }) }
 	for _, key := range []string{"a", "b", "a", "c", "a", "d", "a", "a"} {
@@ -58,5 +58,19 @@ func TestCacheForgetsWhatIsNotAskedFor(t *testing.T) {
 	}
 	if get("b"); computed != 5 {
 		t.Errorf("computed %d values, want 5: b was forgotten", computed)
+	}
+}
+
+// TestCacheForgetsManyBytes has values of 40 bytes, of which three fill a generation.
+func TestCacheForgetsManyBytes(t *testing.T) {
+	c := newCache(1000, 100, func(string) int { return 40 })
+	for i := range 100 {
+		c.get(fmt.Sprint(i), func() string { return "value" })
+		if n := len(c.young) + len(c.old); n > 6 {
+			t.Fatalf("after %d values %d are remembered, want 6 at most", i+1, n)
+		}
+	}
+	if c.get("99", func() string { return "again" }) != "value" {
+		t.Error("the last value is not remembered")
 	}
 }
