@@ -7,11 +7,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/mesh-operator/mesh-operator/e2e/lab"
+	"github.com/mesh-operator/mesh-operator/internal/version"
 )
 
 // TestImageThatCannotBePulled names an image that the cluster's own registry does not have: within a minute the status tells
@@ -47,6 +52,73 @@ func TestImageThatCannotBePulled(t *testing.T) {
 		}
 		return nil
 	}))
+}
+
+// TestImagesFromElsewhere names a mirror: the images change everywhere and nothing else does; without it they are as before.
+func TestImagesFromElsewhere(t *testing.T) {
+	const prefix = "registry.example.com/mesh/"
+	in, err := mesh.Installation(within(t, 30*time.Second))
+	must(t, err)
+	was, _, _ := unstructured.NestedString(in.Object, "spec", "istio", "prefix")
+	dir := t.TempDir()
+	for _, image := range []string{"mesh-operator", "proxyv2"} {
+		must(t, mesh.LoadAs(within(t, time.Minute), image, prefix+image+":"+version.Version, dir))
+	}
+	before, objects := programs(t), snapshot(t)
+	back := `{"spec":{"istio":{"prefix":"` + was + `"}}}`
+	change(t, `{"spec":{"istio":{"prefix":"`+prefix+`"}}}`, back)
+
+	after := programs(t)
+	if diff := cmp.Diff(before, after, cmpopts.IgnoreFields(program{}, "Images")); diff != "" {
+		t.Errorf("more than images changed (-before +after):\n%s", diff)
+	}
+	for name, p := range after {
+		for _, image := range p.Images {
+			if !strings.HasPrefix(image, prefix) {
+				t.Errorf("%s still runs %s", name, image)
+			}
+		}
+	}
+	pod, err := tryPod(within(t, 30*time.Second), wishes{namespace: bookinfo})
+	must(t, err)
+	if sidecar := sidecarOf(pod); sidecar == nil || !strings.HasPrefix(sidecar.Image, prefix) {
+		t.Errorf("the sidecar of new pods is %+v", sidecar)
+	}
+	if err := lab.Changes(objects, snapshot(t), nothing); err != nil {
+		t.Error(err)
+	}
+
+	must(t, edit(within(t, 3*time.Minute), back))
+	if diff := cmp.Diff(before, programs(t)); diff != "" {
+		t.Errorf("it did not change back (-before +after):\n%s", diff)
+	}
+}
+
+// program is what a Deployment runs: its images, and all else of its spec. The sum of what new sidecars are made of, which the
+// injector's pods are marked with, stands for an image too.
+type program struct {
+	Images []string
+	Spec   appsv1.DeploymentSpec
+}
+
+// programs are the Deployments of the mesh, by name.
+func programs(t *testing.T) map[string]program {
+	t.Helper()
+	list, err := mesh.Client.AppsV1().Deployments("istio-system").List(within(t, 30*time.Second), metav1.ListOptions{})
+	must(t, err)
+	out := map[string]program{}
+	for _, d := range list.Items {
+		p := program{Spec: d.Spec}
+		delete(d.Spec.Template.Annotations, "istio.openshift.com/injection")
+		for _, containers := range [][]corev1.Container{d.Spec.Template.Spec.InitContainers, d.Spec.Template.Spec.Containers} {
+			for i := range containers {
+				p.Images = append(p.Images, containers[i].Image)
+				containers[i].Image = ""
+			}
+		}
+		out[d.Name] = p
+	}
+	return out
 }
 
 // component returns the message of one component in the status.
