@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -49,6 +50,10 @@ func problemOf(pod *corev1.Pod) (podProblem, bool) {
 }
 
 func containerProblem(status corev1.ContainerStatus) (podProblem, bool) {
+	if keepsEnding(status) {
+		return podProblem{Reason: "CrashLoop", Message: fmt.Sprintf("container %s keeps ending%s; look at kubectl logs --previous",
+			status.Name, exitOf(status))}, true
+	}
 	waiting := status.State.Waiting
 	if waiting == nil {
 		return podProblem{}, false
@@ -56,13 +61,31 @@ func containerProblem(status corev1.ContainerStatus) (podProblem, bool) {
 	switch waiting.Reason {
 	case "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable", "ImageInspectError":
 		return podProblem{Reason: "ImagePull", Message: fmt.Sprintf("image %s cannot be pulled: %s", status.Image, pullMessage(waiting.Message))}, true
-	case "CrashLoopBackOff":
-		return podProblem{Reason: "CrashLoop", Message: fmt.Sprintf("container %s keeps ending%s; look at kubectl logs --previous",
-			status.Name, exitOf(status))}, true
 	case "CreateContainerConfigError", "CreateContainerError", "RunContainerError":
 		return podProblem{Reason: waiting.Reason, Message: fmt.Sprintf("container %s cannot start: %s", status.Name, waiting.Message)}, true
 	}
 	return podProblem{}, false
+}
+
+// backOffEnds is how long a container has to run for the kubelet to start it at once when it ends.
+const backOffEnds = 10 * time.Minute
+
+// keepsEnding reports a container between two crashes as well as in the wait after one, which alone the kubelet names: the
+// component is no better while it is on its way to the next. The first restart comes at once, and may be the last.
+func keepsEnding(status corev1.ContainerStatus) bool {
+	if status.State.Waiting != nil {
+		return status.State.Waiting.Reason == "CrashLoopBackOff"
+	}
+	last := lastEnd(status)
+	return !status.Ready && status.RestartCount >= 2 && last != nil && last.FinishedAt.Sub(last.StartedAt.Time) < backOffEnds
+}
+
+// lastEnd is how the container ended last, nil when it never did.
+func lastEnd(status corev1.ContainerStatus) *corev1.ContainerStateTerminated {
+	if status.State.Terminated != nil {
+		return status.State.Terminated
+	}
+	return status.LastTerminationState.Terminated
 }
 
 // pullMessage removes the words that the kubelet puts before the reason only while it waits between two attempts; with them
@@ -77,7 +100,7 @@ func pullMessage(message string) string {
 }
 
 func exitOf(status corev1.ContainerStatus) string {
-	if last := status.LastTerminationState.Terminated; last != nil {
+	if last := lastEnd(status); last != nil {
 		return fmt.Sprintf(" with code %d (%s)", last.ExitCode, last.Reason)
 	}
 	return ""
