@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -104,6 +105,26 @@ func TestInvalidSpecSaysWhatPoliciesSay(t *testing.T) {
 		if got := invalidSpec(e.Spec); got != e.Says {
 			t.Errorf("%s: %q, want %q", e.Name, got, e.Says)
 		}
+	}
+}
+
+// TestReservedNames: what status lists beside the gateways cannot be the name of one, or the API server would refuse the whole
+// status; and both who refuse such a name know the same names.
+func TestReservedNames(t *testing.T) {
+	everything := specOf(t, `{jaeger: {}, kiali: {username: u, password: p}, launcher: {}, threeScale: {enabled: true}}`)
+	for _, part := range unsupportedParts(everything) {
+		if name := part.component; name == strings.ToLower(name) && !reservedNames[name] {
+			t.Errorf("a gateway may be named %s", name)
+		}
+	}
+	_, policy, _ := strings.Cut(string(admissionYAML), "- name: taken\n")
+	policy, _, _ = strings.Cut(policy, "\n")
+	refused := map[string]bool{}
+	for _, match := range literal.FindAllStringSubmatch(policy, -1) {
+		refused[match[1]] = true
+	}
+	if diff := cmp.Diff(reservedNames, refused); diff != "" {
+		t.Errorf("reserved by the operator and by the policy (-operator +policy):\n%s", diff)
 	}
 }
 

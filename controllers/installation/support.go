@@ -158,6 +158,7 @@ func portInTheWay(gateway v1alpha1.GatewaySpec) (int32, bool) {
 var reservedNames = map[string]bool{
 	"istio": true, "istio-citadel": true, "istio-pilot": true, "istio-galley": true, "istio-sidecar-injector": true,
 	"base": true, "citadel": true, "pilot": true, "galley": true, "sidecar-injector": true,
+	"jaeger": true, "kiali": true, "launcher": true, // in status beside the gateways, while this version does not install them
 }
 
 func isTrue(b *bool) bool { return b != nil && *b }
