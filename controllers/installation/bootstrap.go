@@ -90,7 +90,7 @@ func (r *Reconciler) applyRecorded(ctx context.Context, object *unstructured.Uns
 	if err != nil {
 		return "", err
 	}
-	r.inventory.Record(change.Ref, change.UID)
+	r.record(change)
 	return change.UID, nil
 }
 

@@ -5,19 +5,25 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/operator-framework/operator-lib/handler"
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	crhandler "sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
@@ -53,8 +59,9 @@ type Reconciler struct {
 	lastPlan     Plan
 	rootsVersion string
 	rootsPEM     []byte
-	announced    types.UID // Installation that the log has heard of
-	sidecars     []string  // pods that had a sidecar when the removal began; nil: not looked at yet
+	announced    types.UID     // Installation that the log has heard of
+	sidecars     []string      // pods that had a sidecar when the removal began; nil: not looked at yet
+	poll         time.Duration // between the last two looks at a removal
 }
 
 // What failed is tried again after firstRetry, then twice as late each time. The library's slowest is a quarter of an hour: too
@@ -64,11 +71,17 @@ const (
 	slowestRetry = 30 * time.Second
 )
 
+// When to look again at what no watch tells about: objects of others that are in the way, a namespace that is going, a
+// definition of others.
+const (
+	conflictRetry    = 10 * time.Second
+	terminatingRetry = time.Second
+	definitionRetry  = 5 * time.Second
+)
+
 // Register adds the controller to mgr.
 func (r *Reconciler) Register(mgr ctrl.Manager) error {
-	r.applier = apply.New(r.Client, r.Watch.Lookup)
-	r.inventory = apply.NewInventory(r.Client, types.NamespacedName{Namespace: owner.OperatorNamespace, Name: inventoryName}, owner.Labels(componentBase))
-	r.checked, r.established = map[apply.Ref]bool{}, map[string]string{}
+	r.prepare()
 	if err := mgr.Add(r.Watch); err != nil {
 		return fmt.Errorf("add watches: %w", err)
 	}
@@ -81,7 +94,8 @@ func (r *Reconciler) Register(mgr ctrl.Manager) error {
 	})
 	err := ctrl.NewControllerManagedBy(mgr).
 		Named("installation").
-		Watches(&v1alpha1.Installation{}, &handler.InstrumentedEnqueueRequestForObject[client.Object]{}).
+		Watches(&v1alpha1.Installation{}, &handler.InstrumentedEnqueueRequestForObject[client.Object]{},
+			builder.WithPredicates(predicate.Funcs{UpdateFunc: asks})).
 		WatchesRawSource(source.Channel(r.Watch.events, always)).
 		WithOptions(controller.Options{RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, slowestRetry)}).
 		Complete(r)
@@ -89,6 +103,13 @@ func (r *Reconciler) Register(mgr ctrl.Manager) error {
 		return fmt.Errorf("add controller: %w", err)
 	}
 	return nil
+}
+
+// prepare gives the Reconciler its memory.
+func (r *Reconciler) prepare() {
+	r.applier = apply.New(r.Client, r.Watch.Lookup)
+	r.inventory = apply.NewInventory(r.Client, types.NamespacedName{Namespace: owner.OperatorNamespace, Name: inventoryName}, owner.Labels(componentBase))
+	r.checked, r.established = map[apply.Ref]bool{}, map[string]string{}
 }
 
 // Reconcile installs or removes, then computes the status from what happened, then writes it once.
@@ -100,19 +121,48 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	if in.Name != owner.Installation || in.Namespace != owner.OperatorNamespace {
 		return ctrl.Result{}, nil // admission refuses it; this one is older than the policy
 	}
-	if err := errors.Join(r.Watch.Ready(ctx), r.inventory.Load(ctx)); err != nil {
+	removing := !in.DeletionTimestamp.IsZero()
+	if removing && !controllerutil.ContainsFinalizer(in, Finalizer) {
+		return ctrl.Result{}, nil // somebody else's finalizer holds it
+	}
+	if err := r.Watch.Ready(ctx); err != nil {
 		return ctrl.Result{}, err
 	}
-	if !in.DeletionTimestamp.IsZero() {
+	if err := r.inventory.Load(ctx); err != nil {
+		return r.unable(ctx, in, err)
+	}
+	if removing {
 		return r.reconcileRemoval(ctx, in)
 	}
 	r.announce(in)
 	if err := r.setFinalizer(ctx, in, true); err != nil {
-		return ctrl.Result{}, err
+		return r.unable(ctx, in, err)
 	}
 	outcome, err := r.install(ctx, in)
 	r.look(&outcome)
 	return again(retryAfter(outcome), errors.Join(err, r.patchStatus(ctx, in, outcome, err)))
+}
+
+// asks reports whether an Installation asks for something else than before. The operator's own status does not, or a reason
+// that differs each time, such as a port, would have it try again at once and for ever.
+func asks(e event.UpdateEvent) bool {
+	before, now := e.ObjectOld, e.ObjectNew
+	return before.GetUID() != now.GetUID() || before.GetGeneration() != now.GetGeneration() ||
+		!before.GetDeletionTimestamp().Equal(now.GetDeletionTimestamp()) ||
+		!slices.Equal(before.GetFinalizers(), now.GetFinalizers()) || !maps.Equal(before.GetAnnotations(), now.GetAnnotations())
+}
+
+// unable says in status what keeps a reconcile from doing anything. That somebody wrote the Installation at the same moment is
+// no trouble.
+func (r *Reconciler) unable(ctx context.Context, in *v1alpha1.Installation, failure error) (ctrl.Result, error) {
+	if apierrors.IsConflict(failure) {
+		return ctrl.Result{}, failure
+	}
+	outcome, _ := r.asked(in)
+	if !in.DeletionTimestamp.IsZero() {
+		outcome = Outcome{Generation: in.Generation, Removal: removalSoFar(in)}
+	}
+	return again(0, errors.Join(failure, r.patchStatus(ctx, in, outcome, failure)))
 }
 
 // again looks once more after a time, or after a failure when the queue says so: it waits longer and longer, and takes no
@@ -124,15 +174,12 @@ func again(after time.Duration, err error) (ctrl.Result, error) {
 	return ctrl.Result{RequeueAfter: after}, nil
 }
 
-// retryAfter looks again at what no watch tells about: objects of others that are in the way.
+// retryAfter is when to look again although there was no event.
 func retryAfter(outcome Outcome) time.Duration {
-	switch {
-	case len(outcome.Conflicts) > 0:
-		return 10 * time.Second
-	case outcome.Waiting == errNamespaceTerminating.Error():
-		return time.Second
+	if len(outcome.Conflicts) > 0 {
+		return conflictRetry
 	}
-	return 0
+	return outcome.Retry
 }
 
 // announce writes the line that guides of the historic operator look for.
@@ -159,12 +206,12 @@ func (r *Reconciler) setFinalizer(ctx context.Context, in *v1alpha1.Installation
 	return nil
 }
 
-// patchStatus writes the status if it changed, and an Event for everything that did.
+// patchStatus writes the status if it changed, and then an Event for everything that did: what could not be written will be new
+// once more. What was done is done, and is told in any case.
 func (r *Reconciler) patchStatus(ctx context.Context, in *v1alpha1.Installation, outcome Outcome, failure error) error {
 	status := Status(in.Status, outcome, failure, time.Now())
-	for _, e := range Events(in.Status, status, outcome) {
-		r.Events.Event(in, e.Type, e.Reason, e.Message)
-	}
+	events := Events(in.Status, status)
+	r.tell(in, doneEvents(outcome))
 	if equality.Semantic.DeepEqual(in.Status, status) {
 		return nil
 	}
@@ -173,5 +220,12 @@ func (r *Reconciler) patchStatus(ctx context.Context, in *v1alpha1.Installation,
 	if err := r.Client.Status().Patch(ctx, in, client.MergeFrom(base)); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("patch status: %w", err)
 	}
+	r.tell(in, events)
 	return nil
+}
+
+func (r *Reconciler) tell(in *v1alpha1.Installation, events []Event) {
+	for _, e := range events {
+		r.Events.Event(in, e.Type, e.Reason, e.Message)
+	}
 }

@@ -5,7 +5,11 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+
+	"github.com/mesh-operator/mesh-operator/api/v1alpha1"
 )
 
 // TestAFailureGoesByTheQueue: controller-runtime ignores the time of a reconcile that fails, with a warning each time.
@@ -16,5 +20,29 @@ func TestAFailureGoesByTheQueue(t *testing.T) {
 	}
 	if got, err := again(time.Second, nil); got != (ctrl.Result{RequeueAfter: time.Second}) || err != nil {
 		t.Errorf("without one: %v, %v", got, err)
+	}
+}
+
+// TestAsks: what a person or the API server changes is looked at, what the operator itself writes into status is not.
+func TestAsks(t *testing.T) {
+	cases := map[string]struct {
+		change func(*v1alpha1.Installation)
+		want   bool
+	}{
+		"Status":       {func(in *v1alpha1.Installation) { in.ResourceVersion, in.Status.ObservedGeneration = "2", 7 }, false},
+		"ManagedField": {func(in *v1alpha1.Installation) { in.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "m"}} }, false},
+		"Spec":         {func(in *v1alpha1.Installation) { in.Generation++ }, true},
+		"Deleted":      {func(in *v1alpha1.Installation) { in.DeletionTimestamp = &metav1.Time{Time: now} }, true},
+		"Finalizer":    {func(in *v1alpha1.Installation) { in.Finalizers = nil }, true},
+		"Annotation":   {func(in *v1alpha1.Installation) { in.Annotations = map[string]string{"looked-at": "now"} }, true},
+		"Recreated":    {func(in *v1alpha1.Installation) { in.UID = "v" }, true},
+	}
+	for name, c := range cases {
+		before := &v1alpha1.Installation{ObjectMeta: metav1.ObjectMeta{UID: "u", ResourceVersion: "1", Generation: 1, Finalizers: []string{Finalizer}}}
+		after := before.DeepCopy()
+		c.change(after)
+		if got := asks(event.UpdateEvent{ObjectOld: before, ObjectNew: after}); got != c.want {
+			t.Errorf("%s: asks is %t, want %t", name, got, c.want)
+		}
 	}
 }

@@ -69,6 +69,9 @@ func (r *Reconciler) istioDefinition(ctx context.Context, definition *unstructur
 		return false, fmt.Errorf("look up definition %s: %w", name, err)
 	}
 	for _, condition := range live.Status.Conditions {
+		if live.DeletionTimestamp != nil {
+			break // its objects are going, and no new ones can come
+		}
 		if condition.Type == apiextensionsv1.Established && condition.Status == apiextensionsv1.ConditionTrue {
 			r.established[name] = othersEstablished
 		}
@@ -83,11 +86,19 @@ func (r *Reconciler) createDefinition(ctx context.Context, definition *unstructu
 	if err := r.inventory.Announce(ctx, []*unstructured.Unstructured{definition}); err != nil {
 		return err
 	}
+	ref := apply.RefOf(definition)
+	r.applier.Drop(ref)
 	err := r.Client.Create(ctx, definition, client.FieldOwner(apply.FieldManager))
-	if err != nil && !apierrors.IsAlreadyExists(err) {
+	if apierrors.IsAlreadyExists(err) {
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("create definition %s: %w", definition.GetName(), err)
 	}
-	r.applier.Drop(apply.RefOf(definition))
-	r.inventory.Record(apply.RefOf(definition), definition.GetUID())
+	change := apply.Change{Ref: ref, UID: definition.GetUID(), Action: apply.Created}
+	if r.inventory.UID(ref) != "" {
+		change.Action = apply.Restored
+	}
+	r.record(change)
 	return nil
 }

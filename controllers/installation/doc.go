@@ -3,7 +3,7 @@
 //	observe -> Desired -> apply, stage by stage -> Status -> one patch
 //
 // What it decides is computed by functions without a client in sight (desired.go, images.go, values.go, support.go,
-// status.go, events.go), what it does to the cluster is in few files (observe.go, preflight.go, install.go, removal.go), and
+// status.go, events.go), what it does to the cluster is in few files (bootstrap.go, preflight.go, install.go, removal.go), and
 // controller.go reads as the list of what happens. Everything applied is recorded in an inventory before the first write, so
 // that an operator killed at any moment continues where it was, and what is no longer wanted is found again.
 //

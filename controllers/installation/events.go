@@ -16,12 +16,21 @@ type Event struct {
 	Type, Reason, Message string
 }
 
-// Events says what changed between two statuses and what was restored. Nothing changed, no event.
-func Events(old, now v1alpha1.InstallationStatus, out Outcome) []Event {
+// Events says what changed between two statuses. Nothing changed, no event.
+func Events(old, now v1alpha1.InstallationStatus) []Event {
 	var events []Event
 	events = append(events, conditionEvents(old.Conditions, now.Conditions)...)
 	events = append(events, componentEvents(old.Components, now.Components)...)
 	events = append(events, warningEvents(old.Warnings, now.Warnings)...)
+	if stage := removalStage(now); stage != "" && stage != removalStage(old) {
+		events = append(events, Event{corev1.EventTypeNormal, "Removing", removalMessage(now.Removal)})
+	}
+	return events
+}
+
+// doneEvents says what was restored and what was deleted.
+func doneEvents(out Outcome) []Event {
+	var events []Event
 	for _, change := range out.Changes {
 		if change.Action == apply.Restored {
 			events = append(events, Event{corev1.EventTypeNormal, "Restored", restoredMessage(change)})
@@ -29,9 +38,6 @@ func Events(old, now v1alpha1.InstallationStatus, out Outcome) []Event {
 	}
 	for _, ref := range out.Pruned {
 		events = append(events, Event{corev1.EventTypeNormal, "Pruned", "deleted " + ref.String() + ", which spec no longer asks for"})
-	}
-	if stage := removalStage(now); stage != "" && stage != removalStage(old) {
-		events = append(events, Event{corev1.EventTypeNormal, "Removing", removalMessage(now.Removal)})
 	}
 	return events
 }

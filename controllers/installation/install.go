@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -17,9 +20,7 @@ import (
 
 // install brings the cluster one step closer to what the Installation says, and further with every event that follows.
 func (r *Reconciler) install(ctx context.Context, in *v1alpha1.Installation) (Outcome, error) {
-	out := Outcome{Generation: in.Generation, Unsupported: unsupportedParts(&in.Spec), Invalid: invalidSpec(&in.Spec)}
-	images, warnings := chooseImages(&in.Spec, r.Images)
-	out.Warnings = append(warnings, specWarnings(&in.Spec)...)
+	out, images := r.asked(in)
 	if out.Invalid != "" {
 		return out, nil
 	}
@@ -33,13 +34,21 @@ func (r *Reconciler) install(ctx context.Context, in *v1alpha1.Installation) (Ou
 	}
 	uid, err := r.bootstrap(ctx)
 	if errors.Is(err, errNamespaceTerminating) {
-		out.Waiting = err.Error()
+		out.Waiting, out.Retry = err.Error(), terminatingRetry
 		return out, nil
 	}
 	if err != nil {
 		return out, err
 	}
 	return r.installInto(ctx, in, images, uid, out)
+}
+
+// asked is what the Installation alone tells.
+func (r *Reconciler) asked(in *v1alpha1.Installation) (Outcome, Images) {
+	out := Outcome{Generation: in.Generation, Unsupported: unsupportedParts(&in.Spec), Invalid: invalidSpec(&in.Spec)}
+	images, warnings := chooseImages(&in.Spec, r.Images)
+	out.Warnings = append(warnings, specWarnings(&in.Spec)...)
+	return out, images
 }
 
 // installInto is install once there is a namespace to install into.
@@ -73,9 +82,9 @@ func (r *Reconciler) clusterConflicts(ctx context.Context, plan Plan) ([]string,
 	if err != nil || len(others) > 0 {
 		return others, err
 	}
-	var objects []*unstructured.Unstructured
+	objects := webhookNames(plan)
 	for _, object := range plan.Objects() {
-		if object.GetNamespace() == "" {
+		if object.GetNamespace() == "" && object.GroupVersionKind().Group != admissionGroup {
 			objects = append(objects, object)
 		}
 	}
@@ -96,7 +105,7 @@ func (r *Reconciler) plan(in *v1alpha1.Installation, images Images, facts Facts)
 	return plan, nil
 }
 
-// applyPlan applies stage after stage, as far as they are ready, and deletes what is no longer wanted when all of them are.
+// applyPlan applies the stages, and deletes what is no longer wanted when all of them are through.
 func (r *Reconciler) applyPlan(ctx context.Context, out *Outcome) error {
 	crds, err := r.istioDefinitions(ctx)
 	if err != nil {
@@ -106,16 +115,16 @@ func (r *Reconciler) applyPlan(ctx context.Context, out *Outcome) error {
 		return err
 	}
 	defer func() { out.Changes = append(out.Changes, r.takeChanges()...) }()
-	if out.Waiting = crds; crds != "" {
+	if crds != "" {
+		out.Waiting, out.Retry = crds, definitionRetry
 		return nil
 	}
 	if err := r.Watch.OpenIstio(ctx); err != nil {
+		clear(r.established)
 		return err
 	}
-	for _, stage := range out.Plan.Stages {
-		if out.Waiting, err = r.applyStage(ctx, stage, len(out.Roots) > 0); err != nil || out.Waiting != "" {
-			return errors.Join(err, r.inventory.Save(ctx))
-		}
+	if err := r.applyStages(ctx, out); err != nil || out.Waiting != "" || len(out.Conflicts) > 0 {
+		return errors.Join(err, r.inventory.Save(ctx))
 	}
 	if out.Pruned, err = r.prune(ctx, out.Plan); err != nil {
 		return err
@@ -123,37 +132,85 @@ func (r *Reconciler) applyPlan(ctx context.Context, out *Outcome) error {
 	return r.inventory.Save(ctx)
 }
 
-// applyStage returns what the next stage has to wait for. One object that is refused does not keep the others of its stage.
-func (r *Reconciler) applyStage(ctx context.Context, stage Stage, rootsKnown bool) (string, error) {
-	if stage.AfterRoots && !rootsKnown {
-		return "citadel has not published the roots of trust yet", nil
+// applyStages applies stage after stage. A stage comes when the one before it is ready; until then what it has is kept as it
+// is, so that a component that does not come up does not keep the others from being repaired.
+func (r *Reconciler) applyStages(ctx context.Context, out *Outcome) error {
+	var errs []error
+	for _, stage := range out.Plan.Stages {
+		if out.Waiting == "" && stage.AfterRoots && len(out.Roots) == 0 {
+			out.Waiting = noRoots(out.Plan)
+		}
+		held := out.Waiting != "" || len(errs) > 0
+		if held {
+			stage.Objects = slices.DeleteFunc(slices.Clone(stage.Objects), func(o *unstructured.Unstructured) bool { return !r.applier.Applied(o) })
+		}
+		conflicts, err := r.lastLook(ctx, stage.Objects)
+		if err != nil || len(conflicts) > 0 {
+			out.Conflicts = conflicts
+			return errors.Join(append(errs, err)...)
+		}
+		pending, err := r.applyStage(ctx, stage)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		if !held && len(pending) > 0 {
+			out.Waiting = strings.Join(pending, " and ") + " to become ready"
+		}
 	}
+	return errors.Join(errs...)
+}
+
+// noRoots says what the stages wait for that need the roots of trust.
+func noRoots(plan Plan) string {
+	citadel := func(c Component) bool { return c.Name == componentCA }
+	if i := slices.IndexFunc(plan.Components, citadel); i >= 0 && !plan.Components[i].Enabled {
+		return "the roots of trust, which nobody publishes while spec.components.citadel.enabled is false"
+	}
+	return "citadel to publish the roots of trust"
+}
+
+// applyStage returns what the next stage has to wait for. One object that is refused does not keep the others of its stage.
+func (r *Reconciler) applyStage(ctx context.Context, stage Stage) ([]string, error) {
 	var errs []error
 	var pending []string
 	for _, object := range stage.Objects {
 		change, err := r.applier.Apply(ctx, object)
 		if err != nil {
+			r.doubt(object, err)
 			errs = append(errs, err)
 			continue
 		}
-		r.inventory.Record(change.Ref, change.UID)
-		if change.Action != apply.Unchanged {
-			r.changes = append(r.changes, change)
-		}
+		r.record(change)
 		if stage.Holds && !r.ready(change) {
 			pending = append(pending, change.Ref.Name)
 		}
 	}
-	if len(pending) > 0 {
-		return strings.Join(pending, " and ") + " to become ready", errors.Join(errs...)
+	return pending, errors.Join(errs...)
+}
+
+// record notes a change for the inventory and for who looks at the Installation.
+func (r *Reconciler) record(change apply.Change) {
+	r.inventory.Record(change.Ref, change.UID)
+	if change.Action != apply.Unchanged {
+		r.changes = append(r.changes, change)
 	}
-	return "", errors.Join(errs...)
+}
+
+// doubt forgets what a refusal puts into question: that nobody has the object's name, and that its kind is defined.
+func (r *Reconciler) doubt(object *unstructured.Unstructured, refusal error) {
+	delete(r.checked, apply.RefOf(object))
+	if meta.IsNoMatchError(refusal) || apierrors.IsNotFound(refusal) {
+		clear(r.established)
+	}
 }
 
 // ready asks kstatus about Deployments; the other kinds of a stage that holds are ready when they exist.
 func (r *Reconciler) ready(change apply.Change) bool {
 	if change.Ref.Kind != "Deployment" {
 		return true
+	}
+	if change.Lags {
+		return false // what the cache says is about an earlier template
 	}
 	live := change.Live
 	if live == nil {
@@ -169,7 +226,7 @@ func (r *Reconciler) ready(change apply.Change) bool {
 		live.SetAPIVersion("apps/v1")
 		live.SetKind("Deployment")
 	}
-	ready, _, err := apply.Ready(live)
+	ready, err := apply.Ready(live)
 	return err == nil && ready
 }
 

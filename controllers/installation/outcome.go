@@ -1,6 +1,8 @@
 package installation
 
 import (
+	"time"
+
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
@@ -11,9 +13,10 @@ import (
 // Outcome is what one reconcile did and saw; Status is computed from it.
 type Outcome struct {
 	Generation  int64
-	Invalid     string   // why spec cannot be carried out
-	Conflicts   []string // what stands in the way
-	Waiting     string   // what the next stage waits for; empty when all stages are applied
+	Invalid     string        // why spec cannot be carried out
+	Conflicts   []string      // what stands in the way
+	Waiting     string        // what the next stage waits for; empty when all stages are applied
+	Retry       time.Duration // when to look again at what no watch tells about; 0: events are enough
 	Plan        Plan
 	Unsupported []unsupported
 	Warnings    []v1alpha1.Warning

@@ -44,6 +44,34 @@ func (r *Reconciler) preflight(ctx context.Context, objects []*unstructured.Unst
 	return conflicts, nil
 }
 
+// lastLook repeats the preflight for what is about to be written for the first time: a stage may have waited for hours, and
+// an apply would take over whatever has the name by now.
+func (r *Reconciler) lastLook(ctx context.Context, objects []*unstructured.Unstructured) ([]string, error) {
+	for _, object := range objects {
+		if ref := apply.RefOf(object); r.checked[ref] && !r.applier.Applied(object) {
+			delete(r.checked, ref)
+		}
+	}
+	return r.preflight(ctx, objects)
+}
+
+// webhookNames are the webhooks that come last, when the roots of trust are known; what has their names is in the way from the
+// beginning.
+func webhookNames(plan Plan) []*unstructured.Unstructured {
+	var out []*unstructured.Unstructured
+	for _, c := range plan.Components {
+		kind := map[string]string{componentCheck: "ValidatingWebhookConfiguration", componentAdd: "MutatingWebhookConfiguration"}[c.Name]
+		if kind != "" && c.Enabled {
+			object := &unstructured.Unstructured{}
+			object.SetAPIVersion(admissionGroup + "/v1")
+			object.SetKind(kind)
+			object.SetName(c.Deployment)
+			out = append(out, object)
+		}
+	}
+	return out
+}
+
 // otherMeshes looks for webhooks of another Istio.
 func (r *Reconciler) otherMeshes(ctx context.Context) ([]string, error) {
 	if r.Watch.Lookup(apply.Ref{Group: admissionGroup, Kind: "MutatingWebhookConfiguration", Name: "istio-sidecar-injector"}) != nil {

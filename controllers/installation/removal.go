@@ -7,11 +7,14 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mesh-operator/mesh-operator/api/v1alpha1"
+	"github.com/mesh-operator/mesh-operator/internal/apply"
 	"github.com/mesh-operator/mesh-operator/internal/owner"
 )
 
@@ -29,12 +32,19 @@ const (
 
 const maxBlockers = 20
 
+// A removal that stands is looked at after firstPoll, and then more and more rarely.
+const (
+	firstPoll   = time.Second
+	slowestPoll = 10 * time.Second
+)
+
 // removal is one attempt to remove the mesh, from the beginning: every stage finds its work done or does it, so it does not
 // matter in which state the mesh was or where the last attempt ended.
 type removal struct {
 	r         *Reconciler
 	in        *v1alpha1.Installation
 	namespace *metav1.PartialObjectMetadata // of the mesh; nil: gone
+	bound     bool                          // the operator has its access to the namespace
 	running   []string                      // pods with a sidecar
 	keepsRoot bool                          // the root of trust stays, for them
 	shared    bool                          // the namespace stays, because others have objects in it
@@ -48,31 +58,43 @@ type removalStep struct {
 
 // reconcileRemoval removes what it can, says what it waits for, and lets the Installation go when nothing is left.
 func (r *Reconciler) reconcileRemoval(ctx context.Context, in *v1alpha1.Installation) (ctrl.Result, error) {
-	if !controllerutil.ContainsFinalizer(in, Finalizer) {
-		return ctrl.Result{}, nil
-	}
 	run := removal{r: r, in: in}
 	status, err := run.remove(ctx)
 	err = errors.Join(err, run.count(ctx))
+	if status == nil && err == nil {
+		err = r.inventory.Delete(ctx)
+	}
 	if status != nil || err != nil {
 		if status == nil {
-			status = in.Status.Removal
+			status = removalSoFar(in)
 		}
-		if status == nil {
-			status = &v1alpha1.RemovalStatus{Stage: removeWebhooks}
-		}
+		r.poll = pollAfter(in.Status.Removal, status, r.poll)
 		outcome := Outcome{Generation: in.Generation, Removal: status, Sidecars: run.running}
-		return again(time.Second, errors.Join(err, r.patchStatus(ctx, in, outcome, err)))
-	}
-	if err := r.inventory.Delete(ctx); err != nil {
-		return ctrl.Result{}, err
+		return again(r.poll, errors.Join(err, r.patchStatus(ctx, in, outcome, err)))
 	}
 	r.reset()
-	for _, e := range append(run.left(), Event{corev1.EventTypeNormal, "Removed", "the mesh is removed"}) {
-		r.Events.Event(in, e.Type, e.Reason, e.Message)
+	if err := r.setFinalizer(ctx, in, false); client.IgnoreNotFound(err) != nil {
+		return r.unable(ctx, in, err)
 	}
+	r.tell(in, append(run.left(), Event{corev1.EventTypeNormal, "Removed", "the mesh is removed"}))
 	r.Log.Info("Removed istio for Installation " + in.Name)
-	return ctrl.Result{}, r.setFinalizer(ctx, in, false)
+	return ctrl.Result{}, nil
+}
+
+// removalSoFar is what the last attempt said.
+func removalSoFar(in *v1alpha1.Installation) *v1alpha1.RemovalStatus {
+	if in.Status.Removal != nil {
+		return in.Status.Removal
+	}
+	return &v1alpha1.RemovalStatus{Stage: removeWebhooks}
+}
+
+// pollAfter is when to look at a removal again of which no event tells: soon while it goes on, later and later while it stands.
+func pollAfter(before, now *v1alpha1.RemovalStatus, last time.Duration) time.Duration {
+	if last == 0 || !equality.Semantic.DeepEqual(before, now) {
+		return firstPoll
+	}
+	return min(2*last, slowestPoll)
 }
 
 // reset forgets everything that was known about the mesh.
@@ -82,7 +104,7 @@ func (r *Reconciler) reset() {
 	r.applier.Forget()
 	clear(r.checked)
 	clear(r.established)
-	r.changes, r.planKey, r.rootsVersion, r.rootsPEM, r.announced, r.sidecars = nil, "", "", nil, "", nil
+	r.changes, r.planKey, r.rootsVersion, r.rootsPEM, r.announced, r.sidecars, r.poll = nil, "", "", nil, "", nil, 0
 }
 
 // remove returns how far it came, nil when nothing is left.
@@ -91,12 +113,16 @@ func (m *removal) remove(ctx context.Context) (*v1alpha1.RemovalStatus, error) {
 	if m.namespace, err = m.r.namespace(ctx); err != nil {
 		return nil, err
 	}
+	if m.bound, err = m.access(ctx); err != nil {
+		return nil, err
+	}
 	stages := []removalStep{
 		{removeWebhooks, m.webhooks},
 		{removeNamespace, m.terminating},
+		{removeWorkloads, m.enter},
 		{removeWorkloads, m.workloads},
 		{removeRuntime, m.runtimeObjects},
-		{removeAccess, m.access},
+		{removeAccess, m.permissions},
 		{removeNamespace, m.lastNamespace},
 	}
 	for _, stage := range stages {
@@ -114,9 +140,20 @@ func (m *removal) remove(ctx context.Context) (*v1alpha1.RemovalStatus, error) {
 }
 
 // inside reports whether the operator has business in the mesh's namespace: one that it neither made nor put anything into
-// is left alone.
+// is left alone. Its access tells the same as the inventory, for somebody may have deleted that.
 func (m *removal) inside() bool {
-	return m.namespace != nil && (ours(m.namespace) || len(m.r.inventory.Entries()) > 0)
+	return m.namespace != nil && (ours(m.namespace) || m.bound || len(m.r.inventory.Entries()) > 0)
+}
+
+// access reports whether the operator has its access to the namespace.
+func (m *removal) access(ctx context.Context) (bool, error) {
+	object := accessObject()
+	key := types.NamespacedName{Namespace: object.GetNamespace(), Name: object.GetName()}
+	live, err := apply.Metadata(ctx, m.r.Client, object.GroupVersionKind(), key)
+	if err != nil {
+		return false, fmt.Errorf("look up %s: %w", apply.RefOf(object), err)
+	}
+	return live != nil && owner.Owned(live.Labels), nil
 }
 
 // ours is true for what we made, also when an earlier removal has left it behind.
@@ -132,14 +169,19 @@ func (m *removal) webhooks(ctx context.Context) ([]v1alpha1.Blocker, error) {
 // the end, and nothing new can be made in it, not even our own access.
 func (m *removal) terminating(ctx context.Context) ([]v1alpha1.Blocker, error) {
 	if m.namespace == nil || m.namespace.DeletionTimestamp == nil {
-		if !m.inside() {
-			return nil, nil
-		}
-		_, err := m.r.applyRecorded(ctx, accessObject())
-		return nil, err
+		return nil, nil
 	}
 	return []v1alpha1.Blocker{{Kind: "Namespace", Name: owner.MeshNamespace,
 		Reason: "it is being deleted; kubectl get namespace " + owner.MeshNamespace + " -o yaml tells what it waits for"}}, nil
+}
+
+// enter makes sure of the operator's own access, without which nothing in the namespace can be removed.
+func (m *removal) enter(ctx context.Context) ([]v1alpha1.Blocker, error) {
+	if !m.inside() {
+		return nil, nil
+	}
+	_, err := m.r.applyRecorded(ctx, accessObject())
+	return nil, err
 }
 
 // workloads deletes what runs and waits until it has stopped.
@@ -161,8 +203,8 @@ func (m *removal) workloads(ctx context.Context) ([]v1alpha1.Blocker, error) {
 	return blockers, nil
 }
 
-// access takes back what components were allowed to do.
-func (m *removal) access(ctx context.Context) ([]v1alpha1.Blocker, error) {
+// permissions takes back what components were allowed to do.
+func (m *removal) permissions(ctx context.Context) ([]v1alpha1.Blocker, error) {
 	if m.inside() {
 		if err := m.deleteOwned(ctx, owner.MeshNamespace, accessKinds); err != nil {
 			return nil, err

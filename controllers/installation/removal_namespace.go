@@ -3,6 +3,7 @@ package installation
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,12 +17,13 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/owner"
 )
 
-// foreignKinds are what a namespace is kept for. Pods and the like come and go with the workloads listed here.
+// foreignKinds are what a namespace is kept for. What one of them controls comes and goes with it; what a custom resource
+// controls is looked at by itself, because custom resources are too many to be listed.
 var foreignKinds = []schema.GroupVersionKind{
 	{Version: "v1", Kind: "ConfigMap"}, {Version: "v1", Kind: "Secret"}, {Version: "v1", Kind: "Service"},
 	{Version: "v1", Kind: "ServiceAccount"}, {Version: "v1", Kind: "PersistentVolumeClaim"}, {Version: "v1", Kind: "Pod"},
 	{Group: "apps", Version: "v1", Kind: "Deployment"}, {Group: "apps", Version: "v1", Kind: "StatefulSet"},
-	{Group: "apps", Version: "v1", Kind: "DaemonSet"},
+	{Group: "apps", Version: "v1", Kind: "DaemonSet"}, {Group: "apps", Version: "v1", Kind: "ReplicaSet"},
 	{Group: "batch", Version: "v1", Kind: "Job"}, {Group: "batch", Version: "v1", Kind: "CronJob"},
 	{Group: "networking.k8s.io", Version: "v1", Kind: "Ingress"}, {Group: "networking.k8s.io", Version: "v1", Kind: "NetworkPolicy"},
 	{Group: rbacGroup, Version: "v1", Kind: "Role"}, {Group: rbacGroup, Version: "v1", Kind: "RoleBinding"},
@@ -122,7 +124,9 @@ func (m *removal) foreign(ctx context.Context) ([]apply.Ref, error) {
 
 // belongsToCluster reports objects that a cluster puts into every namespace, and those that another object stands for.
 func belongsToCluster(kind string, object *metav1.PartialObjectMetadata) bool {
-	if metav1.GetControllerOf(object) != nil {
+	if controller := metav1.GetControllerOf(object); controller != nil && slices.ContainsFunc(foreignKinds, func(k schema.GroupVersionKind) bool {
+		return k.GroupVersion().String() == controller.APIVersion && k.Kind == controller.Kind
+	}) {
 		return true
 	}
 	switch kind {

@@ -208,11 +208,11 @@ func TestPodProblems(t *testing.T) {
 
 func TestEventsSayWhatChanged(t *testing.T) {
 	first := Status(v1alpha1.InstallationStatus{}, healthy(), nil, now)
-	if events := Events(first, first, Outcome{}); len(events) != 0 {
+	if events := Events(first, first); len(events) != 0 {
 		t.Errorf("nothing changed, but: %v", events)
 	}
 	restored := apply.Change{Ref: apply.Ref{Kind: "Service", Namespace: "n", Name: "s"}, Action: apply.Restored, By: "kubectl-edit"}
-	got := Events(v1alpha1.InstallationStatus{}, first, Outcome{Changes: []apply.Change{restored}})
+	got := append(Events(v1alpha1.InstallationStatus{}, first), doneEvents(Outcome{Changes: []apply.Change{restored}})...)
 	want := []Event{
 		{"Normal", "CertificatesHealthyNoRoot", "CertificatesHealthy is False: citadel has not published the roots of trust yet"},
 		{"Normal", "ReadyReady", "Ready is True: the mesh can be used"},

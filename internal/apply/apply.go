@@ -63,8 +63,10 @@ type Change struct {
 	Action Action
 	// By is the field manager that is to blame for a Restored object; empty when it was deleted or left no trace.
 	By string
-	// Live is the object as the API server returned it; nil when no call was made.
+	// Live is the object as the API server returned it; nil when nothing was written.
 	Live *unstructured.Unstructured
+	// Lags says that the cache has not heard of our last write yet.
+	Lags bool
 }
 
 // Lookup returns the metadata of a live object from a cache, nil when the cache has none.
@@ -98,6 +100,13 @@ func (a *Applier) Forget() { clear(a.applied) }
 // neither drift nor somebody else's.
 func (a *Applier) Drop(ref Ref) { delete(a.applied, ref) }
 
+// Applied reports whether object was applied just so before.
+func (a *Applier) Applied(object *unstructured.Unstructured) bool {
+	last, known := a.applied[RefOf(object)]
+	wanted, err := hash(object)
+	return known && err == nil && last.wanted == wanted
+}
+
 // Apply makes object as wanted.
 func (a *Applier) Apply(ctx context.Context, object *unstructured.Unstructured) (Change, error) {
 	ref := RefOf(object)
@@ -107,13 +116,14 @@ func (a *Applier) Apply(ctx context.Context, object *unstructured.Unstructured) 
 	}
 	live := a.lookup(ref)
 	last, known := a.applied[ref]
-	if known && last.wanted == wanted && last.holds(live) {
-		return Change{Ref: ref, UID: last.uid}, nil
-	}
+	lags := last.lags(live)
 	if known && (live == nil || live.GetUID() != last.uid) {
-		if err := a.missing(ctx, object.GroupVersionKind(), ref, last.uid); err != nil {
+		if live, err = a.missing(ctx, object.GroupVersionKind(), ref, last.uid); err != nil {
 			return Change{}, err
 		}
+	}
+	if known && last.wanted == wanted && last.holds(live) {
+		return Change{Ref: ref, UID: last.uid, Lags: lags}, nil
 	}
 	result := object.DeepCopy()
 	err = a.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(result), client.FieldOwner(FieldManager), client.ForceOwnership)
@@ -126,18 +136,26 @@ func (a *Applier) Apply(ctx context.Context, object *unstructured.Unstructured) 
 	return change, nil
 }
 
-// missing finds out about an object that the cache has lost: an apply would take over whatever has its name by now. What took
-// its place is forgotten, so that whoever looks for conflicts looks at it as at any other.
-func (a *Applier) missing(ctx context.Context, gvk schema.GroupVersionKind, ref Ref, uid types.UID) error {
+// missing finds out about an object that the cache has lost, or not seen yet: an apply would take over whatever has its name
+// by now. What took its place is forgotten, so that whoever looks for conflicts looks at it as at any other.
+func (a *Applier) missing(ctx context.Context, gvk schema.GroupVersionKind, ref Ref, uid types.UID) (metav1.Object, error) {
 	now, err := Metadata(ctx, a.client, gvk, types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name})
 	if err != nil {
-		return fmt.Errorf("look up %s: %w", ref, err)
+		return nil, fmt.Errorf("look up %s: %w", ref, err)
 	}
-	if now != nil && now.UID != uid {
+	if now == nil {
+		return nil, nil
+	}
+	if now.UID != uid {
 		delete(a.applied, ref)
-		return fmt.Errorf("apply %s: another object of that name has taken its place", ref)
+		return nil, fmt.Errorf("apply %s: another object of that name has taken its place", ref)
 	}
-	return nil
+	return now, nil
+}
+
+// lags reports a cache that is older than what the record says.
+func (r record) lags(live metav1.Object) bool {
+	return live == nil || older(live.GetResourceVersion(), r.version)
 }
 
 // holds reports whether live is still as the record says: the same object, and we own the same fields. Whoever changes or
@@ -150,7 +168,7 @@ func (r record) holds(live metav1.Object) bool {
 	if live.GetUID() != r.uid {
 		return false
 	}
-	return live.GetResourceVersion() == r.version || older(live.GetResourceVersion(), r.version) || bytes.Equal(ownFields(live), r.fields)
+	return live.GetResourceVersion() == r.version || r.lags(live) || bytes.Equal(ownFields(live), r.fields)
 }
 
 // older compares resource versions, which are increasing integers (KEP-5504).

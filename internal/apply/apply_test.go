@@ -96,6 +96,17 @@ func TestAnotherOfTheName(t *testing.T) {
 	}
 }
 
+// TestACacheThatLags has not seen what was applied a moment ago: that is no reason to apply it again, nor has anybody changed it.
+func TestACacheThatLags(t *testing.T) {
+	a := New(fake.NewClientBuilder().Build(), func(Ref) metav1.Object { return nil })
+	for i, want := range []Change{{Action: Created}, {Lags: true}} {
+		got, err := a.Apply(t.Context(), object("a"))
+		if err != nil || got.Action != want.Action || got.Lags != want.Lags {
+			t.Errorf("apply %d: %q, lags is %t, %v", i, got.Action, got.Lags, err)
+		}
+	}
+}
+
 // FuzzOlder holds that of two versions at most one is older, and none is older than itself.
 func FuzzOlder(f *testing.F) {
 	f.Add("9", "10")

@@ -1,0 +1,105 @@
+package installation
+
+import (
+	"log/slog"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"github.com/mesh-operator/mesh-operator/internal/apply"
+)
+
+// reconciler returns one whose API server holds objects, and whose watches have seen nothing yet.
+func reconciler(t *testing.T, objects ...client.Object) *Reconciler {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, apiextensionsv1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := &Reconciler{
+		Client: fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build(),
+		Watch:  NewWatch(nil, nil, slog.New(slog.DiscardHandler)),
+	}
+	r.prepare()
+	return r
+}
+
+// TestADefinitionOfOthersIsLookedAtAgain: no watch tells when it is served at last.
+func TestADefinitionOfOthersIsLookedAtAgain(t *testing.T) {
+	name := "peerauthentications.security.istio.io"
+	r := reconciler(t, &apiextensionsv1.CustomResourceDefinition{ObjectMeta: metav1.ObjectMeta{Name: name}})
+	r.CRDs = func() ([]*unstructured.Unstructured, error) {
+		definition := &unstructured.Unstructured{}
+		definition.SetAPIVersion("apiextensions.k8s.io/v1")
+		definition.SetKind("CustomResourceDefinition")
+		definition.SetName(name)
+		return []*unstructured.Unstructured{definition}, nil
+	}
+	out := Outcome{}
+	if err := r.applyPlan(t.Context(), &out); err != nil {
+		t.Fatal(err)
+	}
+	if out.Waiting != "CustomResourceDefinition "+name+" to be established" || retryAfter(out) == 0 {
+		t.Errorf("waiting for %q, the next look comes after %s", out.Waiting, retryAfter(out))
+	}
+}
+
+// TestWhatComesBeforeTheStagesIsTold as well when it was restored.
+func TestWhatComesBeforeTheStagesIsTold(t *testing.T) {
+	r := reconciler(t)
+	for range 2 {
+		if _, err := r.applyRecorded(t.Context(), accessObject()); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Client.Delete(t.Context(), accessObject()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []apply.Action
+	for _, change := range r.takeChanges() {
+		got = append(got, change.Action)
+	}
+	if diff := cmp.Diff([]apply.Action{apply.Created, apply.Restored}, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// TestWebhookNames compares the names that are looked for from the beginning with the webhooks of a mesh that has its roots.
+func TestWebhookNames(t *testing.T) {
+	for _, spec := range []string{"{}", "components: {galley: {enabled: false}}", "components: {sidecarInjector: {enabled: false}}"} {
+		want, got := map[apply.Ref]bool{}, map[apply.Ref]bool{}
+		plan := desired(t, []byte(spec), true)
+		for _, object := range plan.Objects() {
+			if ref := apply.RefOf(object); ref.Group == admissionGroup {
+				want[ref] = true
+			}
+		}
+		for _, object := range webhookNames(plan) {
+			got[apply.RefOf(object)] = true
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", spec, diff)
+		}
+	}
+}
+
+// TestNoRoots: nobody waits for a citadel that is not there.
+func TestNoRoots(t *testing.T) {
+	for spec, want := range map[string]string{
+		"{}": "citadel to publish the roots of trust",
+		"components: {citadel: {enabled: false}}": "the roots of trust, which nobody publishes while spec.components.citadel.enabled is false",
+	} {
+		if got := noRoots(desired(t, []byte(spec), false)); got != want {
+			t.Errorf("%s: waiting for %q, want %q", spec, got, want)
+		}
+	}
+}
