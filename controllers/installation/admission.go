@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -26,23 +27,46 @@ import (
 //go:embed admission.yaml
 var admissionYAML []byte
 
-// policies applies the admission policies when the operator starts to lead. They belong to the definition of Installation,
-// so they leave with it.
+// policies keeps the admission policies in place while the operator leads. They belong to the definition of Installation, so
+// they leave with it.
 type policies struct {
-	client client.Client
-	log    *slog.Logger
+	client  client.Client
+	applier *apply.Applier
+	log     *slog.Logger
 }
 
-// Start applies the policies once. An API server without them still gets an operator that refuses the same in status.
+// How long policies are trusted to be there, and what passes between two attempts. They are not watched, because an API server
+// may not know them, which would keep everything else from being watched.
+const (
+	policiesRest  = time.Minute
+	policiesRetry = 10 * time.Second
+)
+
+func newPolicies(c client.Client, log *slog.Logger) *policies {
+	unknown := func(apply.Ref) metav1.Object { return nil } // so that the API server is asked
+	return &policies{client: c, applier: apply.New(c, unknown), log: log}
+}
+
+// Start keeps the policies in place until ctx ends. An API server without them still gets an operator that refuses the same in
+// status.
 func (p *policies) Start(ctx context.Context) error {
-	if err := p.apply(ctx); err != nil {
-		if meta.IsNoMatchError(err) {
+	for {
+		wait := policiesRest
+		err := p.apply(ctx)
+		switch {
+		case meta.IsNoMatchError(err):
 			p.log.Warn("Cannot apply admission policies; Kubernetes 1.30 or newer has them", "error", err)
 			return nil
+		case err != nil && ctx.Err() == nil:
+			p.log.Error("Cannot apply admission policies, trying again", "error", err)
+			wait = policiesRetry
 		}
-		return err
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
 	}
-	return nil
 }
 
 // NeedLeaderElection is true: one replica is enough.
@@ -62,9 +86,8 @@ func (p *policies) apply(ctx context.Context) error {
 		return err
 	}
 	for _, object := range objects {
-		err := p.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner(apply.FieldManager), client.ForceOwnership)
-		if err != nil {
-			return fmt.Errorf("apply %s: %w", apply.RefOf(object), err)
+		if _, err := p.applier.Apply(ctx, object); err != nil {
+			return err
 		}
 	}
 	return nil

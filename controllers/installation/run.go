@@ -69,7 +69,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := reconciler.Register(mgr); err != nil {
 		return err
 	}
-	if err := mgr.Add(&policies{client: direct, log: o.Logger}); err != nil {
+	if err := mgr.Add(newPolicies(direct, o.Logger)); err != nil {
 		return fmt.Errorf("add admission policies: %w", err)
 	}
 	if err := mgr.Add(newMonitoring(o)); err != nil {
