@@ -32,7 +32,9 @@ func TestAViewThatMissedASnapshotIsMadeAnew(t *testing.T) {
 			t.Fatal("the view was there already")
 		}
 	}
-	mesh.AddConfig(&in.Config, rule("else", "pay", nil))
+	elsewhere := rule("else", "pay", nil)
+	elsewhere.Spec.(*networking.VirtualService).Hosts = []string{"elsewhere.example.com"}
+	mesh.AddConfig(&in.Config, elsewhere)
 	s = mesh.Build(s, in)
 	if For(s, web).Outbound.Services.Get("pay.shop.svc.cluster.local").Routes == nil {
 		t.Error("a sidecar has missed a rule for ever")
