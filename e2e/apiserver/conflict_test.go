@@ -42,13 +42,7 @@ func TestConflict(t *testing.T) {
 	atEnd(t, func(ctx context.Context) error { return deleteNamespace(ctx, "istio-system") })
 	must(t, server.Apply(within(t, 10*time.Second), "", inTheWay+"---"+inTheNamespace))
 	o := operate(t, intact)
-	must(t, lab.Until(within(t, actLimit), "the operator is up", func(context.Context) error {
-		if len(o.current().Writes()) < 6 {
-			return errors.New("its policies are not written yet")
-		}
-		return nil
-	}))
-	o.current().Judge(nil)
+	up(t, o)
 	create(t, nil)
 	says(t, "NoConflicts", "ClusterRole istio-pilot-istio-system exists and is not managed by this operator")
 	wroteOnly(t, o, "/installations/")
@@ -62,6 +56,18 @@ func TestConflict(t *testing.T) {
 	if _, err := server.Client.CoreV1().Namespaces().Get(t.Context(), "istio-system", metav1.GetOptions{}); err != nil {
 		t.Errorf("somebody's namespace after the removal: %v", err)
 	}
+}
+
+// up waits until the operator has written its policies, and forgets those writes.
+func up(t *testing.T, o *operator) {
+	t.Helper()
+	must(t, lab.Until(within(t, actLimit), "the operator is up", func(context.Context) error {
+		if len(o.current().Writes()) < 6 {
+			return errors.New("its policies are not written yet")
+		}
+		return nil
+	}))
+	o.current().Judge(nil)
 }
 
 func wroteOnly(t *testing.T, o *operator, allowed ...string) {
