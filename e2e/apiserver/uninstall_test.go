@@ -33,7 +33,6 @@ func TestUninstall(t *testing.T) {
 		root        bool // stays
 	}{
 		{"AsUsual", nil, true, true},
-		{"KeepInWords", map[string]any{"istioCRDs": "KeepIfUsed", "rootCA": "KeepWhileUsed"}, true, true},
 		{"DeleteDefinitions", map[string]any{"istioCRDs": "Delete"}, false, true},
 		{"DeleteRoot", map[string]any{"rootCA": "Delete"}, true, false},
 	} {
