@@ -91,7 +91,9 @@ func (v *VirtualService) TooLargeFor(s *Service) bool {
 }
 
 // mayBeTooLarge tells whether there can be a service that the rules are too much for.
-func (v *VirtualService) mayBeTooLarge() bool { return v.places*mostHTTPPorts*v.bytes > istioconfig.MostBytes }
+func (v *VirtualService) mayBeTooLarge() bool {
+	return v.places*mostHTTPPorts*v.bytes > istioconfig.MostBytes
+}
 
 // TooLargeEverywhere tells whether the rules would be too much for so many hosts that are no services.
 func (s *Snapshot) TooLargeEverywhere(v *VirtualService, hosts int) bool {
