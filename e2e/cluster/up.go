@@ -99,7 +99,7 @@ func (c *Cluster) spawn() error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start background process: %w", err)
 	}
-	go cmd.Wait()
+	go func() { _ = cmd.Wait() }() // its state file tells how it ended
 	return nil
 }
 

@@ -121,7 +121,7 @@ func delegate(dir string) {
 		return
 	}
 	for controller := range strings.FieldsSeq(string(available)) {
-		os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+"+controller), 0o644)
+		_ = os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+"+controller), 0o644)
 	}
 }
 
@@ -139,7 +139,7 @@ func (g *Group) Join() error {
 func (g *Group) Processes() []int {
 	members := map[int]bool{}
 	for _, dir := range g.Dirs() {
-		filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		_ = filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
 			if err == nil && filepath.Base(path) == "cgroup.procs" {
 				content, _ := os.ReadFile(path)
 				for _, pid := range parseProcesses(content) {
@@ -173,7 +173,7 @@ func (g *Group) Kill(ctx context.Context) error {
 		}
 		for _, pid := range pids {
 			if pid != os.Getpid() {
-				syscall.Kill(pid, syscall.SIGKILL)
+				_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended by itself
 			}
 		}
 		if err := pause(ctx); err != nil {
@@ -200,7 +200,7 @@ func (g *Group) removeOnce() error {
 	var failed error
 	for _, dir := range g.Dirs() {
 		var folders []string
-		filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 			if err == nil && entry.IsDir() {
 				folders = append(folders, path)
 			}

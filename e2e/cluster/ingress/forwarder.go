@@ -97,7 +97,7 @@ func join(a, b net.Conn) {
 func copyOneWay(to, from net.Conn) {
 	_, err := io.Copy(to, from)
 	if half, ok := to.(interface{ CloseWrite() error }); ok && err == nil {
-		half.CloseWrite()
+		_ = half.CloseWrite() // the other side is gone: so be it
 		return
 	}
 	to.Close()

@@ -28,6 +28,7 @@ type daemon struct {
 	layout     state.Layout
 	spec       state.Spec
 	network    string
+	keepOpen   *os.File // of network; never closed, and out of the garbage collector's reach
 	components map[string]component
 	supervisor *supervisor
 	client     *kubernetes.Clientset
@@ -72,14 +73,10 @@ func (d *daemon) openNetwork() error {
 	if err != nil {
 		return fmt.Errorf("open network namespace: %w", err)
 	}
-	// Deliberately never closed.
 	d.network = fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), file.Fd())
-	keepOpen = file
+	d.keepOpen = file
 	return nil
 }
-
-// keepOpen saves the descriptor from the finalizer.
-var keepOpen *os.File
 
 func (d *daemon) serve(ctx context.Context, cgroupRoot string) error {
 	if err := isolateView(d.layout, d.spec.Artifacts.Cache); err != nil {

@@ -29,7 +29,7 @@ func (d *daemon) serveRegistry() error {
 		Handler:           registry.New(registry.Logger(stdlog.New(silent{}, "", 0))),
 		ReadHeaderTimeout: 10 * time.Second,
 	}
-	go server.Serve(listener)
+	go func() { _ = server.Serve(listener) }() // ends with the process
 	outside, err := d.forwarder.OpenFrom(registryPort, address)
 	if err != nil {
 		return fmt.Errorf("forward registry: %w", err)
