@@ -1,6 +1,6 @@
 // Package scenarios is the proof: each file is one story on a real Kubernetes node with real Envoys, told in order. The
-// first installs the mesh from the full resource, the following use it, the last remove it from every state it can be in.
-// `make test-scenarios` boots the cluster they run on.
+// first installs the mesh from the full resource, the following use it, the last remove it: `make test-scenarios` boots the
+// cluster they run on. The demo, and the removal from every state a mesh can be in, begin on an empty cluster: `make test-removal`.
 package scenarios
 
 import (

@@ -13,7 +13,7 @@ import (
 // before is every object of the API before anything of ours was there; TestNothingLeft compares.
 var before []string
 
-// begun is when the install began; what a demo did before is no matter of TestPermissionsUsed.
+// begun is when the install began; what a cluster that is kept went through before is no matter of TestPermissionsUsed.
 var begun time.Time
 
 // TestInstall is the first thing an admin does: apply the operator, create the full resource of the article, wait.
