@@ -126,24 +126,41 @@ const (
 	connections           = 2048
 )
 
-// ServeListener is Serve on a listener that is already open; it closes it.
+// grace is what a request under way has at the end of the process: well within a pod's usual 30 s.
+const grace = 5 * time.Second
+
+// ServeListener is Serve on a listener that is already open; it closes it. Requests under way when ctx ends have grace to be
+// answered before ServeListener returns; what is left then is closed.
 func ServeListener(ctx context.Context, listener net.Listener, handler http.Handler) error {
+	unending := context.WithoutCancel(ctx)
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		WriteTimeout:      time.Minute, // of an answer, or somebody who never reads holds it
 		IdleTimeout:       90 * time.Second,
 		MaxHeaderBytes:    64 << 10,
-		BaseContext:       func(net.Listener) context.Context { return ctx },
+		BaseContext:       func(net.Listener) context.Context { return unending },
 	}
+	drained := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		_ = server.Shutdown(grace)
+		defer close(drained)
+		drain(unending, server)
 	})
-	defer stop()
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+	err := server.Serve(listener)
+	if !stop() {
+		<-drained
+	}
+	if !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve %s: %w", listener.Addr(), err)
 	}
 	return nil
+}
+
+// drain ends the server as soon as the requests under way are answered, and after grace in any case.
+func drain(ctx context.Context, server *http.Server) {
+	ctx, cancel := context.WithTimeout(ctx, grace)
+	defer cancel()
+	if server.Shutdown(ctx) != nil {
+		_ = server.Close()
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -83,6 +84,52 @@ func TestASlowClientIsLeft(t *testing.T) {
 				cancel()
 				close(listener)
 				<-done
+			})
+		})
+	}
+}
+
+// TestARequestUnderWayIsAnswered: at the end of the process a request has its grace, and no more than that.
+func TestARequestUnderWayIsAnswered(t *testing.T) {
+	for name, test := range map[string]struct {
+		takes, ends time.Duration
+		answered    bool
+	}{
+		"Short":   {takes: 2 * time.Second, ends: 3 * time.Second, answered: true},
+		"Endless": {takes: time.Hour, ends: grace, answered: false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				listener := make(pipes)
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan error, 1)
+				go func() {
+					done <- ServeListener(ctx, listener, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+						select {
+						case <-r.Context().Done():
+						case <-time.After(test.takes):
+						}
+					}))
+				}()
+				near, far := net.Pipe()
+				listener <- far
+				_, _ = io.WriteString(near, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+				answer := make(chan bool, 1)
+				go func() {
+					got, _ := io.ReadAll(near)
+					answer <- strings.HasPrefix(string(got), "HTTP/1.1 200")
+				}()
+				synctest.Wait()
+				started := time.Now()
+				cancel()
+				close(listener)
+				<-done
+				if took := time.Since(started); took > test.ends {
+					t.Errorf("the server ended after %s, want at most %s", took, test.ends)
+				}
+				if got := <-answer; got != test.answered {
+					t.Errorf("answered %v, want %v", got, test.answered)
+				}
 			})
 		})
 	}
