@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/mesh-operator/mesh-operator/internal/connlimit"
 	"github.com/mesh-operator/mesh-operator/internal/monitoring"
@@ -17,14 +18,27 @@ const (
 	connections           = 4096
 )
 
-// Serve runs a webhook on address until ctx ends. Whatever the TLS configuration offers, HTTP/2 is not spoken: it lets one
+// lameDuck is how long a webhook answers on after its end was asked for. A pod that goes leaves its Service's endpoints at
+// that same moment, and until every proxy of the API server's Service knows, a refused connection is a refused object.
+const lameDuck = 3 * time.Second
+
+// Serve runs a webhook on address until ctx ends and lameDuck is over. Whatever the TLS configuration offers, HTTP/2 is not spoken: it lets one
 // connection ask without end.
 func Serve(ctx context.Context, address string, config *tls.Config, handler http.Handler) error {
 	plain, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
+	ctx, cancel := linger(ctx)
+	defer cancel()
 	return serve(ctx, plain, config, handler)
+}
+
+// linger returns a context with the values of ctx that ends lameDuck after it.
+func linger(ctx context.Context) (context.Context, context.CancelFunc) {
+	lingering, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	context.AfterFunc(ctx, func() { time.AfterFunc(lameDuck, cancel) })
+	return lingering, cancel
 }
 
 func serve(ctx context.Context, plain net.Listener, config *tls.Config, handler http.Handler) error {

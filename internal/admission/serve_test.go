@@ -67,6 +67,21 @@ func certificate(t *testing.T) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
+// TestLameDuck: a webhook answers on for a while after its pod was told to end.
+func TestLameDuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, end := context.WithCancel(t.Context())
+		lingering, cancel := linger(ctx)
+		defer cancel()
+		end()
+		asked := time.Now()
+		<-lingering.Done()
+		if took := time.Since(asked); took != lameDuck {
+			t.Errorf("it ended %s after it was asked to, want %s", took, lameDuck)
+		}
+	})
+}
+
 // pipes is a listener of connections in memory.
 type pipes chan net.Conn
 
