@@ -67,7 +67,7 @@ test-apiserver: cluster ## test the operator on a real API server that fails and
 # $(call on-cluster,NAME,FLAGS) boots a cluster, runs scenarios on it and removes it.
 define on-cluster
 @MAKEFLAGS= go run ./e2e/demo cluster --name $(1)
-@status=0; MESH_CLUSTER=$(1) go test -count=1 -timeout 40m $(SCENARIO_FLAGS) $(2) ./e2e/scenarios || status=$$?; \
+@status=0; MESH_CLUSTER=$(1) go test -count=1 -timeout 40m $(2) $(SCENARIO_FLAGS) ./e2e/scenarios || status=$$?; \
   if [ -z "$(KEEP)" ]; then MAKEFLAGS= go run ./e2e/demo down --name $(1) >/dev/null 2>$(OUT)/down-$(1) || cat $(OUT)/down-$(1) >&2; fi; exit $$status
 endef
 
