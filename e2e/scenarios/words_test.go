@@ -49,12 +49,26 @@ func restart(t *testing.T, namespace, deployment string) {
 	must(t, err)
 }
 
-// snapshot is every object of the API, as lab.Snapshot names them.
+// snapshot is every object of the API, as lab.Snapshot names them, once the namespaces of earlier scenarios are gone.
 func snapshot(t *testing.T) []string {
 	t.Helper()
+	must(t, lab.Until(within(t, 2*time.Minute), "no namespace is being deleted", noneTerminating))
 	out, err := mesh.Snapshot(within(t, time.Minute))
 	must(t, err)
 	return out
+}
+
+func noneTerminating(ctx context.Context) error {
+	namespaces, err := mesh.Client.CoreV1().Namespaces().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	for _, ns := range namespaces.Items {
+		if ns.DeletionTimestamp != nil {
+			return fmt.Errorf("namespace %s is going", ns.Name)
+		}
+	}
+	return nil
 }
 
 // logHas checks that the operator's log contains a text.
