@@ -69,7 +69,7 @@ func (i *Inventory) Load(ctx context.Context) error {
 	for line := range strings.Lines(i.stored) {
 		var entry Entry
 		if err := json.Unmarshal([]byte(line), &entry); err != nil {
-			return fmt.Errorf("read inventory: parse %q: %w", line, err)
+			return fmt.Errorf("read inventory: parse line %q of ConfigMap %s: %w (delete the ConfigMap: it is written anew)", line, i.key, err)
 		}
 		i.entries[entry.Ref()] = entry
 	}

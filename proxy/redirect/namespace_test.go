@@ -209,7 +209,7 @@ func (n namespace) expect(t *testing.T, who caller, to, want string) {
 }
 
 func dial(who caller, to string) string {
-	dialer := net.Dialer{Timeout: 3 * time.Second}
+	dialer := net.Dialer{Timeout: 10 * time.Second}
 	if who.from != "" {
 		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(who.from)}
 	}
@@ -218,7 +218,7 @@ func dial(who caller, to string) string {
 		return fmt.Sprintf("error: %v", err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(3 * time.Second))
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
 	text, err := io.ReadAll(conn)
 	if err != nil {
 		return fmt.Sprintf("error: %v", err)
