@@ -29,9 +29,9 @@ func Serve(ctx context.Context, address string, config *tls.Config, handler http
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	ctx, cancel := linger(ctx)
+	lingering, cancel := linger(ctx)
 	defer cancel()
-	return serve(ctx, plain, config, handler)
+	return serve(lingering, plain, config, sendAway(ctx, handler))
 }
 
 // linger returns a context with the values of ctx that ends lameDuck after it.
@@ -46,4 +46,15 @@ func serve(ctx context.Context, plain net.Listener, config *tls.Config, handler 
 	config.NextProtos = []string{"http/1.1"}
 	bounded := connlimit.New(plain, connectionsPerAddress, connections)
 	return monitoring.ServeListener(ctx, tls.NewListener(bounded, config), handler)
+}
+
+// sendAway has every client of handler come back on another connection, and so to another pod, once ctx has ended: one that
+// kept its connection to the last would lose the question it asks at that moment.
+func sendAway(ctx context.Context, handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if ctx.Err() != nil {
+			w.Header().Set("Connection", "close")
+		}
+		handler.ServeHTTP(w, r)
+	})
 }

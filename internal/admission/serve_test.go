@@ -82,6 +82,29 @@ func TestLameDuck(t *testing.T) {
 	})
 }
 
+// TestClientsAreSentAway: the last answers of a webhook end their connections, the ones before do not.
+func TestClientsAreSentAway(t *testing.T) {
+	ctx, end := context.WithCancel(t.Context())
+	server := httptest.NewServer(sendAway(ctx, handler(allow)))
+	defer server.Close()
+	closes := func() bool {
+		answer, err := server.Client().Post(server.URL, "application/json", strings.NewReader(valid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		_, _ = io.Copy(io.Discard, answer.Body)
+		return answer.Close
+	}
+	if closes() {
+		t.Error("a connection of a webhook that goes on is closed")
+	}
+	end()
+	if !closes() {
+		t.Error("a connection of a webhook that ends is kept")
+	}
+}
+
 // pipes is a listener of connections in memory.
 type pipes chan net.Conn
 

@@ -126,6 +126,10 @@ const (
 	connections           = 2048
 )
 
+// idleTimeout is longer than the API server keeps a connection on which it asks nothing, 90 s: were this side the first to
+// leave, it would do so under a question now and then, and nobody asks a webhook twice.
+const idleTimeout = 3 * time.Minute
+
 // grace is what a request under way has at the end of the process: well within a pod's usual 30 s.
 const grace = 5 * time.Second
 
@@ -137,7 +141,7 @@ func ServeListener(ctx context.Context, listener net.Listener, handler http.Hand
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		WriteTimeout:      time.Minute, // of an answer, or somebody who never reads holds it
-		IdleTimeout:       90 * time.Second,
+		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    64 << 10,
 		BaseContext:       func(net.Listener) context.Context { return unending },
 	}
