@@ -44,6 +44,7 @@ type rule struct {
 // rules are asked in order; the first that has an opinion decides.
 var rules = []rule{
 	{"alreadyInjected", alreadyInjected},         // a second sidecar would fight over the ports
+	{"staticPod", staticPod},                     // the node runs it from a file; what the API server keeps is a mirror
 	{"hostNetwork", hostNetwork},                 // redirection would change the node's network
 	{"operatingSystem", operatingSystem},         // there is no proxy for Windows
 	{"systemNamespace", systemNamespace},         // the control plane must start without a sidecar
@@ -84,6 +85,13 @@ func alreadyInjected(s subject) *Decision {
 	named := func(c corev1.Container) bool { return c.Name == proxyName }
 	if slices.ContainsFunc(s.pod.Spec.InitContainers, named) || slices.ContainsFunc(s.pod.Spec.Containers, named) {
 		return no("the pod has a sidecar already")
+	}
+	return nil
+}
+
+func staticPod(s subject) *Decision {
+	if _, mirror := s.pod.Annotations[corev1.MirrorPodAnnotationKey]; mirror {
+		return no("the pod mirrors a static one")
 	}
 	return nil
 }

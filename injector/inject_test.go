@@ -175,6 +175,8 @@ func TestDecide(t *testing.T) {
 			want: Decision{true, "namespaceAsks", "namespace shop asks for it"}},
 		"HostNetwork": {reason: "Redirection would change the node's network.", labels: enabled, pod: `{"spec":{"hostNetwork":true}}`,
 			want: Decision{false, "hostNetwork", "the pod uses the node's network"}},
+		"StaticPod": {reason: "The node would not run what is added to the mirror.", labels: enabled, pod: `{"metadata":{"annotations":{"kubernetes.io/config.mirror":"1"}}}`,
+			want: Decision{false, "staticPod", "the pod mirrors a static one"}},
 		"HostNetworkInsists": {reason: "Not even on request.", pod: `{"metadata":{"labels":{"sidecar.istio.io/inject":"true"}},"spec":{"hostNetwork":true}}`,
 			want: Decision{false, "hostNetwork", "the pod uses the node's network"}},
 		"Windows": {reason: "There is no proxy for it.", labels: enabled, pod: `{"spec":{"os":{"name":"windows"}}}`,

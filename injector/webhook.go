@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -29,7 +30,13 @@ type Options struct {
 	Logger     *slog.Logger
 }
 
-// Run serves the webhook at /inject until ctx ends. It is ready with a configuration, the namespaces and a certificate.
+// Paths of the webhook. At askedPath the API server has seen the label of a namespace that asks for sidecars.
+const (
+	injectPath = "/inject"
+	askedPath  = "/inject/namespace"
+)
+
+// Run serves the webhook at its paths until ctx ends. It is ready with a configuration, the namespaces and a certificate.
 func Run(ctx context.Context, o Options) error {
 	files := &source{configFile: o.ConfigFile, valuesFile: o.ValuesFile, log: o.Logger}
 	if err := files.load(); err != nil {
@@ -55,7 +62,8 @@ func Run(ctx context.Context, o Options) error {
 		return identity.CheckReady()
 	})
 	mux := http.NewServeMux()
-	mux.Handle("/inject", withCaller(admission.NewHandler(hook.review, o.Logger)))
+	mux.Handle(injectPath, withCaller(admission.NewHandler(hook.review, o.Logger)))
+	mux.Handle(askedPath, withCaller(admission.NewHandler(hook.reviewAsked, o.Logger)))
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return identity.Run(ctx) })
 	group.Go(func() error { return known.run(ctx) })
@@ -82,6 +90,16 @@ func newWebhook(settings func() *Settings, labels func(context.Context, string) 
 }
 
 func (w *webhook) review(ctx context.Context, request *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
+	return w.inject(ctx, request, false)
+}
+
+// reviewAsked believes the API server that the namespace asks. The watch here may be behind, and a pod that is made right
+// after its namespace was labelled would start, and stay, without a sidecar.
+func (w *webhook) reviewAsked(ctx context.Context, request *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
+	return w.inject(ctx, request, true)
+}
+
+func (w *webhook) inject(ctx context.Context, request *admissionv1.AdmissionRequest, asked bool) *admissionv1.AdmissionResponse {
 	if request.Kind.Group != "" || request.Kind.Kind != "Pod" || request.Operation != admissionv1.Create {
 		return admission.Allow()
 	}
@@ -89,11 +107,22 @@ func (w *webhook) review(ctx context.Context, request *admissionv1.AdmissionRequ
 	if err != nil {
 		return w.fail(request, err)
 	}
+	if asked {
+		labels = asking(labels)
+	}
 	result, err := w.settings().Inject(Request{Pod: request.Object.Raw, Namespace: request.Namespace, NamespaceLabels: labels})
 	if err != nil {
 		return w.fail(request, err)
 	}
 	return w.answer(request, result)
+}
+
+// asking returns a copy of a namespace's labels in which it asks for sidecars.
+func asking(labels map[string]string) map[string]string {
+	out := map[string]string{}
+	maps.Copy(out, labels)
+	out[namespaceLabel] = "enabled"
+	return out
 }
 
 func (w *webhook) fail(request *admissionv1.AdmissionRequest, err error) *admissionv1.AdmissionResponse {

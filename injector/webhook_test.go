@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -32,10 +34,14 @@ func testWebhook(t *testing.T, labels map[string]string, err error) *webhook {
 
 func review(t *testing.T, w *webhook, pod string) *admissionv1.AdmissionResponse {
 	t.Helper()
-	return w.review(t.Context(), &admissionv1.AdmissionRequest{
+	return w.review(t.Context(), request(pod))
+}
+
+func request(pod string) *admissionv1.AdmissionRequest {
+	return &admissionv1.AdmissionRequest{
 		UID: "1", Kind: metav1.GroupVersionKind{Version: "v1", Kind: "Pod"}, Namespace: "shop", Operation: admissionv1.Create,
 		Object: runtime.RawExtension{Raw: []byte(pod)},
-	})
+	}
 }
 
 const smallPod = `{"metadata":{"name":"a"},"spec":{"containers":[{"name":"app"}]}}`
@@ -62,6 +68,27 @@ func TestReviewLeavesAlone(t *testing.T) {
 	}
 	if want := "nobodyAsked: neither the pod nor its namespace asks for a sidecar"; response.AuditAnnotations["decision"] != want {
 		t.Errorf("decision %q, want %q", response.AuditAnnotations["decision"], want)
+	}
+}
+
+// TestTheNamespaceAsked: at that path the pod gets its sidecar though the watch does not show the namespace's label yet; a
+// pod that refuses is still heard, and what the watch has stays as it was.
+func TestTheNamespaceAsked(t *testing.T) {
+	const refusing = `{"metadata":{"name":"a","annotations":{"sidecar.istio.io/inject":"false"}},"spec":{"containers":[{"name":"app"}]}}`
+	for name, known := range map[string]map[string]string{"Nothing": nil, "Unlabelled": {"team": "a"}, "Disabled": {namespaceLabel: "disabled"}} {
+		t.Run(name, func(t *testing.T) {
+			before := maps.Clone(known)
+			w := testWebhook(t, known, nil)
+			if response := w.reviewAsked(t.Context(), request(smallPod)); !response.Allowed || response.Patch == nil {
+				t.Errorf("not injected: %+v", response)
+			}
+			if response := w.reviewAsked(t.Context(), request(refusing)); !response.Allowed || response.Patch != nil {
+				t.Errorf("a pod that refuses: %+v", response)
+			}
+			if diff := cmp.Diff(before, known); diff != "" {
+				t.Errorf("the watch's labels changed (-before +after):\n%s", diff)
+			}
+		})
 	}
 }
 

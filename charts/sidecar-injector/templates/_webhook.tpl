@@ -5,11 +5,11 @@ failurePolicy: Fail
 timeoutSeconds: 10
 matchPolicy: Equivalent
 clientConfig:
-  caBundle: {{ .Values.caBundle }}
+  caBundle: {{ .root.Values.caBundle }}
   service:
     name: istio-sidecar-injector
-    namespace: {{ .Values.namespace }}
-    path: /inject
+    namespace: {{ .root.Values.namespace }}
+    path: {{ .path }}
     port: 443
 rules:
 - apiGroups: [""]
