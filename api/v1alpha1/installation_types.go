@@ -193,7 +193,9 @@ type ComponentSpec struct {
 	// podAnnotations are added to the pods; annotations of the component itself win.
 	// +optional
 	PodAnnotations map[string]string `json:"podAnnotations,omitempty"`
-	// env is added to the environment of the component's container; variables of the component itself win.
+	// env is added to the environment of the component's container; variables of the component itself win. Of a gateway's,
+	// TERMINATION_DRAIN_DURATION may be set, from 0s to 1h: how long it serves on when its pod is told to end. Requests and
+	// TCP connections that are still open then get 15 s more, and terminationGracePeriodSeconds follows. Unset: 5s.
 	// +listType=map
 	// +listMapKey=name
 	// +optional

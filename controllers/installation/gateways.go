@@ -2,8 +2,10 @@ package installation
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/mesh-operator/mesh-operator/api/v1alpha1"
 )
@@ -49,7 +51,9 @@ func gatewayValues(g v1alpha1.GatewaySpec) map[string]any {
 			podLabels[key] = value
 		}
 	}
+	drain, _ := gatewayDrain(g)
 	return map[string]any{
+		"drain": drain.String(), "gracePeriod": gracePeriod(drain),
 		"labels": plain(labels), "podLabels": plain(podLabels), "containerPorts": containerPorts(g),
 		"concurrency": 2, "logLevel": "warning",
 		"service": map[string]any{
@@ -57,6 +61,35 @@ func gatewayValues(g v1alpha1.GatewaySpec) map[string]any {
 			"externalTrafficPolicy": trafficPolicy(service, serviceType), "ports": servicePorts(ports),
 		},
 	}
+}
+
+// drainVariable is how long a proxy serves on when its pod is told to end. A gateway's may be set, because a load balancer
+// outside of the cluster takes its own time to forget a pod.
+const (
+	drainVariable = "TERMINATION_DRAIN_DURATION"
+	defaultDrain  = 5 * time.Second
+	longestDrain  = time.Hour
+)
+
+// gatewayDrain is what the Installation says of it, or the default; wrong is what it says and cannot be obeyed.
+func gatewayDrain(g v1alpha1.GatewaySpec) (drain time.Duration, wrong string) {
+	for _, e := range g.Env {
+		if e.Name != drainVariable || e.Value == "" {
+			continue
+		}
+		d, err := time.ParseDuration(e.Value)
+		if err != nil || d < 0 || d > longestDrain {
+			return defaultDrain, e.Value
+		}
+		return d, ""
+	}
+	return defaultDrain, ""
+}
+
+// gracePeriod is when the kubelet kills a gateway's pod, in seconds: after the drain, the 15 s that what is under way may take
+// after it, and what Envoy needs to end.
+func gracePeriod(drain time.Duration) int64 {
+	return int64(math.Ceil((drain + 25*time.Second).Seconds()))
 }
 
 // trafficPolicy is refused by the API server on a Service without outside traffic.

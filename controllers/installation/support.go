@@ -54,6 +54,13 @@ func specWarnings(spec *v1alpha1.InstallationSpec) []v1alpha1.Warning {
 		warnings = append(warnings, v1alpha1.Warning{Field: version.field, Reason: "UnquotedNumber",
 			Message: version.text + " is a number; quote it, because YAML turns 1.10 into 1.1"})
 	}
+	for _, gateway := range spec.Gateways {
+		if _, wrong := gatewayDrain(gateway); wrong != "" {
+			warnings = append(warnings, v1alpha1.Warning{Field: "spec.gateways", Reason: "NoDuration",
+				Message: fmt.Sprintf("%s of gateway %s is %.50s, which is no duration between 0s and 1h; write one, such as 30s, or remove it for 5s",
+					drainVariable, gateway.Name, wrong)})
+		}
+	}
 	return warnings
 }
 

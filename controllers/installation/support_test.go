@@ -71,7 +71,8 @@ func TestWhatIsAskedForInVain(t *testing.T) {
 	}
 }
 
-// TestWarningsOfSpecsAsPeopleWriteThem: numbers that YAML has changed, and secrets in the clear, which are never repeated.
+// TestWarningsOfSpecsAsPeopleWriteThem: numbers that YAML has changed, drains that are none, and
+// secrets in the clear, which are never repeated.
 func TestWarningsOfSpecsAsPeopleWriteThem(t *testing.T) {
 	for name, c := range map[string]struct {
 		spec string
@@ -84,6 +85,10 @@ func TestWarningsOfSpecsAsPeopleWriteThem(t *testing.T) {
 		"a password":       {`kiali: {username: u, password: hunter2}`, []string{"spec.kiali.password PlaintextSecret"}},
 		"without a user":   {`kiali: {password: hunter2}`, []string{"spec.kiali.password PlaintextSecret"}},
 		"of the launcher":  {`launcher: {openshift: {user: u, password: hunter2}, github: {token: hunter2}}`, []string{"spec.launcher.openshift.password PlaintextSecret", "spec.launcher.github.token PlaintextSecret"}},
+		"a drain":          {`gateways: [{name: a, env: [{name: TERMINATION_DRAIN_DURATION, value: 1m30s}]}, {name: b, env: [{name: OTHER, value: soon}]}]`, nil},
+		"no drain":         {`gateways: [{name: a, env: [{name: TERMINATION_DRAIN_DURATION, value: soon}]}]`, []string{"spec.gateways NoDuration"}},
+		"a long drain":     {`gateways: [{name: a, env: [{name: TERMINATION_DRAIN_DURATION, value: 61m}]}]`, []string{"spec.gateways NoDuration"}},
+		"a negative drain": {`gateways: [{name: a, env: [{name: TERMINATION_DRAIN_DURATION, value: -1s}]}]`, []string{"spec.gateways NoDuration"}},
 		"an empty section": {`{launcher: {openshift: {}, github: {}}, kiali: {}, istio: {}}`, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

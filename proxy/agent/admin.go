@@ -104,21 +104,36 @@ func (a *admin) drainListeners(ctx context.Context, role Role) error {
 	return body.Close()
 }
 
-var activeRequests = regexp.MustCompile(`^http\..*\.downstream_rq_active$`)
+var active = regexp.MustCompile(`^(http\..*\.downstream_(rq|cx)|listener\..*\.downstream_cx)_active$`)
 
-// busy returns how many requests the proxy is serving, its own ports not counted.
-func (a *admin) busy(ctx context.Context) (uint64, error) {
-	stats, err := a.stats(ctx, activeRequests)
+// busy returns how much would be cut if the proxy ended now: the requests that it serves, its own ports not counted, and of a
+// gateway the connections that carry anything but HTTP as well. Envoy counts all connections by listener and those of HTTP by
+// connection manager, but the rest nowhere.
+func (a *admin) busy(ctx context.Context, role Role) (uint64, error) {
+	stats, err := a.stats(ctx, active)
 	if err != nil {
 		return 0, fmt.Errorf("count requests: %w", err)
 	}
-	var total uint64
+	var requests, connections, ofHTTP uint64
 	for name, n := range stats {
-		if prefix, _, _ := strings.Cut(strings.TrimPrefix(name, "http."), ".downstream_rq_active"); !ownPrefixes[prefix] {
-			total += n
+		prefix, isRequests := strings.CutSuffix(name, ".downstream_rq_active")
+		switch {
+		case isRequests && !ownPrefixes[prefix]:
+			requests += n
+		case isRequests, perThread.MatchString(name):
+		case strings.HasPrefix(name, "listener."):
+			connections += n
+		default:
+			ofHTTP += n
 		}
 	}
-	return total, nil
+	if role == Router && connections > ofHTTP {
+		requests += connections - ofHTTP
+	}
+	return requests, nil
 }
 
-var ownPrefixes = map[string]bool{"admin": true, "prometheus": true, "health": true}
+// perThread are the parts of a listener's number.
+var perThread = regexp.MustCompile(`\.(worker_\d+|main_thread)\.downstream_cx_active$`)
+
+var ownPrefixes = map[string]bool{"http.admin": true, "http.prometheus": true, "http.health": true}

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// patience is how long requests in flight may go on after the drain duration. Together they end before the kubelet's
-// default of 30 s.
+// patience is how long what is under way may go on after the drain duration. With the default of 5 s for that they end before
+// the kubelet's default of 30 s; the operator gives a gateway's pod as much more time as its drain duration is longer.
 const patience = 15 * time.Second
 
 // drainer lets the proxy go quiet, once, whoever asks first: the pod's preStop hook or SIGTERM.
@@ -32,7 +32,7 @@ func newDrainer(c Config, a *admin, h *health, log *slog.Logger) *drainer {
 }
 
 // drain makes the pod unready and asks clients to leave, then waits: the whole drain duration, because the news that this
-// endpoint is gone takes that long to reach everybody who might still call it, and after that until no request is in flight.
+// endpoint is gone takes that long to reach everybody who might still call it, and after that until nothing is under way.
 func (d *drainer) drain(ctx context.Context) {
 	d.once.Do(func() {
 		defer close(d.done)
@@ -51,14 +51,16 @@ func (d *drainer) drain(ctx context.Context) {
 func (d *drainer) waitQuiet(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, d.patience)
 	defer cancel()
+	var last uint64
 	for ctx.Err() == nil {
-		n, err := d.admin.busy(ctx)
+		n, err := d.admin.busy(ctx, d.role)
 		if err != nil || n == 0 {
 			return
 		}
+		last = n
 		pause(ctx, 200*time.Millisecond)
 	}
-	d.log.Warn("requests are still in flight after draining")
+	d.log.Warn("requests or connections are still open after draining", "open", last)
 }
 
 func pause(ctx context.Context, d time.Duration) {

@@ -26,7 +26,7 @@ spec:
     spec:
       serviceAccountName: {{ .app }}-service-account
       automountServiceAccountToken: false
-      terminationGracePeriodSeconds: 30
+      terminationGracePeriodSeconds: {{ .Values.gateway.gracePeriod }}
       {{- include "mesh.placement" . | nindent 6 }}
       {{- include "mesh.podSecurity" . | nindent 6 }}
       containers:

@@ -41,5 +41,5 @@
 - name: PROXY_LOG_LEVEL
   value: {{ .Values.gateway.logLevel }}
 - name: TERMINATION_DRAIN_DURATION
-  value: 5s
+  value: {{ toJson .Values.gateway.drain }}
 {{- end -}}
