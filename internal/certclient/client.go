@@ -17,6 +17,9 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"github.com/mesh-operator/mesh-operator/internal/trust"
 )
 
@@ -32,6 +35,9 @@ const (
 	waitInterval   = time.Second      // the same while there is no certificate yet
 	firstBackOff   = 500 * time.Millisecond
 	longestBackOff = 30 * time.Second
+	// busyBackOff is the longest for a CA that says it has too much to do. With its jitter it ends at two minutes: a whole mesh
+	// that asks again leaves the CA time to answer, and a starting proxy has its ten minutes for several tries.
+	busyBackOff = 80 * time.Second
 )
 
 // Options say where the CA is and what to present to it.
@@ -112,7 +118,7 @@ func (c *Client) step(ctx context.Context, s *schedule) time.Duration {
 func (c *Client) renew(ctx context.Context, bundle trust.Bundle, s *schedule) {
 	certificate, err := c.obtain(ctx, bundle)
 	if err != nil {
-		s.backOff = min(longestBackOff, max(firstBackOff, 2*s.backOff))
+		s.backOff = backOff(s.backOff, err)
 		wait := jitter(s.backOff, 0.5)
 		s.renew = wallClock(wait)
 		if ctx.Err() == nil {
@@ -124,6 +130,15 @@ func (c *Client) renew(ctx context.Context, bundle trust.Bundle, s *schedule) {
 	c.publish(certificate)
 	c.o.Logger.Info("certificate obtained", "identity", certificate.Leaf.URIs[0].String(), "serial", certificate.Leaf.SerialNumber.Text(16),
 		"expires", certificate.Leaf.NotAfter, "renewal", s.renew)
+}
+
+// backOff returns how long to wait after err, before the jitter, when it was last the time before.
+func backOff(last time.Duration, err error) time.Duration {
+	longest := longestBackOff
+	if status.Code(err) == codes.ResourceExhausted {
+		longest = busyBackOff
+	}
+	return min(longest, max(firstBackOff, 2*last))
 }
 
 // wallClock returns the time after d without its monotonic part: certificates also age while a machine sleeps.

@@ -1,0 +1,35 @@
+package certclient
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// A CA that is busy is left alone for longer than one that is away: away it costs nobody anything to try.
+func TestBackOff(t *testing.T) {
+	busy := fmt.Errorf("create certificate: %w", status.Error(codes.ResourceExhausted, "certificate refused: busy"))
+	away := fmt.Errorf("create certificate: %w", status.Error(codes.Unavailable, "connection refused"))
+	for _, c := range []struct {
+		last time.Duration
+		err  error
+		want time.Duration
+	}{
+		{0, away, firstBackOff},
+		{0, busy, firstBackOff},
+		{20 * time.Second, away, longestBackOff},
+		{20 * time.Second, busy, 40 * time.Second},
+		{40 * time.Second, busy, busyBackOff},
+		{busyBackOff, busy, busyBackOff},
+		{busyBackOff, away, longestBackOff},
+		{busyBackOff, errors.New("read token: no such file"), longestBackOff},
+	} {
+		if got := backOff(c.last, c.err); got != c.want {
+			t.Errorf("after %s and %q: %s, want %s", c.last, c.err, got, c.want)
+		}
+	}
+}
