@@ -38,6 +38,7 @@ type authenticator struct {
 	client      kubernetes.Interface
 	trustDomain string
 	now         func() time.Time
+	admit       func(spiffe.ID) error // has it asked too often? Answered before a pod is looked up for it.
 }
 
 // authenticate believes a token, or else a client certificate. A token that is presented decides alone: falling back to
@@ -87,6 +88,9 @@ func (a authenticator) byToken(ctx context.Context, token string) (caller, error
 		return caller{}, refused(codes.Unauthenticated, "token_identity", err)
 	}
 	who := caller{id: id, by: "token"}
+	if err := a.admit(id); err != nil {
+		return who, err
+	}
 	pod, err := a.pod(ctx, user)
 	if err != nil {
 		return who, err
@@ -179,5 +183,5 @@ func (a authenticator) byCertificate(ctx context.Context, bundle trust.Bundle) (
 	if id.TrustDomain != a.trustDomain {
 		return caller{}, refused(codes.Unauthenticated, "certificate_trust_domain", fmt.Errorf("identity %s", id))
 	}
-	return caller{id: id, by: "certificate", until: leaf.NotAfter}, nil
+	return caller{id: id, by: "certificate", until: leaf.NotAfter}, a.admit(id)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
@@ -31,6 +32,8 @@ func withCertificate(ctx context.Context, leaf *x509.Certificate) context.Contex
 	state := tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{leaf}}}
 	return peer.NewContext(ctx, &peer.Peer{AuthInfo: credentials.TLSInfo{State: state}})
 }
+
+func anybody(spiffe.ID) error { return nil }
 
 // One workload and its good token; every case spoils one thing.
 func TestTokens(t *testing.T) {
@@ -76,7 +79,7 @@ func TestTokens(t *testing.T) {
 			if _, ok := a.tokens[text]; ok {
 				a.tokens[text] = k
 			}
-			who, err := authenticator{client: a, trustDomain: "cluster.local", now: time.Now}.
+			who, err := authenticator{client: a, trustDomain: "cluster.local", now: time.Now, admit: anybody}.
 				authenticate(withToken(t.Context(), "Bearer "+text), trust.Bundle{})
 			if got := reasonOf(err); got != c.want || (err == nil) != (c.want == "") {
 				t.Fatalf("refused %q (%v), want %q", got, err, c.want)
@@ -86,6 +89,22 @@ func TestTokens(t *testing.T) {
 				t.Errorf("authenticated as %+v", who)
 			}
 		})
+	}
+}
+
+// Who has asked too often costs one question, not two.
+func TestARationedIdentityCostsNoPod(t *testing.T) {
+	a := newAPI()
+	text := a.workload(t, "bookinfo", "reviews", "p")
+	a.ClearActions()
+	spent := func(spiffe.ID) error { return refused(codes.ResourceExhausted, "rate_identity", errTooMany) }
+	_, err := authenticator{client: a, trustDomain: "cluster.local", now: time.Now, admit: spent}.
+		authenticate(withToken(t.Context(), "Bearer "+text), trust.Bundle{})
+	if got := reasonOf(err); got != "rate_identity" {
+		t.Errorf("refused %q (%v)", got, err)
+	}
+	if actions := a.Actions(); len(actions) != 1 || actions[0].GetResource().Resource != "tokenreviews" {
+		t.Errorf("asked the API server %v", actions)
 	}
 }
 
@@ -162,7 +181,7 @@ func TestClientCertificates(t *testing.T) {
 		}
 		return cert
 	}
-	a := authenticator{client: newAPI(), trustDomain: "cluster.local", now: time.Now}
+	a := authenticator{client: newAPI(), trustDomain: "cluster.local", now: time.Now, admit: anybody}
 	later := a
 	later.now = func() time.Time { return time.Now().Add(25 * time.Hour) }
 	good := leaf(signer, "cluster.local")

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"time"
 
-	"golang.org/x/time/rate"
 	"google.golang.org/grpc/codes"
 
 	"github.com/mesh-operator/mesh-operator/internal/ration"
@@ -33,16 +32,14 @@ type authorizer struct {
 	meshNamespace string
 	sources       *ration.Shares // before authentication: what a stranger may cost the API server
 	identities    *ration.Shares
-	total         *rate.Limiter
 	now           func() time.Time
 }
 
 func newAuthorizer(meshNamespace string, now func() time.Time) *authorizer {
 	return &authorizer{
 		meshNamespace: meshNamespace,
-		sources:       ration.New(50, 100, mostBuckets),
-		identities:    ration.New(10, 20, mostBuckets),
-		total:         rate.NewLimiter(500, 500),
+		sources:       ration.New(5, 100, mostBuckets),   // a node's pods may have one address, and start together
+		identities:    ration.New(50, 1000, mostBuckets), // a large Deployment has one account, and starts at once
 		now:           now,
 	}
 }
@@ -56,15 +53,16 @@ func (a *authorizer) admitSource(address string) error {
 	return nil
 }
 
+func (a *authorizer) admitIdentity(id spiffe.ID) error {
+	if !a.identities.Allow(id.String(), a.now()) {
+		return refused(codes.ResourceExhausted, "rate_identity", errTooMany)
+	}
+	return nil
+}
+
 // authorize returns the names that go into the caller's certificate.
-func (a *authorizer) authorize(who caller) (names, error) {
-	if !a.identities.Allow(who.id.String(), a.now()) {
-		return names{}, refused(codes.ResourceExhausted, "rate_identity", errTooMany)
-	}
-	if !a.total.AllowN(a.now(), 1) {
-		return names{}, refused(codes.ResourceExhausted, "rate_total", errTooMany)
-	}
-	return names{id: who.id, dns: a.dnsNames(who.id), subject: who.facts, until: who.until}, nil
+func (a *authorizer) authorize(who caller) names {
+	return names{id: who.id, dns: a.dnsNames(who.id), subject: who.facts, until: who.until}
 }
 
 func (a *authorizer) dnsNames(id spiffe.ID) []string {

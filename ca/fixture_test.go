@@ -119,7 +119,7 @@ func namespace(name string) *corev1.Namespace {
 func options(a *api) Options {
 	const day = 24 * time.Hour
 	return Options{
-		Client: a, Namespace: "istio-system", TrustDomain: "cluster.local", ServerName: "istio-citadel.istio-system.svc",
+		Client: a, Callers: a, Namespace: "istio-system", TrustDomain: "cluster.local", ServerName: "istio-citadel.istio-system.svc",
 		WorkloadTTL: day, MaxWorkloadTTL: 90 * day, RootTTL: 3650 * day, Logger: slog.New(slog.DiscardHandler),
 	}
 }

@@ -23,8 +23,9 @@ import (
 
 // Options are everything citadel needs to know.
 type Options struct {
-	Client         kubernetes.Interface
-	Namespace      string // the mesh's
+	Client         kubernetes.Interface // for root and bundle
+	Callers        kubernetes.Interface // for questions about callers: a crowd of them must not hold up root and bundle
+	Namespace      string               // the mesh's
 	TrustDomain    string
 	ServerName     string // DNS name that clients verify
 	GRPCAddress    string
@@ -92,9 +93,11 @@ func newCitadel(o Options) (*citadel, error) {
 	}
 	issuer := issuer{ttl: o.WorkloadTTL, maxTTL: o.MaxWorkloadTTL, now: time.Now}
 	c.serving = &serving{authority: c.keeper.authority, issuer: issuer, names: own, now: time.Now}
+	authorizer := newAuthorizer(o.Namespace, time.Now)
 	c.service = &service{
-		authenticator: authenticator{client: o.Client, trustDomain: o.TrustDomain, now: time.Now},
-		authorizer:    newAuthorizer(o.Namespace, time.Now),
+		authenticator: authenticator{client: o.Callers, trustDomain: o.TrustDomain, now: time.Now, admit: authorizer.admitIdentity},
+		authorizer:    authorizer,
+		places:        make(chan struct{}, places),
 		issuer:        issuer,
 		authority:     c.keeper.authority,
 		metrics:       metrics,

@@ -33,6 +33,10 @@ import (
 // callTimeout bounds one call with its two questions to the API server.
 const callTimeout = 20 * time.Second
 
+// places is how many calls are answered at a time. Who finds none is told so at once and comes back later: in a queue his
+// patience would end just before his turn came, and the queue would be busy without finishing a call.
+const places = 64
+
 // caller is who asks, as an authenticator has proved it.
 type caller struct {
 	id    spiffe.ID
@@ -47,6 +51,7 @@ type service struct {
 
 	authenticator authenticator
 	authorizer    *authorizer
+	places        chan struct{} // one value for each call that is being answered
 	issuer        issuer
 	authority     func() (*authority, error)
 	metrics       *metrics
@@ -71,14 +76,12 @@ func (s *service) create(ctx context.Context, request *securityv1alpha1.IstioCer
 	if err != nil {
 		return caller{}, nil, refused(codes.Unavailable, "no_root", err)
 	}
-	if err := s.authorizer.admitSource(sourceAddress(ctx)); err != nil {
+	leave, err := s.enter(sourceAddress(ctx))
+	if err != nil {
 		return caller{}, nil, err
 	}
+	defer leave()
 	who, err := s.authenticator.authenticate(ctx, signer.bundle)
-	if err != nil {
-		return who, nil, err
-	}
-	names, err := s.authorizer.authorize(who)
 	if err != nil {
 		return who, nil, err
 	}
@@ -86,13 +89,28 @@ func (s *service) create(ctx context.Context, request *securityv1alpha1.IstioCer
 	if err != nil {
 		return who, nil, err
 	}
-	leaf, err := s.issuer.Issue(signer, names, key, lifetime(request.GetValidityDuration()))
+	leaf, err := s.issuer.Issue(signer, s.authorizer.authorize(who), key, lifetime(request.GetValidityDuration()))
 	if err != nil {
 		return who, nil, refused(codes.Internal, "issue", err)
 	}
 	s.log.Info("certificate issued", "identity", who.id.String(), "workload", who.facts.Workload, "proof", who.by,
 		"serial", leaf.SerialNumber.Text(16), "expires", leaf.NotAfter)
 	return who, []string{string(trust.EncodeCertificate(leaf)), string(trust.EncodeCertificate(signer.cert))}, nil
+}
+
+// enter takes a place, and then one call of the address's share: who found no place has cost nothing.
+func (s *service) enter(address string) (leave func(), err error) {
+	select {
+	case s.places <- struct{}{}:
+	default:
+		return nil, refused(codes.ResourceExhausted, "busy", errTooMany)
+	}
+	leave = func() { <-s.places }
+	if err := s.authorizer.admitSource(address); err != nil {
+		leave()
+		return nil, err
+	}
+	return leave, nil
 }
 
 // lifetime turns the request's seconds into a duration that can't overflow; 0 is what the CA thinks best.

@@ -289,26 +289,26 @@ func TestClientCertificateRenewsWithoutFacts(t *testing.T) {
 func TestRateLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthorizer("istio-system", time.Now)
-		who := caller{id: sleep(t).id}
-		admitted := func(who caller) (n int) {
-			for range 1000 {
-				if _, err := a.authorize(who); err == nil {
+		who := sleep(t).id
+		admitted := func(who spiffe.ID) (n int) {
+			for range 2000 {
+				if a.admitIdentity(who) == nil {
 					n++
 				}
 			}
 			return n
 		}
-		if n := admitted(who); n != 20 {
-			t.Errorf("%d at once for one identity, want a burst of 20", n)
+		if n := admitted(who); n != 1000 {
+			t.Errorf("%d at once for one identity, want a burst of 1000", n)
 		}
 		other := who
-		other.id.ServiceAccount = "httpbin"
-		if n := admitted(other); n != 20 {
-			t.Errorf("%d for another identity, want 20", n)
+		other.ServiceAccount = "httpbin"
+		if n := admitted(other); n != 1000 {
+			t.Errorf("%d for another identity, want 1000", n)
 		}
 		time.Sleep(time.Second)
-		if n := admitted(who); n != 10 {
-			t.Errorf("%d a second later, want 10", n)
+		if n := admitted(who); n != 50 {
+			t.Errorf("%d a second later, want 50", n)
 		}
 	})
 }

@@ -29,6 +29,9 @@ func newCitadelCommand() *cobra.Command {
 			if o.Client, err = kubernetes.NewForConfig(config); err != nil {
 				return fmt.Errorf("make API client: %w", err)
 			}
+			if o.Callers, err = kubernetes.NewForConfig(kube.Unlimited(config)); err != nil {
+				return fmt.Errorf("make API client for questions about callers: %w", err)
+			}
 			o.Namespace = cluster.Namespace
 			o.Logger = slog.Default()
 			return ca.Run(cmd.Context(), o)

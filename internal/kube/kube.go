@@ -32,8 +32,8 @@ func (f *Flags) Bind(fs *pflag.FlagSet, fallback string) {
 // BindMesh is Bind for the roles of the control plane.
 func (f *Flags) BindMesh(fs *pflag.FlagSet) { f.Bind(fs, owner.MeshNamespace) }
 
-// Config returns a client configuration with this product's user agent and client-side limits that leave fairness to the
-// API server.
+// Config returns a client configuration with this product's user agent and client-side limits for background work: whoever
+// waits at them has no deadline.
 func (f *Flags) Config(role string) (*rest.Config, error) {
 	config, err := f.load()
 	if err != nil {
@@ -42,6 +42,14 @@ func (f *Flags) Config(role string) (*rest.Config, error) {
 	config.UserAgent = role + "/" + version.Version
 	config.QPS, config.Burst = 100, 200
 	return config, nil
+}
+
+// Unlimited returns config without client-side limits, for work that has deadlines and a bound of its own: a queue of calls
+// that end just before their turn comes finishes none. What is fair to other clients the API server decides.
+func Unlimited(config *rest.Config) *rest.Config {
+	unlimited := rest.CopyConfig(config)
+	unlimited.QPS, unlimited.Burst = -1, 0
+	return unlimited
 }
 
 func (f *Flags) load() (*rest.Config, error) {
