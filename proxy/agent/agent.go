@@ -121,8 +121,7 @@ func (a *agent) serveSockets(ctx context.Context, group *errgroup.Group) error {
 	}
 	group.Go(func() error { return serveSocket(ctx, newSDSServer(a.client, a.ownFolders(), a.log), sds) })
 	group.Go(func() error {
-		proxy := &xdsProxy{address: c.PilotAddress, name: c.PilotServerName, client: a.client, log: a.log}
-		return serveSocket(ctx, newXDSServer(proxy), xds)
+		return serveSocket(ctx, newXDSServer(newXDSProxy(c, a.client, a.health.counts, a.log)), xds)
 	})
 	return nil
 }

@@ -132,7 +132,8 @@ func adsConfig() *corev3.ApiConfigSource {
 		GrpcServices: []*corev3.GrpcService{{
 			TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{
 				ClusterName: xdsCluster,
-				// Envoy's default may wait 30 s: too long for a pod that starts while pilot does.
+				// Envoy's default may wait 30 s: too long for a pod that starts while pilot does. Those that have a configuration
+				// are spaced by the agent.
 				RetryPolicy: &corev3.RetryPolicy{RetryBackOff: &corev3.BackoffStrategy{
 					BaseInterval: durationpb.New(500 * time.Millisecond),
 					MaxInterval:  durationpb.New(5 * time.Second),

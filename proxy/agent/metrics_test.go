@@ -51,7 +51,9 @@ func portOf(t *testing.T, address string) uint32 {
 }
 
 // noFailures is the agent's own part of a page.
-const noFailures = "# HELP istio_agent_scrape_failures_total Pages of metrics that could not be read, of envoy or of the application.\n" +
+const noFailures = "# HELP istio_agent_pilot_stream_failures_total Streams to pilot that could not be opened, or have ended.\n" +
+	"# TYPE istio_agent_pilot_stream_failures_total counter\nistio_agent_pilot_stream_failures_total 0\n" +
+	"# HELP istio_agent_scrape_failures_total Pages of metrics that could not be read, of envoy or of the application.\n" +
 	"# TYPE istio_agent_scrape_failures_total counter\n" +
 	"istio_agent_scrape_failures_total{type=\"application\"} 0\nistio_agent_scrape_failures_total{type=\"envoy\"} 0\n"
 

@@ -16,6 +16,7 @@ type counts struct {
 	registry *prometheus.Registry
 	probes   *prometheus.CounterVec
 	scrapes  *prometheus.CounterVec
+	streams  prometheus.Counter
 }
 
 func newCounts() *counts {
@@ -27,8 +28,11 @@ func newCounts() *counts {
 		scrapes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "istio_agent_scrape_failures_total", Help: "Pages of metrics that could not be read, of envoy or of the application.",
 		}, []string{"type"}),
+		streams: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "istio_agent_pilot_stream_failures_total", Help: "Streams to pilot that could not be opened, or have ended.",
+		}),
 	}
-	c.registry.MustRegister(c.probes, c.scrapes)
+	c.registry.MustRegister(c.probes, c.scrapes, c.streams)
 	return c
 }
 
@@ -47,7 +51,7 @@ func (c *counts) page() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// outcomes follows one thing that is asked again and again, by anybody: each failure counts, and the log hears when it
+// outcomes follows one thing that is tried again and again, by anybody: each failure counts, and the log hears when it
 // begins to fail, fails for another reason, and works again.
 type outcomes struct {
 	log              *slog.Logger

@@ -31,13 +31,31 @@ const (
 
 // xdsProxy carries Envoy's configuration stream to pilot, with the workload's certificate around it. Messages pass as
 // bytes. Each stream of Envoy's has a connection to pilot of its own: when one of the two ends, so does the other, and
-// Envoy comes again, after a pause of its own choice, saying what it already has.
+// Envoy comes again soon, saying what it already has. A stream that comes too early waits here.
 type xdsProxy struct {
 	address string
 	client  *certclient.Client
 	name    string // that pilot's certificate must carry
 	log     *slog.Logger
 	nacks   atomic.Int64
+
+	open  func(context.Context) (*pilotStream, error)
+	pace  pace
+	state *outcomes
+}
+
+func newXDSProxy(c Config, client *certclient.Client, n *counts, log *slog.Logger) *xdsProxy {
+	x := &xdsProxy{address: c.PilotAddress, name: c.PilotServerName, client: client, log: log}
+	x.open = x.connect
+	x.state = newOutcomes(log.With("pilot", c.PilotAddress), "no connection to pilot", "connected to pilot", n.streams)
+	x.state.told = "not asked yet" // the first connection is news as well
+	return x
+}
+
+// pilotStream is a stream with the connection that is its own.
+type pilotStream struct {
+	grpc.ClientStream
+	close func() error
 }
 
 // register adds the one method that there is. The state-of-the-world one is not served: Envoy asks for what the bootstrap
@@ -54,28 +72,48 @@ func (x *xdsProxy) register(server *grpc.Server) {
 }
 
 func (x *xdsProxy) handle(envoy grpc.ServerStream) error {
-	ctx, cancel := context.WithCancel(envoy.Context())
-	defer cancel()
-	conn, err := x.dial()
-	if err != nil {
-		return err
+	x.pace.wait(envoy.Context())
+	if envoy.Context().Err() != nil {
+		return nil
 	}
-	defer conn.Close()
-	pilot, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, "/"+adsService+"/"+deltaMethod)
-	if err != nil {
-		x.log.Warn("no connection to pilot", "pilot", x.address, "error", err)
-		return status.Errorf(codes.Unavailable, "connect to pilot %s: %s", x.address, status.Convert(err).Message())
-	}
-	x.log.Info("connected to pilot", "pilot", x.address)
-	ended := make(chan error, 2)
-	go func() { ended <- x.upstream(envoy, pilot) }()
-	go func() { ended <- downstream(pilot, envoy) }()
-	err = <-ended
+	err := x.carry(envoy)
 	if errors.Is(err, errEnvoyLeft) || envoy.Context().Err() != nil {
 		return nil
 	}
-	x.log.Info("stream to pilot ended", "pilot", x.address, "reason", err)
-	return status.Errorf(codes.Unavailable, "stream to pilot %s ended: %v", x.address, err)
+	x.pace.ended()
+	x.state.add(failing(status.Convert(err).Message()))
+	return status.Errorf(codes.Unavailable, "pilot %s: %s", x.address, status.Convert(err).Message())
+}
+
+// carry connects Envoy with pilot and returns why that ended.
+func (x *xdsProxy) carry(envoy grpc.ServerStream) error {
+	ctx, cancel := context.WithCancel(envoy.Context())
+	defer cancel()
+	pilot, err := x.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer pilot.close()
+	// To a proxy that has everything already pilot says nothing.
+	lasting := time.AfterFunc(steady, func() { x.pace.lasts(); x.state.add(nil) })
+	defer lasting.Stop()
+	ended := make(chan error, 2)
+	go func() { ended <- x.upstream(envoy, pilot) }()
+	go func() { ended <- x.downstream(pilot, envoy) }()
+	return <-ended
+}
+
+func (x *xdsProxy) connect(ctx context.Context) (*pilotStream, error) {
+	conn, err := x.dial()
+	if err != nil {
+		return nil, err
+	}
+	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, "/"+adsService+"/"+deltaMethod)
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return &pilotStream{stream, conn.Close}, nil
 }
 
 // dial bypasses any HTTP proxy of the environment: the mesh's own control plane is inside the cluster.
@@ -109,12 +147,14 @@ func (x *xdsProxy) upstream(envoy grpc.ServerStream, pilot grpc.ClientStream) er
 	}
 }
 
-func downstream(pilot grpc.ClientStream, envoy grpc.ServerStream) error {
+func (x *xdsProxy) downstream(pilot grpc.ClientStream, envoy grpc.ServerStream) error {
 	for {
 		var f frame
 		if err := pilot.RecvMsg(&f); err != nil {
 			return err
 		}
+		x.pace.heard()
+		x.state.add(nil)
 		if err := envoy.SendMsg(&f); err != nil {
 			return errEnvoyLeft
 		}
