@@ -38,6 +38,8 @@ type keeper struct {
 	log         *slog.Logger
 	changed     func(*authority) // called when there is a new root or bundle
 
+	doubt error // why the Secret could not be read; only Run looks at it
+
 	mu      sync.Mutex
 	current *authority // kept while problem is set: it may have to be restored
 	problem error
@@ -71,19 +73,27 @@ func (k *keeper) Run(ctx context.Context, events <-chan struct{}) error {
 
 // sync brings memory and Secret together, once.
 func (k *keeper) sync(ctx context.Context) error {
-	before, _ := k.remembered()
+	before := k.remembered()
 	after, err := k.resolve(ctx, before)
 	if ctx.Err() != nil {
 		return err
 	}
-	k.remember(after, err)
+	if before == nil || !errors.As(err, new(*unread)) {
+		k.doubt = nil
+		k.remember(after, err)
+		return err
+	}
+	if k.doubt == nil || k.doubt.Error() != err.Error() {
+		k.log.Error("root secret not usable, the root in memory stays in force", "error", err)
+	}
+	k.doubt = err
 	return err
 }
 
-func (k *keeper) remembered() (*authority, error) {
+func (k *keeper) remembered() *authority {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.current, k.problem
+	return k.current
 }
 
 func (k *keeper) remember(a *authority, problem error) {
@@ -112,9 +122,10 @@ func (k *keeper) remember(a *authority, problem error) {
 //	none     none               none               mint
 //	none     none               some               RootMissing
 //
-// A Secret that can't be read as a root counts as a problem without memory, and is only reported with it.
+// A Secret that can't be read as a root counts as a problem without memory. With it all stays as it is, until one can be read:
+// it may have been deleted, or be another.
 func (k *keeper) resolve(ctx context.Context, memory *authority) (*authority, error) {
-	stored, err := k.stored(ctx, memory)
+	stored, err := k.stored(ctx)
 	if err != nil {
 		return memory, err
 	}
@@ -152,7 +163,7 @@ func follow(memory, stored *authority) (*authority, error) {
 func (k *keeper) create(ctx context.Context, memory, a *authority) (*authority, error) {
 	_, err := k.client.CoreV1().Secrets(k.namespace).Create(ctx, secretOf(a, k.namespace), metav1.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) {
-		stored, err := k.stored(ctx, memory)
+		stored, err := k.stored(ctx)
 		switch {
 		case err != nil:
 			return memory, err
@@ -171,29 +182,25 @@ func (k *keeper) create(ctx context.Context, memory, a *authority) (*authority, 
 }
 
 // stored reads the Secret past every cache; nil means that there is none.
-func (k *keeper) stored(ctx context.Context, memory *authority) (*authority, error) {
+func (k *keeper) stored(ctx context.Context) (*authority, error) {
 	secret, err := k.client.CoreV1().Secrets(k.namespace).Get(ctx, rootSecret, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
 	if err != nil {
-		return k.despite(memory, fmt.Errorf("RootPending: get secret %s/%s: %w", k.namespace, rootSecret, err))
+		return nil, &unread{fmt.Errorf("RootPending: get secret %s/%s: %w", k.namespace, rootSecret, err)}
 	}
 	a, err := parseAuthority(secret.Data, k.now())
 	if err != nil {
-		return k.despite(memory, fmt.Errorf("RootUnreadable: secret %s/%s: %w", k.namespace, rootSecret, err))
+		return nil, &unread{fmt.Errorf("RootUnreadable: secret %s/%s: %w", k.namespace, rootSecret, err)}
 	}
 	return a, nil
 }
 
-// despite keeps a working root working when the Secret can't be read.
-func (k *keeper) despite(memory *authority, err error) (*authority, error) {
-	if memory == nil {
-		return nil, err
-	}
-	k.log.Error("root secret not usable, the root in memory stays in force", "error", err)
-	return memory, nil
-}
+// unread says that the Secret could not be read, so that nothing is known of it.
+type unread struct{ error }
+
+func (u *unread) Unwrap() error { return u.error }
 
 // checkNothingPublished refuses to mint while somebody trusts a root that is not there.
 func (k *keeper) checkNothingPublished(ctx context.Context) error {

@@ -119,6 +119,31 @@ func TestDeletedRootIsRestored(t *testing.T) {
 	})
 }
 
+// Nobody tells a second time that the Secret is gone.
+func TestDeletedRootIsRestoredAfterAFailedLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAPI(namespace("istio-system"))
+		r := start(t, options(a))
+		defer r.stop()
+		root, failures := current(t, r), 0
+		a.PrependReactor("get", "secrets", func(clienttesting.Action) (bool, runtime.Object, error) {
+			if failures++; failures > 2 {
+				return false, nil, nil
+			}
+			return true, nil, errors.New("etcdserver: leader changed")
+		})
+		deleteRoot(t, a)
+		synctest.Wait()
+		if current(t, r) != root {
+			t.Error("a failed look takes the root away")
+		}
+		time.Sleep(2*retryInterval + time.Second)
+		if string(getRoot(t, a).Data[rootKeyKey]) != string(root.data[rootKeyKey]) || current(t, r) != root {
+			t.Error("restored otherwise than it was")
+		}
+	})
+}
+
 func TestNoSecondRootWhileABundleIsOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(namespace("istio-system"))
