@@ -18,10 +18,15 @@ type Rule struct {
 }
 
 // rule finds the DestinationRule for a service: of the caller's namespace, else of the service's, else of the mesh's; in each
-// the most specific host.
+// the most specific host. A caller in the mesh's own namespace, as the gateways are, has no say of its own: what is written
+// there for the whole mesh would hide the services' own rules from them, and with these every subset.
 func (f *finder) rule(s *mesh.Service) *Rule {
-	candidates := mesh.Patterns(s.Host)
-	for _, namespace := range []string{f.caller.namespace, s.Namespace, f.snapshot.Settings.RootNamespace} {
+	candidates, root := mesh.Patterns(s.Host), f.snapshot.Settings.RootNamespace
+	namespaces := []string{f.caller.namespace, s.Namespace, root}
+	if f.caller.namespace == root {
+		namespaces = namespaces[1:]
+	}
+	for _, namespace := range namespaces {
 		for _, candidate := range candidates {
 			rule := merge(f.snapshot.Lookup.Rules.Get(candidate).Get(namespace), f.caller.namespace)
 			if rule != nil && !s.Divided() {

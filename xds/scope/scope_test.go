@@ -98,6 +98,26 @@ func TestAThirdNamespaceSetsNoPolicy(t *testing.T) {
 	}
 }
 
+// TestTheWholeMeshsRuleHidesNoSubsets: the namespace of the mesh is the gateways' own as well, and they follow a service's
+// rule before one for the whole mesh, as all other callers do.
+func TestTheWholeMeshsRuleHidesNoSubsets(t *testing.T) {
+	whole := istioconfig.Object{Kind: istioconfig.DestinationRule, Namespace: "root", Name: "default", Spec: &networking.DestinationRule{
+		Host: "*.local", TrafficPolicy: &networking.TrafficPolicy{Tls: &networking.ClientTLSSettings{Mode: networking.ClientTLSSettings_ISTIO_MUTUAL}},
+	}}
+	own := istioconfig.Object{Kind: istioconfig.DestinationRule, Namespace: "shop", Name: "pay", Spec: &networking.DestinationRule{
+		Host: "pay", Subsets: []*networking.Subset{{Name: "v1", Labels: map[string]string{"version": "v1"}}},
+	}}
+	for _, caller := range []string{"web", "shop", "root"} {
+		if r := For(snapshot(whole), sidecar(caller, nil)).Outbound.Services.Get("pay.shop.svc.cluster.local").Rule; r == nil || r.Policy == nil {
+			t.Errorf("calls from %s do not follow the mesh's rule: %+v", caller, r)
+		}
+		r := For(snapshot(whole, own), sidecar(caller, nil)).Outbound.Services.Get("pay.shop.svc.cluster.local").Rule
+		if r == nil || r.Policy != nil {
+			t.Errorf("calls from %s do not follow the service's rule: %+v", caller, r)
+		}
+	}
+}
+
 func TestPatterns(t *testing.T) {
 	if diff := cmp.Diff([]string{"a.b.c", "*.b.c", "*.c", "*"}, mesh.Patterns("a.b.c")); diff != "" {
 		t.Error(diff)
