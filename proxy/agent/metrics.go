@@ -130,10 +130,10 @@ func (m *merger) copyApp(ctx context.Context, w io.Writer) error {
 }
 
 // cleanApp returns an application's page without the names that speak for the proxy: an application does not testify
-// about its own traffic. The page is parsed and written again, so that no trick of spelling gets past.
+// about its own traffic. The page is parsed and written again, so that no trick of spelling gets past. It changes page.
 func cleanApp(page []byte) ([]byte, error) {
 	parser := expfmt.NewTextParser(model.LegacyValidation)
-	families, err := parser.TextToMetricFamilies(bytes.NewReader(page))
+	families, err := parser.TextToMetricFamilies(bytes.NewReader(tidy(page)))
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,106 @@
+package agent
+
+import (
+	"bytes"
+	"strings"
+)
+
+// tidy takes out of a page of metrics what Prometheus overlooks and the parser here does not: a HELP or TYPE line that repeats
+// an earlier one, a TYPE line that comes after samples, and a last line without its end. It changes page in place.
+func tidy(page []byte) []byte {
+	if len(page) > 0 && page[len(page)-1] != '\n' {
+		page = append(page, '\n')
+	}
+	families, kept := families{}, page[:0]
+	for line := range bytes.Lines(page) {
+		if families.add(line) {
+			kept = append(kept, line...)
+		}
+	}
+	return kept
+}
+
+// family is what was said of a metric so far.
+type family struct {
+	help  bool
+	kind  string // of its TYPE line
+	typed bool   // by that or by a sample
+}
+
+type families map[string]*family
+
+// add reports whether a line may stay.
+func (f families) add(line []byte) bool {
+	line = bytes.TrimLeft(line, blanks)
+	comment, isComment := bytes.CutPrefix(line, []byte("#"))
+	if !isComment {
+		if name, _, plain := cutName(line); plain {
+			f.of(name).typed = true
+		}
+		return true
+	}
+	keyword, rest := cutBlank(bytes.TrimLeft(comment, blanks))
+	name, rest, plain := cutName(rest)
+	text := bytes.Trim(rest, blanks+"\n")
+	if !plain || len(text) == 0 {
+		return true
+	}
+	switch string(keyword) {
+	case "HELP":
+		return once(&f.of(name).help)
+	case "TYPE":
+		known := f.of(name)
+		if !known.typed {
+			known.kind = strings.ToLower(string(text))
+		}
+		return once(&known.typed)
+	}
+	return true
+}
+
+// of returns the family that a name belongs to: that of its own name, or the summary or histogram that it is a part of.
+func (f families) of(name []byte) *family {
+	if known, ok := f[string(name)]; ok {
+		return known
+	}
+	for _, part := range []string{"_count", "_sum", "_bucket"} {
+		whole, ok := bytes.CutSuffix(name, []byte(part))
+		if !ok {
+			continue
+		}
+		if known, ok := f[string(whole)]; ok && (strings.HasSuffix(known.kind, "histogram") || known.kind == "summary" && part != "_bucket") {
+			return known
+		}
+	}
+	known := &family{}
+	f[string(name)] = known
+	return known
+}
+
+const blanks = " \t"
+
+func cutBlank(text []byte) (token, rest []byte) {
+	end := bytes.IndexAny(text, blanks+"\n")
+	if end < 0 {
+		return text, nil
+	}
+	return text[:end], bytes.TrimLeft(text[end:], blanks)
+}
+
+// cutName returns the metric's name that a text begins with; false when it begins with another thing, or a quoted one.
+func cutName(text []byte) (name, rest []byte, plain bool) {
+	end := bytes.IndexFunc(text, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' && r != ':'
+	})
+	if end <= 0 || text[end] == '"' || text[0] >= '0' && text[0] <= '9' {
+		return nil, nil, false
+	}
+	return text[:end], text[end:], true
+}
+
+// once reports whether it is the first time.
+func once(done *bool) bool {
+	first := !*done
+	*done = true
+	return first
+}
