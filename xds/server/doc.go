@@ -5,6 +5,7 @@
 // session.go and subscription.go are the delta protocol as a state machine without I/O; order.go is the order in which a
 // proxy learns of changes, as a table; push.go decides who has to hear of a new snapshot, and leaves it in offers.go for the
 // stream to take; stream.go is the gRPC around a session; authenticate.go decides who may have a session at all.
+// codec.go writes responses without copying what all proxies are told.
 // bound.go, doors.go and logged.go are for clients that want more than their share: of the memory, of the door, of the log.
 //
 // There are no queues: a connection holds the set that the proxy should have, and a proxy that is slow gets the newest one

@@ -19,7 +19,7 @@ import (
 // New returns a server without a snapshot: until Publish it tells proxies to try again. It starts nothing.
 func New(log *slog.Logger, registry prometheus.Registerer) *Server {
 	return &Server{
-		log: log, metrics: newMetrics(registry), builder: envoy.NewBuilder(), sendWithin: sendWithin, lines: newLines(),
+		log: log, metrics: newMetrics(registry), builder: envoy.NewBuilder(), sendWithin: sendWithin, lines: newLines(), codec: newCodec(),
 		connections: map[*connection]bool{}, shares: map[string]*share{}, doors: doors{doors: map[string]*door{}},
 	}
 }
@@ -34,6 +34,7 @@ func (s *Server) Insecure() *grpc.Server { return s.grpcServer(byNode) }
 
 func (s *Server) grpcServer(who identify, extra ...grpc.ServerOption) *grpc.Server {
 	options := append([]grpc.ServerOption{
+		grpc.ForceServerCodecV2(s.codec),
 		grpc.MaxRecvMsgSize(4 << 20),
 		grpc.MaxHeaderListSize(64 << 10),
 		grpc.MaxConcurrentStreams(streamsPerConnection),

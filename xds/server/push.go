@@ -23,6 +23,7 @@ type Server struct {
 	sendWithin time.Duration
 	lines      *ration.Shares // of the log
 	doors      doors
+	codec      *codec
 
 	publishing sync.Mutex // one push at a time
 	problems   problems   // of the last push; guarded by publishing
