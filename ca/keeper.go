@@ -1,10 +1,12 @@
 package ca
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -26,6 +28,10 @@ var (
 
 // retryInterval is how long a problem lasts that nobody tells us the end of.
 const retryInterval = 5 * time.Second
+
+// rotationGrace is how long after its bundle a new root begins to sign. A kubelet brings a changed ConfigMap into its pods within
+// a minute or two; before that, peers do not believe what the new root has signed.
+const rotationGrace = 10 * time.Minute
 
 // keeper holds the root. The Secret is the truth between replicas: it is created, never updated, so whoever creates it
 // first has decided, and everybody else reads.
@@ -55,18 +61,21 @@ func (k *keeper) authority() (*authority, error) {
 	return k.current, nil
 }
 
-// Run looks whenever events has a value (the Secret changed), and again after a while as long as there is a problem.
+// Run looks whenever events has a value (the Secret changed), again after a while as long as there is a problem, and when a
+// new root takes over.
 func (k *keeper) Run(ctx context.Context, events <-chan struct{}) error {
 	for {
-		var retry <-chan time.Time
+		var again <-chan time.Time
 		if err := k.sync(ctx); err != nil {
-			retry = time.After(retryInterval)
+			again = time.After(retryInterval)
+		} else if takeover := k.remembered().takeover; !takeover.IsZero() {
+			again = time.After(takeover.Sub(k.now()))
 		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-events:
-		case <-retry:
+		case <-again:
 		}
 	}
 }
@@ -76,7 +85,7 @@ func (k *keeper) sync(ctx context.Context) error {
 	before := k.remembered()
 	after, err := k.resolve(ctx, before)
 	if ctx.Err() != nil {
-		return err
+		return ctx.Err()
 	}
 	if before == nil || !errors.As(err, new(*unread)) {
 		k.doubt = nil
@@ -107,6 +116,9 @@ func (k *keeper) remember(a *authority, problem error) {
 	k.mu.Unlock()
 	if problem == nil && (fresh || recovered) {
 		k.log.Info("root ready", "root", trust.Fingerprint(a.cert), "expires", a.cert.NotAfter, "bundle", len(a.bundle.Roots()))
+		if !a.takeover.IsZero() {
+			k.log.Info("a new root is published, the old one signs until every proxy has it", "takeover", a.takeover)
+		}
 		k.changed(a)
 	}
 }
@@ -116,7 +128,7 @@ func (k *keeper) remember(a *authority, problem error) {
 //	memory   Secret             bundle out there   →
 //	none     a root             anything           that root
 //	a root   the same           anything           the same
-//	a root   other, keeps ours  anything           the other: a rotation
+//	a root   other, keeps ours  anything           the other, when its bundle has been out for a while: a rotation
 //	a root   other              anything           RootReplaced
 //	a root   none               anything           restore the Secret
 //	none     none               none               mint
@@ -133,7 +145,7 @@ func (k *keeper) resolve(ctx context.Context, memory *authority) (*authority, er
 	case stored != nil && memory == nil:
 		return stored, nil
 	case stored != nil:
-		return follow(memory, stored)
+		return k.follow(memory, stored)
 	case memory != nil:
 		k.log.Warn("root secret deleted, restoring it", "root", trust.Fingerprint(memory.cert))
 		return k.create(ctx, memory, memory)
@@ -148,15 +160,26 @@ func (k *keeper) resolve(ctx context.Context, memory *authority) (*authority, er
 	return k.create(ctx, nil, minted)
 }
 
-// follow takes over a changed Secret if everybody who trusts the old root will still be believed.
-func follow(memory, stored *authority) (*authority, error) {
-	switch {
-	case stored.cert.Equal(memory.cert) && stored.bundle.Equal(memory.bundle):
-		return memory, nil
-	case stored.bundle.Has(memory.cert):
-		return stored, nil
+// follow takes over a changed Secret if everybody who trusts the old root will still be believed. Its bundle counts at once; a
+// new root signs when everybody has had the time to learn of it, and until then the old one does, unless it expires.
+func (k *keeper) follow(memory, stored *authority) (*authority, error) {
+	if !stored.bundle.Has(memory.cert) {
+		return memory, errRootReplaced
 	}
-	return memory, errRootReplaced
+	if stored.bundle.Equal(memory.bundle) {
+		stored.since = memory.since
+	}
+	takeover := stored.since.Add(rotationGrace)
+	if takeover.After(memory.cert.NotAfter) {
+		takeover = memory.cert.NotAfter
+	}
+	if !stored.cert.Equal(memory.cert) && k.now().Before(takeover) {
+		stored.cert, stored.key, stored.takeover = memory.cert, memory.key, takeover
+	}
+	if maps.EqualFunc(stored.data, memory.data, bytes.Equal) && stored.takeover.Equal(memory.takeover) {
+		return memory, nil
+	}
+	return stored, nil
 }
 
 // create stores an authority. Another replica may have been faster: then its root is the one.
@@ -170,7 +193,7 @@ func (k *keeper) create(ctx context.Context, memory, a *authority) (*authority, 
 		case stored == nil:
 			return memory, fmt.Errorf("RootPending: the Secret %s comes and goes", rootSecret)
 		case memory != nil:
-			return follow(memory, stored)
+			return k.follow(memory, stored)
 		}
 		return stored, nil
 	}

@@ -38,6 +38,9 @@ type authority struct {
 	key    crypto.Signer
 	bundle trust.Bundle
 	data   map[string][]byte // as stored, for restoring it
+
+	since    time.Time // when this process first had this bundle
+	takeover time.Time // when the root in data signs in place of this one; zero: this is the one in data
 }
 
 // mint makes a new root for a trust domain.
@@ -107,7 +110,7 @@ func parseAuthority(data map[string][]byte, now time.Time) (*authority, error) {
 		}
 		bundle = trust.New(append([]*x509.Certificate{cert}, others.Roots()...)...)
 	}
-	return &authority{cert: cert, key: key, bundle: bundle, data: data}, nil
+	return &authority{cert: cert, key: key, bundle: bundle, data: data, since: now}, nil
 }
 
 func checkRoot(own trust.Bundle, now time.Time) error {

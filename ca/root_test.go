@@ -198,12 +198,7 @@ func TestChangedSecret(t *testing.T) {
 			want: errRootReplaced,
 		},
 		"RotationKeepsTheOld": {
-			data: func(old, next *authority) map[string][]byte {
-				return map[string][]byte{
-					rootCertKey: next.data[rootCertKey], rootKeyKey: next.data[rootKeyKey],
-					moreRootsKey: slices.Concat(old.data[rootCertKey], next.data[rootCertKey]),
-				}
-			},
+			data: func(old, next *authority) map[string][]byte { return with(next, old) },
 			next: true,
 		},
 		"Unreadable": {
@@ -217,12 +212,8 @@ func TestChangedSecret(t *testing.T) {
 				r := start(t, options(a))
 				defer r.stop()
 				old, next := current(t, r), newAuthority(t)
-				secret := getRoot(t, a)
-				secret.Data = c.data(old, next)
-				secret.ResourceVersion = "changed"
-				if _, err := a.CoreV1().Secrets("istio-system").Update(t.Context(), secret, metav1.UpdateOptions{}); err != nil {
-					t.Fatal(err)
-				}
+				changeRoot(t, a, "changed", c.data(old, next))
+				time.Sleep(rotationGrace)
 				synctest.Wait()
 				root, err := r.keeper.authority()
 				if !errors.Is(err, c.want) {

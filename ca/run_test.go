@@ -192,21 +192,14 @@ func TestClientFollowsTheBundle(t *testing.T) {
 		first := client.Certificate()
 
 		old, next := current(t, r), newAuthority(t)
-		secret := getRoot(t, a)
-		secret.ResourceVersion = "rotated"
-		secret.Data = map[string][]byte{
-			rootCertKey: next.data[rootCertKey], rootKeyKey: next.data[rootKeyKey], moreRootsKey: old.data[rootCertKey],
-		}
-		if _, err := a.CoreV1().Secrets("istio-system").Update(t.Context(), secret, metav1.UpdateOptions{}); err != nil {
-			t.Fatal(err)
-		}
-		synctest.Wait()
+		changeRoot(t, a, "rotated", with(next, old))
 		mountBundle(t, a, "bookinfo", o.RootFile)
 		time.Sleep(time.Minute)
 		if client.Certificate() != first || len(client.Roots().Roots()) != 2 {
 			t.Errorf("renewed for a bundle that still has the root, %d roots", len(client.Roots().Roots()))
 		}
 
+		time.Sleep(rotationGrace)
 		write(t, o.RootFile, string(next.data[rootCertKey]))
 		time.Sleep(time.Minute)
 		if client.Certificate() == first {
