@@ -104,6 +104,26 @@ func (a *admin) drainListeners(ctx context.Context, role Role) error {
 	return body.Close()
 }
 
+var accepted = regexp.MustCompile(`^listener\..*\.downstream_cx_total$`)
+
+// wasCalled reports whether a connection ever came in on a port, and so when Envoy does not say.
+func (a *admin) wasCalled(ctx context.Context, port uint32) bool {
+	stats, err := a.stats(ctx, accepted)
+	if err != nil {
+		return true
+	}
+	known := false
+	for name, n := range stats {
+		if strings.HasSuffix(name, fmt.Sprintf("_%d.downstream_cx_total", port)) {
+			if n > 0 {
+				return true
+			}
+			known = true
+		}
+	}
+	return !known
+}
+
 var active = regexp.MustCompile(`^(http\..*\.downstream_(rq|cx)|listener\..*\.downstream_cx)_active$`)
 
 // busy returns how much would be cut if the proxy ended now: the requests that it serves, its own ports not counted, and of a

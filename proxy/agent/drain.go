@@ -18,6 +18,7 @@ const patience = 15 * time.Second
 type drainer struct {
 	admin    *admin
 	role     Role
+	inbound  uint32 // port
 	duration time.Duration
 	patience time.Duration
 	health   *health
@@ -28,11 +29,16 @@ type drainer struct {
 }
 
 func newDrainer(c Config, a *admin, h *health, log *slog.Logger) *drainer {
-	return &drainer{admin: a, role: c.Role, duration: c.DrainDuration, patience: patience, health: h, log: log, done: make(chan struct{})}
+	return &drainer{
+		admin: a, role: c.Role, inbound: c.Ports.Inbound, duration: c.DrainDuration, patience: patience, health: h, log: log,
+		done: make(chan struct{}),
+	}
 }
 
 // drain makes the pod unready and asks clients to leave, then waits: the whole drain duration, because the news that this
-// endpoint is gone takes that long to reach everybody who might still call it, and after that until nothing is under way.
+// endpoint is gone takes that long to reach everybody who might still call it, and after that until nothing is under way. A
+// sidecar that nobody has ever called, such as a Job's, has nobody to wait for, and the kubelet does not end it before the
+// application: the pod would only last longer.
 func (d *drainer) drain(ctx context.Context) {
 	d.once.Do(func() {
 		defer close(d.done)
@@ -42,7 +48,9 @@ func (d *drainer) drain(ctx context.Context) {
 			d.log.Warn("listeners not drained", "error", err)
 			return
 		}
-		pause(ctx, d.duration)
+		if d.role != Sidecar || d.admin.wasCalled(ctx, d.inbound) {
+			pause(ctx, d.duration)
+		}
 		d.waitQuiet(ctx)
 	})
 	<-d.done

@@ -22,13 +22,14 @@ const (
 	Router  Role = "router" // a gateway
 )
 
-// Ports are where the agent and its Envoy listen. Admin and Drain are on loopback.
+// Ports are where the agent and its Envoy listen. Admin and Drain are on loopback; Inbound is where pilot has Envoy take what
+// comes in for the application.
 type Ports struct {
-	Admin, Drain, Agent, Health, Metrics uint32
+	Admin, Drain, Agent, Health, Metrics, Inbound uint32
 }
 
 // DefaultPorts are the ones that pods, probes and scrape configurations name.
-var DefaultPorts = Ports{Admin: 15000, Drain: 15004, Agent: 15020, Health: 15021, Metrics: 15090}
+var DefaultPorts = Ports{Admin: 15000, Drain: 15004, Agent: 15020, Health: 15021, Metrics: 15090, Inbound: 15006}
 
 // Where a pod holds what the agent reads and writes.
 const (

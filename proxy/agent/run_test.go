@@ -70,7 +70,7 @@ func startPod(t *testing.T, ttl time.Duration, changes ...func(*Config)) *pod {
 func freePorts(t *testing.T) Ports {
 	return Ports{
 		Admin: envoytest.FreePort(t), Drain: envoytest.FreePort(t), Agent: envoytest.FreePort(t),
-		Health: envoytest.FreePort(t), Metrics: envoytest.FreePort(t),
+		Health: envoytest.FreePort(t), Metrics: envoytest.FreePort(t), Inbound: envoytest.FreePort(t),
 	}
 }
 
