@@ -120,7 +120,7 @@ func (c *Client) renew(ctx context.Context, bundle trust.Bundle, s *schedule) {
 	if err != nil {
 		s.backOff = backOff(s.backOff, err)
 		wait := jitter(s.backOff, 0.5)
-		s.renew = wallClock(wait)
+		s.renew = time.Now().Add(wait) // a wall clock that ran ahead when the node started would make it hours
 		if ctx.Err() == nil {
 			c.o.Logger.Warn("no certificate from the CA", "ca", c.o.Address, "retry", wait.Round(time.Millisecond), "error", err)
 		}

@@ -3,11 +3,15 @@ package certclient
 import (
 	"errors"
 	"fmt"
+	"log/slog"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/mesh-operator/mesh-operator/internal/trust"
 )
 
 // A CA that is busy is left alone for longer than one that is away: away it costs nobody anything to try.
@@ -31,5 +35,15 @@ func TestBackOff(t *testing.T) {
 		if got := backOff(c.last, c.err); got != c.want {
 			t.Errorf("after %s and %q: %s, want %s", c.last, c.err, got, c.want)
 		}
+	}
+}
+
+// A node's clock may be hours off until it has heard of the time: a step of it must not move the next try.
+func TestARetryDoesNotWaitForTheWallClock(t *testing.T) {
+	c := New(Options{TokenFile: filepath.Join(t.TempDir(), "istio-token"), Logger: slog.New(slog.DiscardHandler)})
+	var s schedule
+	c.renew(t.Context(), trust.Bundle{}, &s)
+	if wall := s.renew.Round(0); s.renew == wall {
+		t.Errorf("the next try is by the wall clock, at %s", wall)
 	}
 }
