@@ -1,7 +1,9 @@
 package envoy
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -91,6 +94,45 @@ func TestSilenceAtTheGateway(t *testing.T) {
 	close(release)
 	if got := <-events; got.status != http.StatusOK {
 		t.Errorf("a request that has no timeout ends with %v", got)
+	}
+}
+
+// TestUploadsFindALivingServer: a gateway tries another server when one cannot be reached, also for a request with a body.
+func TestUploadsFindALivingServer(t *testing.T) {
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n, _ := io.Copy(io.Discard, r.Body)
+		fmt.Fprint(w, n)
+	}))
+	t.Cleanup(app.Close)
+	gateway := startRouter(t, app.Listener.Addr().String(), besideADeadOne)
+	const size = 500 << 10
+	for range 20 {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+gateway.address+"/productpage", bytes.NewReader(make([]byte, size)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Host = "shop.example.com"
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(response.Body)
+		response.Body.Close()
+		if got, want := (answer{response.StatusCode, string(body)}), (answer{200, fmt.Sprint(size)}); got != want {
+			t.Errorf("an upload beside a server that is dead: %v, want %v", got, want)
+		}
+	}
+}
+
+// besideADeadOne adds an endpoint on which nothing listens to every cluster of the service.
+func besideADeadOne(b *bootstrapv3.Bootstrap) {
+	for _, c := range b.StaticResources.Clusters {
+		if strings.HasPrefix(c.Name, "outbound|") && c.LoadAssignment != nil {
+			all := c.LoadAssignment.Endpoints[0]
+			all.LbEndpoints = append(all.LbEndpoints, &endpointv3.LbEndpoint{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{
+				Endpoint: &endpointv3.Endpoint{Address: envoytest.Loopback(1)},
+			}})
+		}
 	}
 }
 

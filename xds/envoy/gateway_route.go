@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 	"github.com/mesh-operator/mesh-operator/xds/resource"
@@ -30,13 +31,17 @@ func (c *collector) gatewayRoutes(name string, servers []scope.Server) {
 	})
 }
 
+// repeatable is how much of a request's body a gateway keeps, so that it can try another server when the first cannot be
+// reached. It is Envoy's default for a connection; the listener's own limit is for what waits, and far lower.
+const repeatable = 1 << 20
+
 // gatewayHosts collects virtual hosts by domain: several VirtualServices may have routes for one host.
 type gatewayHosts struct {
 	draft    *draft
 	port     uint32
 	list     []*routev3.VirtualHost
 	byDomain map[string]*routev3.VirtualHost
-	merged   map[string]bool // domain and VirtualService, whose routes are there already
+	merged   map[string]bool // domain and view of a VirtualService, whose routes are there already
 	first    map[string]*mesh.Gateway
 }
 
@@ -48,7 +53,7 @@ func (g *gatewayHosts) server(s scope.Server) {
 			if len(routes) == 0 {
 				continue
 			}
-			g.merge(domain, string(r.Object), s.Gateway, routes)
+			g.merge(domain, string(r.Object)+"\x00"+r.Key, s.Gateway, routes)
 		}
 	}
 	if s.Spec.GetTls().GetHttpsRedirect() {
@@ -82,13 +87,13 @@ func serverDomains(s scope.Server) []string {
 	return domains
 }
 
-// merge appends routes to a host's, once for each VirtualService.
-func (g *gatewayHosts) merge(domain, object string, gateway *mesh.Gateway, routes []*routev3.Route) {
+// merge appends routes to a host's, once for each VirtualService as one Gateway or several see it.
+func (g *gatewayHosts) merge(domain, view string, gateway *mesh.Gateway, routes []*routev3.Route) {
 	host := g.host(domain, gateway)
 	if g.merged == nil {
 		g.merged = map[string]bool{}
 	}
-	if id := domain + "\x00" + object; !g.merged[id] {
+	if id := domain + "\x00" + view; !g.merged[id] {
 		g.merged[id] = true
 		host.Routes = append(host.Routes, routes...)
 	}
@@ -104,7 +109,7 @@ func last(r *routev3.Route) int {
 func (g *gatewayHosts) host(domain string, gateway *mesh.Gateway) *routev3.VirtualHost {
 	host, ok := g.byDomain[domain]
 	if !ok {
-		host = &routev3.VirtualHost{Name: domain + ":" + number(g.port), Domains: []string{domain}}
+		host = &routev3.VirtualHost{Name: domain + ":" + number(g.port), Domains: []string{domain}, RequestBodyBufferLimit: wrapperspb.UInt64(repeatable)}
 		g.byDomain[domain], g.first[domain] = host, gateway
 		g.list = append(g.list, host)
 	}

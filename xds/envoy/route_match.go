@@ -66,6 +66,14 @@ func stringMatch(m *networking.StringMatch) *matcherv3.StringMatcher {
 
 // matchesAll tells whether no later route can be reached.
 func matchesAll(m *routev3.RouteMatch) bool {
-	prefix, ok := m.PathSpecifier.(*routev3.RouteMatch_Prefix)
-	return ok && prefix.Prefix == "/" && len(m.Headers) == 0
+	if len(m.Headers) > 0 || len(m.QueryParameters) > 0 {
+		return false
+	}
+	switch path := m.PathSpecifier.(type) {
+	case *routev3.RouteMatch_Prefix:
+		return path.Prefix == "/"
+	case *routev3.RouteMatch_SafeRegex:
+		return path.SafeRegex.GetRegex() == ".*"
+	}
+	return false
 }
