@@ -366,31 +366,6 @@ func TestHookDrains(t *testing.T) {
 	}
 }
 
-// TestPodThatNobodyCalls ends without the drain duration; one call, and it takes it.
-func TestPodThatNobodyCalls(t *testing.T) {
-	for _, called := range []bool{false, true} {
-		p := startPod(t, time.Hour, func(c *Config) {
-			c.DrainDuration = time.Minute
-			if called {
-				c.DrainDuration = 300 * time.Millisecond
-			}
-		})
-		port := p.config.Ports.Inbound
-		p.pilot.publish(configuration("1", []*clusterv3.Cluster{someCluster(port)}, []*listenerv3.Listener{strictListener(port)}))
-		p.waitReady()
-		if client := (&tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{p.ca.peer()}}); called && ask(fmt.Sprintf("127.0.0.1:%d", port), client) != "hello" {
-			t.Fatal("the pod cannot be called")
-		}
-		started := time.Now()
-		if err := Drain(t.Context(), p.config.Ports.Drain); err != nil {
-			t.Fatal(err)
-		}
-		if took := time.Since(started); (took >= p.config.DrainDuration) != called {
-			t.Errorf("called: %t, drained in %s", called, took)
-		}
-	}
-}
-
 // TestImpostorPilot: a server that the bundle does not vouch for is told nothing.
 func TestImpostorPilot(t *testing.T) {
 	impostor := newFakePilot(t, newFakeCA(t, time.Hour))

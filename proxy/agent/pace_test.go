@@ -62,7 +62,7 @@ func newReach(pilot func(at time.Duration) (messages int, lasts time.Duration)) 
 		if messages < 0 {
 			return nil, status.Error(codes.Unavailable, "no such host")
 		}
-		return &pilotStream{&pilotSide{ctx: ctx, messages: messages, lasts: lasts}, func() error { return nil }}, nil
+		return &pilotStream{&pilotSide{ctx: ctx, messages: messages, lasts: lasts}, func() {}}, nil
 	}
 	return r
 }
@@ -119,10 +119,14 @@ func TestShortAbsence(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			const away = time.Minute
 			r := newReach(func(at time.Duration) (int, time.Duration) {
-				if at >= away && at < away+gone {
+				switch {
+				case at < away:
+					return 1, away - at
+				case at < away+gone:
 					return -1, 0
+				default:
+					return 1, time.Hour
 				}
-				return 1, max(away-at, 0) + time.Duration(at/away)*time.Hour
 			})
 			r.until(away + time.Minute)
 			if late := r.at[len(r.at)-1] - away - gone; late < 0 || late > gone+1500*time.Millisecond {

@@ -61,7 +61,7 @@ func FuzzTidy(f *testing.F) {
 		if err == nil || strings.Contains(text, `"`) {
 			return
 		}
-		for _, complaint := range []string{"second HELP", "second TYPE", "unexpected end"} {
+		for _, complaint := range []string{"second HELP", "second TYPE", "unexpected end of input"} {
 			if strings.Contains(err.Error(), complaint) {
 				t.Errorf("refused: %v", err)
 			}

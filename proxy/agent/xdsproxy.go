@@ -55,7 +55,7 @@ func newXDSProxy(c Config, client *certclient.Client, n *counts, log *slog.Logge
 // pilotStream is a stream with the connection that is its own.
 type pilotStream struct {
 	grpc.ClientStream
-	close func() error
+	close func()
 }
 
 // register adds the one method that there is. The state-of-the-world one is not served: Envoy asks for what the bootstrap
@@ -113,7 +113,7 @@ func (x *xdsProxy) connect(ctx context.Context) (*pilotStream, error) {
 		conn.Close()
 		return nil, err
 	}
-	return &pilotStream{stream, conn.Close}, nil
+	return &pilotStream{stream, func() { conn.Close() }}, nil
 }
 
 // dial bypasses any HTTP proxy of the environment: the mesh's own control plane is inside the cluster.
