@@ -50,6 +50,7 @@ func TestScale(t *testing.T) {
 	if err := budget(within(t, 30*time.Second)); !apierrors.IsNotFound(err) {
 		t.Errorf("the budget: %v", err)
 	}
+	everyProxySynced(t) // proxies of the pilot that goes need a moment to come to the one that stays
 }
 
 // twoPilots waits until the autoscaler's two replicas run, and returns them, the older one first.
@@ -79,7 +80,8 @@ func twoPilots(t *testing.T) []*corev1.Pod {
 	return out
 }
 
-// everyProxySynced waits until each proxy of the mesh is connected to some pilot and has accepted all that it was sent.
+// everyProxySynced waits until each proxy of the mesh is connected to some pilot that stays, and has accepted all that it was
+// sent.
 func everyProxySynced(t *testing.T) {
 	t.Helper()
 	must(t, lab.Until(within(t, time.Minute), "all proxies are in step", func(ctx context.Context) error {
@@ -89,7 +91,11 @@ func everyProxySynced(t *testing.T) {
 			return err
 		}
 		for i := range pilots.Items {
-			if err := syncedBy(ctx, &pilots.Items[i], synced); err != nil {
+			pilot := &pilots.Items[i]
+			if pilot.DeletionTimestamp != nil {
+				return fmt.Errorf("%s is on its way out", pilot.Name)
+			}
+			if err := syncedBy(ctx, pilot, synced); err != nil {
 				return err
 			}
 		}

@@ -39,6 +39,7 @@ func auditLog(t *testing.T) string {
 // in which it has also asked pilot about the proxies, it writes nothing else.
 func TestIdle(t *testing.T) {
 	must(t, mesh.InstallationReady(within(t, time.Minute)))
+	everyProxySynced(t)
 	dataPlaneSettled(t)
 	path, started := auditLog(t), time.Now()
 	var writes []string
