@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -59,14 +60,18 @@ func minimal(t *testing.T) {
 func settled(t *testing.T) []string {
 	t.Helper()
 	policies := mesh.Client.AdmissionregistrationV1()
-	must(t, lab.Until(within(t, time.Minute), "every admission policy has a binding", func(ctx context.Context) error {
+	text, err := os.ReadFile("../../controllers/installation/admission.yaml")
+	must(t, err)
+	objects, err := lab.Objects(string(text))
+	must(t, err)
+	must(t, lab.Until(within(t, time.Minute), "all admission policies and their bindings are there", func(ctx context.Context) error {
 		defined, err := policies.ValidatingAdmissionPolicies().List(ctx, metav1.ListOptions{LabelSelector: removal})
 		if err != nil {
 			return err
 		}
 		bound, err := policies.ValidatingAdmissionPolicyBindings().List(ctx, metav1.ListOptions{LabelSelector: removal})
-		if err == nil && (len(bound.Items) == 0 || len(bound.Items) < len(defined.Items)) {
-			err = fmt.Errorf("%d policies, %d bindings", len(defined.Items), len(bound.Items))
+		if err == nil && len(defined.Items)+len(bound.Items) != len(objects) {
+			err = fmt.Errorf("%d policies and %d bindings of %d", len(defined.Items), len(bound.Items), len(objects))
 		}
 		return err
 	}))
