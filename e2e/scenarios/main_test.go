@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/mesh-operator/mesh-operator/e2e/lab"
 )
 
@@ -69,10 +71,14 @@ func applyFile(t *testing.T, namespace, path string) {
 	apply(t, namespace, string(text))
 }
 
-// namespace makes a namespace and deletes it at the scenario's end.
+// namespace makes a namespace that pods can be made in, and deletes it at the scenario's end.
 func namespace(t *testing.T, name string, labels map[string]string) {
 	t.Helper()
 	must(t, mesh.EnsureNamespace(within(t, 30*time.Second), name, labels))
+	must(t, lab.Until(within(t, time.Minute), "pods can be made in "+name, func(ctx context.Context) error {
+		_, err := mesh.Client.CoreV1().ServiceAccounts(name).Get(ctx, "default", metav1.GetOptions{})
+		return err
+	}))
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()

@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -29,7 +30,7 @@ func TestEvents(t *testing.T) {
 	})
 	t.Run("of nothing", quietWhileNothingChanges)
 	t.Run("of a bad image and back", func(t *testing.T) {
-		earlier := events(within(t, 30*time.Second), t)
+		earlier := eventsNow(t)
 		const image = "localhost:5000/nobody/mesh-operator:events"
 		patchInstallation(within(t, 30*time.Second), t, `{"spec":{"components":{"galley":{"image":"`+image+`"}}}}`)
 		t.Cleanup(func() {
@@ -40,25 +41,25 @@ func TestEvents(t *testing.T) {
 			}
 		})
 		heard(t, earlier, "ComponentDegraded: galley is Degraded: image "+image+" cannot be pulled", "ReadyDegraded: Ready is False: galley: ")
-		earlier = events(within(t, 30*time.Second), t)
+		earlier = eventsNow(t)
 		must(t, edit(within(t, 2*time.Minute), `{"spec":{"components":null}}`))
 		heard(t, earlier, "ComponentReady: galley is Ready", "ReadyReady: Ready is True")
 	})
 	t.Run("of a component that is left out and comes back", func(t *testing.T) {
-		earlier := events(within(t, 30*time.Second), t)
+		earlier := eventsNow(t)
 		change(t, `{"spec":{"components":{"galley":{"enabled":false}}}}`, `{"spec":{"components":null}}`)
 		heard(t, earlier, "ComponentDisabled: galley is Disabled: enabled is false", "Pruned: deleted Deployment istio-system/istio-galley, which spec no longer asks for",
 			"Pruned: deleted ValidatingWebhookConfiguration istio-galley")
-		earlier = events(within(t, 30*time.Second), t)
+		earlier = eventsNow(t)
 		must(t, edit(within(t, 2*time.Minute), `{"spec":{"components":null}}`))
 		heard(t, earlier, "ComponentProgressing: galley is Progressing", "ComponentReady: galley is Ready")
 	})
 	t.Run("of drift", func(t *testing.T) {
-		earlier := events(within(t, 30*time.Second), t)
+		earlier := eventsNow(t)
 		webhooks := mesh.Client.AdmissionregistrationV1().MutatingWebhookConfigurations()
 		must(t, webhooks.Delete(within(t, 30*time.Second), "istio-sidecar-injector", metav1.DeleteOptions{}))
 		heard(t, earlier, "Restored: restored MutatingWebhookConfiguration istio-sidecar-injector, which had been deleted or changed")
-		earlier = events(within(t, 30*time.Second), t)
+		earlier = eventsNow(t)
 		patch := []byte(`{"spec":{"template":{"spec":{"serviceAccountName":"default"}}}}`)
 		_, err := mesh.Client.AppsV1().Deployments("istio-system").Patch(within(t, 30*time.Second), "istio-galley",
 			types.StrategicMergePatchType, patch, metav1.PatchOptions{FieldManager: "somebody"})
@@ -72,15 +73,17 @@ func TestEvents(t *testing.T) {
 func quietWhileNothingChanges(t *testing.T) {
 	must(t, mesh.InstallationReady(within(t, 2*time.Minute)))
 	dataPlaneSettled(t)
-	earlier := events(within(t, 30*time.Second), t)
+	earlier := eventsNow(t)
 	for i := range 3 {
-		looks := reconciles(within(t, 30*time.Second), t)
+		looks, err := reconciles(within(t, 30*time.Second))
+		must(t, err)
 		version := patchInstallation(within(t, 30*time.Second), t, fmt.Sprintf(`{"metadata":{"annotations":{"example.com/look":"%d"}}}`, i))
 		must(t, lab.Until(within(t, 30*time.Second), "the operator has looked again", func(ctx context.Context) error {
-			if now := reconciles(ctx, t); now <= looks {
-				return fmt.Errorf("%v reconciles, as before", now)
+			now, err := reconciles(ctx)
+			if err == nil && now <= looks {
+				err = fmt.Errorf("%v reconciles, as before", now)
 			}
-			return nil
+			return err
 		}))
 		in, err := mesh.Installation(within(t, 30*time.Second))
 		must(t, err)
@@ -89,7 +92,7 @@ func quietWhileNothingChanges(t *testing.T) {
 		}
 	}
 	patchInstallation(within(t, 30*time.Second), t, `{"metadata":{"annotations":{"example.com/look":null}}}`)
-	if more := since(earlier, events(within(t, 30*time.Second), t)); len(more) > 0 {
+	if more := since(earlier, eventsNow(t)); len(more) > 0 {
 		t.Errorf("nothing changed, but there are Events: %q", more)
 	}
 }
@@ -99,7 +102,11 @@ func heard(t *testing.T, earlier map[string]int, beginnings ...string) {
 	t.Helper()
 	for _, beginning := range beginnings {
 		must(t, lab.Until(within(t, time.Minute), "an Event says "+beginning, func(ctx context.Context) error {
-			more := since(earlier, events(ctx, t))
+			now, err := events(ctx)
+			if err != nil {
+				return err
+			}
+			more := since(earlier, now)
 			if !slices.ContainsFunc(more, func(e string) bool { return strings.HasPrefix(e, beginning) }) {
 				return fmt.Errorf("there are only %q", more)
 			}
@@ -109,15 +116,23 @@ func heard(t *testing.T, earlier map[string]int, beginnings ...string) {
 }
 
 // events counts the Events of the Installation, each as "reason: message".
-func events(ctx context.Context, t *testing.T) map[string]int {
-	t.Helper()
+func events(ctx context.Context) (map[string]int, error) {
 	list, err := mesh.Client.CoreV1().Events("istio-operator").List(ctx, metav1.ListOptions{FieldSelector: "involvedObject.kind=Installation"})
-	must(t, err)
+	if err != nil {
+		return nil, err
+	}
 	out := map[string]int{}
 	for _, e := range list.Items {
 		out[e.Reason+": "+e.Message] += int(e.Count)
 	}
-	return out
+	return out, nil
+}
+
+func eventsNow(t *testing.T) map[string]int {
+	t.Helper()
+	now, err := events(within(t, 30*time.Second))
+	must(t, err)
+	return now
 }
 
 // since returns the Events that happened more often now than earlier.
@@ -144,18 +159,19 @@ func patchInstallation(ctx context.Context, t *testing.T, patch string) string {
 var reconcileTotal = regexp.MustCompile(`(?m)^controller_runtime_reconcile_total\{.*result="success".*\} (\S+)$`)
 
 // reconciles is how often the operator has looked.
-func reconciles(ctx context.Context, t *testing.T) float64 {
-	t.Helper()
+func reconciles(ctx context.Context) (float64, error) {
 	pod, err := mesh.RunningPod(ctx, "istio-operator", "name=istio-operator")
-	must(t, err)
+	if err != nil {
+		return 0, err
+	}
 	text, err := mesh.Client.CoreV1().RESTClient().Get().Namespace(pod.Namespace).Resource("pods").Name(pod.Name + ":15014").
 		SubResource("proxy").Suffix("metrics").DoRaw(ctx)
-	must(t, err)
+	if err != nil {
+		return 0, err
+	}
 	match := reconcileTotal.FindStringSubmatch(string(text))
 	if match == nil {
-		t.Fatal("the operator does not count its reconciles")
+		return 0, errors.New("the operator does not count its reconciles")
 	}
-	count, err := strconv.ParseFloat(match[1], 64)
-	must(t, err)
-	return count
+	return strconv.ParseFloat(match[1], 64)
 }
