@@ -69,7 +69,7 @@ func portStays(t *testing.T) {
 	services := mesh.Client.CoreV1().Services("istio-system")
 	service, err := services.Get(within(t, 30*time.Second), "istio-ingressgateway", metav1.GetOptions{})
 	must(t, err)
-	added := corev1.ServicePort{Name: "http-added", Port: 8066, TargetPort: intstr.FromInt32(8080), NodePort: 31386}
+	added := corev1.ServicePort{Name: "http-added", Port: 8066, TargetPort: intstr.FromInt32(8080), NodePort: 30001}
 	service.Spec.Ports = append(service.Spec.Ports, added)
 	_, err = services.Update(within(t, 30*time.Second), service, metav1.UpdateOptions{FieldManager: "somebody"})
 	must(t, err)

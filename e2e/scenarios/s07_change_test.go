@@ -27,7 +27,7 @@ func generations(ctx context.Context, t *testing.T) map[string]int64 {
 // TestChange edits the resource and sees just that change: a gateway gets a port, no Deployment rolls.
 func TestChange(t *testing.T) {
 	before := generations(within(t, 30*time.Second), t)
-	change(t, `{"spec":{"gateways":[{"name":"istio-ingressgateway","service":{"ports":[{"name":"http-alt","port":8888,"targetPort":8080,"nodePort":31888}]}}]}}`,
+	change(t, `{"spec":{"gateways":[{"name":"istio-ingressgateway","service":{"ports":[{"name":"http-alt","port":8888,"targetPort":8080,"nodePort":30002}]}}]}}`,
 		`{"spec":{"gateways":null}}`)
 	must(t, lab.Until(within(t, time.Minute), "the page opens on the new port", func(ctx context.Context) error {
 		url, err := mesh.URL(ctx, "istio-system/istio-ingressgateway/http-alt")

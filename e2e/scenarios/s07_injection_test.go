@@ -32,7 +32,7 @@ spec:
     ports: [{name: web, containerPort: 8080}]
     startupProbe: {httpGet: {path: /health, port: web}, periodSeconds: 1, failureThreshold: 30}
     readinessProbe: {httpGet: {path: /health, port: 8080}, periodSeconds: 1}
-    livenessProbe: {tcpSocket: {port: 8080}, periodSeconds: 1, failureThreshold: 2}
+    livenessProbe: {tcpSocket: {port: 8080}, periodSeconds: 1, timeoutSeconds: 5, failureThreshold: 4}
 `
 
 // TestProxySettings changes what sidecars are started with, and whose credentials they are pulled with: pods created afterwards
