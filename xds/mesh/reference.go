@@ -39,7 +39,7 @@ func (r *references) rules(group table.Table[*DestinationRule]) {
 	defined := map[string]*DestinationRule{} // the oldest with the subset
 	for d := range group.Values() {
 		if !strings.HasPrefix(d.Host, "*") && r.snapshot.Service(d.Host) == nil {
-			r.problem(Problem{Object: d.Object, Field: "spec.host", Reason: noService(d.Host)})
+			r.problem(Problem{Object: d.Object, Field: "spec.host", Reason: r.noService(d.Host)})
 		}
 		r.heard(d.Object, func() string { return "spec.host" }, d.Namespace, d.Host)
 		if d.Spec.GetTrafficPolicy() != nil {
@@ -176,7 +176,7 @@ func (r *references) destination(v *VirtualService, field func() string, d *netw
 	host := ResolveHost(d.GetHost(), v.Namespace)
 	s := r.snapshot.Service(host)
 	if s == nil {
-		r.problem(Problem{Object: v.Object, Field: field() + ".host", Reason: noService(host)})
+		r.problem(Problem{Object: v.Object, Field: field() + ".host", Reason: r.noService(host)})
 		return
 	}
 	if n := d.GetPort().GetNumber(); n != 0 && !hasPort(s, n) {
@@ -210,13 +210,30 @@ func hasPort(s *Service, number uint32) bool {
 	return slices.ContainsFunc(s.Ports, func(p *Port) bool { return p.Number == number })
 }
 
-// noService explains the most common mistake too: only a name without any dot is completed.
-func noService(host string) string {
+// noService explains the most common mistakes too: an alias, and a name with a dot, which is not completed.
+func (r *references) noService(host string) string {
+	if k := r.snapshot.aliasAt(host); k != nil {
+		const reason = "Service %s/%s is of type ExternalName, a name for callers alone: name the Service that it stands for"
+		return fmt.Sprintf(reason, k.Namespace, k.Name)
+	}
 	text := "there is no Service " + host
 	if name, rest, ok := strings.Cut(host, "."); ok && !strings.Contains(rest, ".") {
 		text += "; its full name would be " + HostOf(rest, name)
 	}
 	return text
+}
+
+// aliasAt is the Service of type ExternalName with this full name, or nil.
+func (s *Snapshot) aliasAt(host string) *corev1.Service {
+	name, ok := strings.CutSuffix(host, ".svc."+Domain)
+	if !ok {
+		return nil
+	}
+	name, namespace, _ := strings.Cut(name, ".")
+	if k := s.in.Services.Get(Name{namespace, name}.String()); k != nil && k.Spec.Type == corev1.ServiceTypeExternalName {
+		return k
+	}
+	return nil
 }
 
 func exportedToAll(exportTo []string) bool {

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/mesh-operator/mesh-operator/xds/resource"
 	"github.com/mesh-operator/mesh-operator/xds/table"
 )
@@ -94,6 +96,13 @@ func (s *Snapshot) suspects(prev *Snapshot) suspects {
 	for c := range table.Diff(prev.Services, s.Services) {
 		if !c.Had || !c.Has || c.Old.Key != c.New.Key {
 			found.about(c.Key)
+		}
+	}
+	for c := range table.Diff(prev.index.aliases.Table, s.index.aliases.Table) {
+		for _, group := range []table.Table[*corev1.Service]{c.Old, c.New} {
+			for k := range group.Values() {
+				found.about(HostOf(k.Namespace, k.Name))
+			}
 		}
 	}
 	for c := range table.Diff(prev.index.proxied.Table, s.index.proxied.Table) {
