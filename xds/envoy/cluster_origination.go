@@ -49,7 +49,7 @@ func (t target) applyOrigination(c *clusterv3.Cluster, tls *networking.ClientTLS
 
 func originationALPN(p mesh.Protocol) []string {
 	switch p {
-	case mesh.HTTP2:
+	case mesh.HTTP2, mesh.GRPCWeb:
 		return []string{"h2"}
 	case mesh.HTTP:
 		return []string{"http/1.1"}

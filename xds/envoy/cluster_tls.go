@@ -94,7 +94,7 @@ func meshALPN(p mesh.Protocol) []string {
 	switch p {
 	case mesh.HTTP:
 		return []string{"istio-http/1.1", "istio", "http/1.1"}
-	case mesh.HTTP2:
+	case mesh.HTTP2, mesh.GRPCWeb:
 		return []string{"istio-h2", "istio", "h2"}
 	}
 	return []string{"istio"}

@@ -111,6 +111,9 @@ func (c *collector) inboundChain(p mesh.InboundPort, kind string, match *listene
 		chain.Filters = []*listenerv3.Filter{c.tcpProxy(inboundPassthroughCluster)}
 	case p.Protocol.IsHTTP():
 		m := workload(c.hcm("inbound_"+name), mutual)
+		if p.Protocol == mesh.GRPCWeb {
+			m = withFilters(m, grpcWebFilter())
+		}
 		chain.Filters = []*listenerv3.Filter{hcmNetworkFilter(withInline(m, inboundRoutes(p)))}
 	default:
 		chain.Filters = []*listenerv3.Filter{c.tcpProxy(inboundName(p.Port))}

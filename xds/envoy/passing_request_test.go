@@ -20,7 +20,7 @@ import (
 func TestPassingThroughBothSidecars(t *testing.T) {
 	for _, protocol := range []string{"http", "http2"} {
 		t.Run(protocol, func(t *testing.T) {
-			address := passMesh(t, protocol)
+			address := passMesh(t, protocol, passed)
 			t.Run("headers", func(t *testing.T) { headersPass(t, address) })
 			if protocol == "http" {
 				t.Run("websocket", func(t *testing.T) { webSocketPasses(t, address) })
@@ -31,10 +31,53 @@ func TestPassingThroughBothSidecars(t *testing.T) {
 	}
 }
 
+// TestBrowsersSpeakToGRPC: the sidecar of a port named grpc-web makes gRPC of gRPC-Web, and puts the trailers, which a browser
+// cannot read, into the body. Clients that speak gRPC themselves are served as well.
+func TestBrowsersSpeakToGRPC(t *testing.T) {
+	const message = "\x00\x00\x00\x00\x02hi"
+	address := passMesh(t, "grpc-web", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/grpc")
+		w.Header().Set("Trailer", "Grpc-Status")
+		body, _ := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%s %s %s", r.Proto, r.Header.Get("Content-Type"), body)
+		w.Header().Set("Grpc-Status", "7")
+	})
+	post := func(contentType string, transport *http.Transport) (*http.Response, string) {
+		defer transport.CloseIdleConnections()
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+address+"/", strings.NewReader(message))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Host = "server.default"
+		request.Header.Set("Content-Type", contentType)
+		response, err := transport.RoundTrip(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return response, string(body)
+	}
+	const got = "HTTP/2.0 application/grpc " + message
+	response, body := post("application/grpc-web", &http.Transport{})
+	if trailers, ok := strings.CutPrefix(body, got); !ok || !strings.HasPrefix(trailers, "\x80") || !strings.Contains(trailers, "grpc-status:7") {
+		t.Errorf("gRPC-Web: %s %q", response.Status, body)
+	}
+	over2 := &http.Transport{Protocols: &http.Protocols{}}
+	over2.Protocols.SetUnencryptedHTTP2(true)
+	response, body = post("application/grpc", over2)
+	if body != got || response.Trailer.Get("Grpc-Status") != "7" {
+		t.Errorf("gRPC: %s %q, trailers %v", response.Status, body, response.Trailer)
+	}
+}
+
 // passMesh starts an application with its sidecar and a client's, and returns where the client's listens.
-func passMesh(t *testing.T, protocol string) (address string) {
+func passMesh(t *testing.T, protocol string, serve http.HandlerFunc) (address string) {
 	t.Helper()
-	app := httptest.NewUnstartedServer(http.HandlerFunc(passed))
+	app := httptest.NewUnstartedServer(serve)
 	app.Config.Protocols = &http.Protocols{}
 	app.Config.Protocols.SetHTTP1(true)
 	app.Config.Protocols.SetUnencryptedHTTP2(true)

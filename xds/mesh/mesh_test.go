@@ -30,9 +30,11 @@ func TestProtocolOf(t *testing.T) {
 		{"and it may be all of the name", corev1.ServicePort{Name: "HTTP"}, HTTP},
 		{"a prefix ends at a dash", corev1.ServicePort{Name: "http2foo"}, TCP},
 		{"gRPC is HTTP/2", corev1.ServicePort{Name: "grpc-api"}, HTTP2},
-		{"gRPC-Web is not", corev1.ServicePort{Name: "grpc-web-ui"}, HTTP},
+		{"gRPC-Web is what its proxy makes of it", corev1.ServicePort{Name: "grpc-web-ui"}, GRPCWeb},
+		{"and a prefix of its own", corev1.ServicePort{Name: "grpc-webui"}, HTTP2},
 		{"HTTPS is TLS that is not looked into", corev1.ServicePort{Name: "https"}, TLS},
 		{"appProtocol beats the name", corev1.ServicePort{Name: "http", AppProtocol: app("tcp")}, TCP},
+		{"by its prefix too", corev1.ServicePort{Name: "x", AppProtocol: app("http-web")}, HTTP},
 		{"also Kubernetes' own ones", corev1.ServicePort{Name: "x", AppProtocol: app("kubernetes.io/h2c")}, HTTP2},
 		{"server-first protocols are never guessed", corev1.ServicePort{Name: "mysql"}, TCP},
 	} {

@@ -23,14 +23,18 @@ type Protocol string
 
 // The protocols that are translated differently.
 const (
-	HTTP  Protocol = "http"
-	HTTP2 Protocol = "http2" // and gRPC
-	TLS   Protocol = "tls"
-	TCP   Protocol = "tcp"
+	HTTP    Protocol = "http"
+	HTTP2   Protocol = "http2" // and gRPC
+	GRPCWeb Protocol = "grpc-web"
+	TLS     Protocol = "tls"
+	TCP     Protocol = "tcp"
 )
 
 // IsHTTP tells whether requests on the port can be routed one by one.
-func (p Protocol) IsHTTP() bool { return p == HTTP || p == HTTP2 }
+func (p Protocol) IsHTTP() bool { return p == HTTP || p.IsHTTP2() }
+
+// IsHTTP2 tells whether the workload takes its requests in HTTP/2. One for gRPC-Web speaks gRPC: its proxy translates.
+func (p Protocol) IsHTTP2() bool { return p == HTTP2 || p == GRPCWeb }
 
 // MTLSMode is what a port admits.
 type MTLSMode string

@@ -19,20 +19,16 @@ func protocolOf(p corev1.ServicePort) Protocol {
 	if p.AppProtocol != nil {
 		return protocolNamed(*p.AppProtocol)
 	}
-	name := strings.ToLower(p.Name)
-	if name == "grpc-web" || strings.HasPrefix(name, "grpc-web-") {
-		return HTTP
-	}
-	prefix, _, _ := strings.Cut(name, "-")
-	return protocolNamed(prefix)
+	return protocolNamed(p.Name)
 }
 
 func protocolNamed(name string) Protocol {
 	name = strings.ToLower(name)
-	if name == "grpc-web" {
-		return HTTP
+	if name == string(GRPCWeb) || strings.HasPrefix(name, string(GRPCWeb)+"-") {
+		return GRPCWeb
 	}
-	if p, ok := protocols[name]; ok {
+	prefix, _, _ := strings.Cut(name, "-")
+	if p, ok := protocols[prefix]; ok {
 		return p
 	}
 	return TCP
