@@ -1,9 +1,12 @@
 package ca
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -186,4 +189,36 @@ func pester(ctx context.Context, t *testing.T, r *running) {
 		})
 		time.Sleep(20 * time.Millisecond)
 	}
+}
+
+// A stranger does not fill the log, and does not use up the lines of others.
+func TestRefusalsAreLoggedInShares(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		a := newAPI(namespace("istio-system"))
+		o := options(a)
+		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		r := start(t, o)
+		defer r.stop()
+		ask := request(t)
+		refusedFrom := func(address byte, times int) {
+			from := peer.NewContext(withToken(t.Context(), "Bearer nonsense"), &peer.Peer{Addr: &net.TCPAddr{IP: net.IPv4(10, 0, 0, address)}})
+			for range times {
+				if _, err := r.service.CreateCertificate(from, ask); err == nil {
+					t.Fatal("a token of nobody got a certificate")
+				}
+			}
+		}
+		refusedFrom(1, 50*linesAtOnce)
+		refusedFrom(2, 1)
+		synctest.Wait()
+		for peer, want := range map[string]int{"peer=10.0.0.1": linesAtOnce, "peer=10.0.0.2": 1} {
+			if got := strings.Count(log.String(), peer); got != want {
+				t.Errorf("%d lines with %s, want %d", got, peer, want)
+			}
+		}
+		if got := counted(t, r, "citadel_server_refused_count"); got != 50*linesAtOnce+1 {
+			t.Errorf("%v refusals are counted, want all", got)
+		}
+	})
 }

@@ -101,6 +101,7 @@ func newCitadel(o Options) (*citadel, error) {
 		issuer:        issuer,
 		authority:     c.keeper.authority,
 		metrics:       metrics,
+		lines:         newLines(),
 		log:           o.Logger,
 	}
 	return c, nil

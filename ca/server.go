@@ -20,11 +20,13 @@ import (
 	"net"
 	"time"
 
+	"golang.org/x/time/rate"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 	securityv1alpha1 "istio.io/api/security/v1alpha1"
 
+	"github.com/mesh-operator/mesh-operator/internal/ration"
 	"github.com/mesh-operator/mesh-operator/internal/spiffe"
 	"github.com/mesh-operator/mesh-operator/internal/subject"
 	"github.com/mesh-operator/mesh-operator/internal/trust"
@@ -33,9 +35,20 @@ import (
 // callTimeout bounds one call with its two questions to the API server.
 const callTimeout = 20 * time.Second
 
+// busy is why who finds no place is refused.
+const busy = "busy"
+
 // places is how many calls are answered at a time. Who finds none is told so at once and comes back later: in a queue his
 // patience would end just before his turn came, and the queue would be busy without finishing a call.
 const places = 64
+
+// A caller chooses how often he is refused. Each address has a share of the log's lines, and the metrics count all.
+const (
+	linesAtOnce = 20
+	linesEvery  = time.Minute
+)
+
+func newLines() *ration.Shares { return ration.New(rate.Every(linesEvery), linesAtOnce, mostBuckets) }
 
 // caller is who asks, as an authenticator has proved it.
 type caller struct {
@@ -55,6 +68,7 @@ type service struct {
 	issuer        issuer
 	authority     func() (*authority, error)
 	metrics       *metrics
+	lines         *ration.Shares // of the log, by address
 	log           *slog.Logger
 }
 
@@ -103,7 +117,7 @@ func (s *service) enter(address string) (leave func(), err error) {
 	select {
 	case s.places <- struct{}{}:
 	default:
-		return nil, refused(codes.ResourceExhausted, "busy", errTooMany)
+		return nil, refused(codes.ResourceExhausted, busy, errTooMany)
 	}
 	leave = func() { <-s.places }
 	if err := s.authorizer.admitSource(address); err != nil {
@@ -133,19 +147,30 @@ func refused(code codes.Code, reason string, cause error) error {
 func (r *refusal) Error() string { return r.reason + ": " + r.cause.Error() }
 func (r *refusal) Unwrap() error { return r.cause }
 
-// refuse logs and counts the whole truth and returns the short one.
+// refuse logs, within the caller's share, and counts the whole truth and returns the short one.
 func (s *service) refuse(ctx context.Context, who caller, err error) error {
 	var r *refusal
 	if !errors.As(err, &r) {
 		r = &refusal{code: codes.Internal, reason: "internal", cause: err}
 	}
 	s.metrics.refused.WithLabelValues(r.reason).Inc()
+	s.logRefusal(r, who, sourceAddress(ctx))
+	return status.Error(r.code, "certificate refused: "+r.reason)
+}
+
+func (s *service) logRefusal(r *refusal, who caller, address string) {
+	share := address
+	if r.reason == busy { // says nothing of the caller, and a whole mesh may hear it
+		share = busy
+	}
+	if !s.lines.Allow(share, time.Now()) {
+		return
+	}
 	identity := ""
 	if who.by != "" {
 		identity = who.id.String()
 	}
-	s.log.Warn("certificate refused", "reason", r.reason, "error", r.cause, "identity", identity, "peer", sourceAddress(ctx))
-	return status.Error(r.code, "certificate refused: "+r.reason)
+	s.log.Warn("certificate refused", "reason", r.reason, "error", r.cause, "identity", identity, "peer", address)
 }
 
 // sourceAddress is the caller's IP, for logs and for limiting strangers; nothing is trusted because of it.
