@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -97,7 +98,7 @@ func Start(t testing.TB, b *bootstrapv3.Bootstrap, args ...string) *Envoy {
 	adminFile := filepath.Join(dir, "admin")
 	e := &Envoy{t: t, logFile: filepath.Join(dir, "envoy.log"), exited: make(chan struct{})}
 	e.cmd = exec.Command(Binary(t), append([]string{"-c", write(t, dir, b), "--disable-hot-restart", "--concurrency", "1",
-		"-l", "info", "--log-path", e.logFile, "--admin-address-path", adminFile}, args...)...)
+		"-l", "info", "--log-path", e.logFile, "--file-flush-interval-msec", "100", "--admin-address-path", adminFile}, args...)...)
 	e.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // a killed test leaves no Envoy behind
 	if err := e.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -191,14 +192,41 @@ func Loopback(port uint32) *corev3.Address {
 	}}}
 }
 
-// FreePort returns a port that nothing used a moment ago. It is below those that the kernel gives to outgoing connections,
-// of which one could take it before Envoy does.
+// Ports that tests are given lie between those that the product uses and those that the kernel gives to outgoing connections,
+// of which one could take a port before Envoy does. Test programs run at the same time, so each has a block of them.
+const (
+	firstBlock = 16_000
+	lastBlock  = 29_000
+	blockSize  = 1000
+)
+
+// block is of whoever listens on its first port: this process, until it ends. Each port is given again after all others only,
+// for Envoy may not have taken it yet.
+var block struct {
+	sync.Mutex
+
+	owner net.Listener
+	first uint32
+	given uint32
+}
+
+// FreePort returns a port that nothing uses, and that no other caller was given a moment ago.
 func FreePort(t testing.TB) uint32 {
 	t.Helper()
+	block.Lock()
+	defer block.Unlock()
+	for first := uint32(firstBlock); block.owner == nil; first += blockSize {
+		if first > lastBlock {
+			t.Fatal("every block of ports is taken by other tests")
+		}
+		block.owner, _ = listen("127.0.0.1", first) // taken: the next one
+		block.first, block.given = first, rand.N[uint32](blockSize)
+	}
 	var failed error
-	for range 100 {
-		port := 10_000 + rand.N[uint32](20_000)
-		listener, err := net.Listen("tcp", ":"+strconv.FormatUint(uint64(port), 10))
+	for range blockSize {
+		block.given++
+		port := block.first + 1 + block.given%(blockSize-1)
+		listener, err := listen("", port)
 		if err == nil {
 			listener.Close()
 			return port
@@ -207,6 +235,10 @@ func FreePort(t testing.TB) uint32 {
 	}
 	t.Fatal(failed)
 	return 0
+}
+
+func listen(host string, port uint32) (net.Listener, error) {
+	return net.Listen("tcp", net.JoinHostPort(host, strconv.FormatUint(uint64(port), 10)))
 }
 
 func write(t testing.TB, dir string, b *bootstrapv3.Bootstrap) string {

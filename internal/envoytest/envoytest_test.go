@@ -1,6 +1,8 @@
 package envoytest
 
 import (
+	"fmt"
+	"net"
 	"strings"
 	"testing"
 
@@ -26,5 +28,23 @@ func TestCheckReportsEnvoysReason(t *testing.T) {
 	}})
 	if err == nil || !strings.Contains(out, "gRPC service") {
 		t.Errorf("a bootstrap that names no ADS cluster is accepted: %v %s", err, out)
+	}
+}
+
+// TestPortsAreGivenOnce takes many ports, as tests do that start several Envoys: they differ, and none is somebody's.
+func TestPortsAreGivenOnce(t *testing.T) {
+	taken := FreePort(t)
+	listener, err := net.Listen("tcp", fmt.Sprintf(":%d", taken))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	seen := map[uint32]bool{}
+	for n := range blockSize {
+		port := FreePort(t)
+		if port == taken || n < blockSize/2 && seen[port] {
+			t.Fatalf("port %d is given twice", port)
+		}
+		seen[port] = true
 	}
 }
