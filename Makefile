@@ -54,7 +54,7 @@ provisions: cluster images
 
 .PHONY: test-unit
 test-unit: envoy ## run the tests that need no cluster (real Envoy processes included)
-	$(if $(RACE),CGO_ENABLED=1) go test $(if $(RACE),-race) $$(go list ./... | grep -v -e /e2e/scenarios -e /e2e/apiserver)
+	$(if $(RACE),CGO_ENABLED=1) go test -timeout 30m $(if $(RACE),-race) $$(go list ./... | grep -v -e /e2e/scenarios -e /e2e/apiserver)
 
 .PHONY: test-cluster
 test-cluster: cluster ## run the local cluster's own tests (needs root)
@@ -62,7 +62,7 @@ test-cluster: cluster ## run the local cluster's own tests (needs root)
 
 .PHONY: test-apiserver
 test-apiserver: cluster ## test the operator on a real API server that fails and an operator that dies (needs no root)
-	go test -count=1 -timeout 20m $(APISERVER_FLAGS) ./e2e/apiserver
+	go test -count=1 -timeout 40m $(APISERVER_FLAGS) ./e2e/apiserver
 
 # $(call on-cluster,NAME,FLAGS) boots a cluster, runs scenarios on it and removes it.
 define on-cluster
@@ -80,8 +80,17 @@ test-removal: cluster images ## run the scenarios that begin on an empty cluster
 	$(call on-cluster,$(TEST_CLUSTER)-empty,-run '$(EMPTY)')
 
 .PHONY: check
-check: fmt-check vet lint generate-check ## everything CI asks for
+check: modules fmt-check vet lint generate-check ## everything CI asks for
 	@$(MAKE) --no-print-directory test RACE=1
+
+# $(call patiently,COMMAND): Go does not ask again for a module that did not come.
+patiently = ($(1)) || { sleep 10; ($(1)); } || { sleep 10; ($(1)); }
+
+.PHONY: modules
+modules: ## download the Go modules that the checks need
+	@$(call patiently,go mod download)
+	@$(call patiently,cd e2e/cluster && go mod download)
+	@$(call patiently,go list -modfile=go.tool.mod -deps tool >/dev/null)
 
 .PHONY: envoy
 envoy: ## fetch the Envoy that the tests and the proxyv2 image use

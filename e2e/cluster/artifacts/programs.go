@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -42,9 +43,28 @@ func (s *Store) goProgram(folder, name, patience, ldflags string) (step, error) 
 		how:  "modules from the Go proxy, compiled here (" + patience + ")",
 		path: filepath.Join(s.Cache, folder, key(inputs...), folder),
 		make: func(ctx context.Context, dir string) error {
+			if err := s.modules(ctx, source); err != nil {
+				return err
+			}
 			return build(ctx, source, ldflags, filepath.Join(dir, folder))
 		},
 	}, nil
+}
+
+// modules gets all that a build will need, as Go does not ask again for a module that did not come.
+func (s *Store) modules(ctx context.Context, source string) error {
+	for again := 2; ; again-- {
+		err := run(ctx, source, buildEnvironment, "go", "list", "-deps", ".")
+		if err == nil || again == 0 {
+			return err
+		}
+		fmt.Fprintf(s.Out, "  trying again in ten seconds: %v\n", err)
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(10 * time.Second):
+		}
+	}
 }
 
 func build(ctx context.Context, source, ldflags, output string) error {
