@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // debianPackages are what the images take from Debian 12, with the versions this was tried with. Where the archive has moved
@@ -79,6 +80,11 @@ func (b *builder) unpackDebian(ctx context.Context, path string, packages ...str
 // downloadDebian tries what is cheap first: the pinned versions from the known lists, then with fresh lists, then whatever
 // version the archive has now.
 func (b *builder) downloadDebian(ctx context.Context, dir string, packages []string) error {
+	unlock, err := b.lockApt()
+	if err != nil {
+		return fmt.Errorf("lock apt: %w", err)
+	}
+	defer unlock() //nolint:errcheck // nothing was written
 	get := func(wanted []string) error {
 		return b.run(ctx, dir, "apt-get", append([]string{"download", "-q", "-o", "APT::Sandbox::User=root"}, wanted...)...)
 	}
@@ -88,7 +94,7 @@ func (b *builder) downloadDebian(ctx context.Context, dir string, packages []str
 	fmt.Fprintln(b.out, "  refreshing the lists of Debian's archive (apt-get update)")
 	// One broken source of somebody else fails the update; the download shows whether it mattered.
 	updateErr := b.run(ctx, dir, "apt-get", "update", "-q")
-	err := get(packages)
+	err = get(packages)
 	if names := withoutVersions(packages); err != nil && !slices.Equal(names, packages) {
 		fmt.Fprintln(b.out, "  a pinned version is gone from Debian's archive: taking the current ones")
 		err = get(names)
@@ -97,6 +103,22 @@ func (b *builder) downloadDebian(ctx context.Context, dir string, packages []str
 		return errors.Join(err, updateErr)
 	}
 	return nil
+}
+
+// lockApt waits until nobody else lets apt work for this cache. apt does not wait for another one that refreshes its lists, it
+// fails: the local cluster's command takes turns with this by the same file.
+func (b *builder) lockApt() (unlock func() error, err error) {
+	if err := os.MkdirAll(b.cache, 0o755); err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(filepath.Join(b.cache, "apt.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file.Close, nil
 }
 
 func withoutVersions(packages []string) []string {

@@ -75,6 +75,12 @@ func (s *Store) unpackPackages(ctx context.Context, dir string) error {
 // download tries what is cheap first: the pinned versions from the known lists, then with fresh lists, then whatever
 // version the archive has now.
 func (s *Store) download(ctx context.Context, dir string) error {
+	// apt does not wait for another one that refreshes its lists, it fails: e2e/images takes turns with this by the same file.
+	unlock, err := s.lock(filepath.Join(s.Cache, "apt.lock"))
+	if err != nil {
+		return fmt.Errorf("lock apt: %w", err)
+	}
+	defer unlock()
 	get := func(wanted []string) error {
 		return run(ctx, dir, []string{"LC_ALL=C"}, "apt-get", append([]string{"download", "-q", "-o", "APT::Sandbox::User=root"}, wanted...)...)
 	}
