@@ -124,7 +124,7 @@ func (c *Cluster) await(ctx context.Context, began time.Time) error {
 			return nil
 		case s.Phase == state.Failed:
 			return c.explain(*s.Failure)
-		case s.Phase == "" && time.Since(began) > 10*time.Second:
+		case s.Phase == "" && time.Since(began) > 60*time.Second:
 			return c.explain(state.Failure{Component: "cluster", Reason: "the background process did not start", Log: c.Layout.Log("cluster")})
 		}
 		select {

@@ -62,6 +62,7 @@ func apiServerFlags(layout state.Layout, s settings) []string {
 		"--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
 		"--allow-privileged=true",
 		"--audit-policy-file=" + filepath.Join(s.Config, "audit-policy.yaml"), "--audit-log-path=" + layout.Audit(),
+		"--audit-log-maxsize=2000", // megabytes, so that it stays one file: tests read it from its beginning
 	}
 }
 
