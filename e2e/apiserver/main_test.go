@@ -28,7 +28,7 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 func run(m *testing.M) int {
 	ctx, cancel := context.WithCancel(context.Background())
 	err := func() (err error) {
-		starting, cancel := context.WithTimeout(ctx, 3*time.Minute)
+		starting, cancel := context.WithTimeout(ctx, 6*time.Minute)
 		defer cancel()
 		server, err = Start(starting)
 		return err

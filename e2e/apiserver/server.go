@@ -33,7 +33,7 @@ type Server struct {
 }
 
 // startLimit leaves room for a machine that compiles something at the same time.
-const startLimit = time.Minute
+const startLimit = 3 * time.Minute
 
 // Start starts everything on free ports of the loopback; Stop ends it, and so does the end of this process.
 func Start(ctx context.Context) (*Server, error) {
