@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -78,7 +79,7 @@ func (d *demo) leave(ctx context.Context) error {
 	return d.inOrder(ctx, []stage{
 		{"end Bookinfo", d.endApplication},
 		{"delete the Installation", d.deleteInstallation},
-		{"delete the operator", d.delete("-k", "config/default")},
+		{"delete the operator", d.deleteOperator},
 		{"delete the namespace " + bookinfo, d.delete("namespace", bookinfo)},
 	})
 }
@@ -111,6 +112,25 @@ func (d *demo) deleteInstallation(ctx context.Context) error {
 		return nil
 	}
 	return d.delete("installation", "-n", operatorNamespace, "istio-installation")(ctx)
+}
+
+// deleteOperator asks again for a moment: the API server refuses it while there is an Installation, and may not have noticed
+// at once that there is none.
+func (d *demo) deleteOperator(ctx context.Context) error {
+	patience := time.After(30 * time.Second)
+	for {
+		err := d.delete("-k", "config/default")(ctx)
+		if err == nil || !strings.Contains(err.Error(), "remove it first") {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-patience:
+			return err
+		case <-time.After(time.Second):
+		}
+	}
 }
 
 func (d *demo) delete(what ...string) func(context.Context) error {
