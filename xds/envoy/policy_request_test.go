@@ -50,12 +50,12 @@ func TestTimeoutsAndRetries(t *testing.T) {
 	backend := httptest.NewServer(server)
 	t.Cleanup(backend.Close)
 	client := startOutbound(t, reviewsMesh(map[string]string{"v1": backend.Listener.Addr().String()})+rulesOfReviews("", `
-  - {match: [{uri: {prefix: /timeout/}}], timeout: 0.2s, route: [{destination: {host: reviews}}]}
+  - {match: [{uri: {prefix: /timeout/}}], timeout: 2s, route: [{destination: {host: reviews}}]}
   - {match: [{uri: {prefix: /retry/}}], retries: {attempts: 2, retryOn: 5xx}, route: [{destination: {host: reviews}}]}
   - {match: [{uri: {prefix: /code/}}], retries: {attempts: 2, retryOn: "connect-failure,503"}, route: [{destination: {host: reviews}}]}
   - {match: [{uri: {prefix: /unseen/}}], retries: {attempts: 2}, route: [{destination: {host: reviews}}]}
   - {match: [{uri: {prefix: /none/}}], retries: {attempts: 0, retryOn: 5xx}, route: [{destination: {host: reviews}}]}
-  - {match: [{uri: {prefix: /try/}}], retries: {attempts: 2, perTryTimeout: 0.2s, retryOn: 5xx}, route: [{destination: {host: reviews}}]}
+  - {match: [{uri: {prefix: /try/}}], retries: {attempts: 2, perTryTimeout: 2s, retryOn: 5xx}, route: [{destination: {host: reviews}}]}
   - route: [{destination: {host: reviews}}]`), "0.0.0.0_9080", newAuthority(t).issue(t, "client"))
 	for path, c := range map[string]struct {
 		want     string
