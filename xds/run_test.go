@@ -2,9 +2,10 @@ package xds
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -23,6 +24,7 @@ import (
 	fakedynamic "k8s.io/client-go/dynamic/fake"
 	"k8s.io/client-go/kubernetes/fake"
 
+	"github.com/mesh-operator/mesh-operator/internal/envoytest"
 	"github.com/mesh-operator/mesh-operator/internal/monitoring"
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 	"github.com/mesh-operator/mesh-operator/xds/resource"
@@ -44,7 +46,7 @@ func options() Options {
 // TestRun starts all of pilot against an API server in memory that has no Istio kinds, and is one proxy of it.
 func TestRun(t *testing.T) {
 	o := options()
-	o.Monitoring.Debug = freeAddress(t)
+	o.Monitoring.Debug = fmt.Sprintf("127.0.0.1:%d", envoytest.FreePort(t))
 	ctx, cancel := context.WithCancel(t.Context())
 	p, err := newPilot(ctx, o)
 	if err != nil {
@@ -62,9 +64,7 @@ func TestRun(t *testing.T) {
 	if len(r.GetResources()) == 0 {
 		t.Error("no clusters, want at least those that every proxy has")
 	}
-	if err := p.checkReady(); err != nil {
-		t.Errorf("a pilot that serves is not ready: %v", err)
-	}
+	waitReady(t, "http://"+o.Monitoring.Debug+"/ready")
 	for path, want := range map[string]string{
 		"/ready": "ok", "/version": "istio-pilot", "/metrics": "pilot_xds 1", "/debug/syncz": "reviews-1.bookinfo",
 		"/debug/config?proxy=reviews-1.bookinfo": "PassthroughCluster",
@@ -156,14 +156,28 @@ func get(t *testing.T, url string) string {
 	return string(body)
 }
 
-func freeAddress(t *testing.T) string {
+// waitReady asks again and again: proxies are served a moment before pilot is ready, and the page is served by itself.
+func waitReady(t *testing.T, url string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	deadline := time.NewTimer(20 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		r, err := http.Get(url)
+		if err == nil {
+			r.Body.Close()
+			if r.StatusCode == http.StatusOK {
+				return
+			}
+			err = errors.New(r.Status)
+		}
+		select {
+		case <-deadline.C:
+			t.Fatalf("a pilot that serves is not ready: %v", err)
+		case <-tick.C:
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func TestAMistakeInAnAddressIsToldAtOnce(t *testing.T) {
