@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net"
 	"net/url"
@@ -26,6 +27,7 @@ import (
 	securityv1alpha1 "istio.io/api/security/v1alpha1"
 
 	"github.com/mesh-operator/mesh-operator/internal/certclient"
+	"github.com/mesh-operator/mesh-operator/internal/envoytest"
 	"github.com/mesh-operator/mesh-operator/internal/trust"
 )
 
@@ -55,9 +57,9 @@ func newFakeCA(t *testing.T, ttl time.Duration) *fakeCA {
 	return ca
 }
 
-// start serves the CA on loopback, again at the same address.
+// start serves the CA on loopback, again at the same address: one that no outgoing connection can take in between.
 func (ca *fakeCA) start() {
-	listener, err := net.Listen("tcp", cmp.Or(ca.address, "127.0.0.1:0"))
+	listener, err := net.Listen("tcp", cmp.Or(ca.address, fmt.Sprintf("127.0.0.1:%d", envoytest.FreePort(ca.t))))
 	if err != nil {
 		ca.t.Fatal(err)
 	}

@@ -92,7 +92,7 @@ func configuration(version string, clusters []*clusterv3.Cluster, listeners []*l
 
 // TestPodBecomesReadyOnlyWithConfiguration also shows who pilot sees, what a stranger gets, and how the proxy leaves.
 func TestPodBecomesReadyOnlyWithConfiguration(t *testing.T) {
-	p := startPod(t, time.Hour)
+	p := startPod(t, time.Hour, func(c *Config) { c.DrainDuration = 2 * time.Second }) // long enough to be seen
 	p.waitUnready("no clusters from pilot yet")
 	if code, _ := p.get(p.config.Ports.Health, "/healthz/ready"); code == 200 {
 		t.Error("ready before there is configuration")
@@ -159,7 +159,7 @@ func connect(address string, config *tls.Config) (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	_ = plain.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = plain.SetDeadline(time.Now().Add(time.Minute)) // some are used over renewals
 	if config == nil {
 		return &connection{plain, bufio.NewReader(plain)}, nil
 	}
