@@ -42,33 +42,15 @@ func TestBrowsersSpeakToGRPC(t *testing.T) {
 		fmt.Fprintf(w, "%s %s %s", r.Proto, r.Header.Get("Content-Type"), body)
 		w.Header().Set("Grpc-Status", "7")
 	})
-	post := func(contentType string, transport *http.Transport) (*http.Response, string) {
-		defer transport.CloseIdleConnections()
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+address+"/", strings.NewReader(message))
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Host = "server.default"
-		request.Header.Set("Content-Type", contentType)
-		response, err := transport.RoundTrip(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer response.Body.Close()
-		body, err := io.ReadAll(response.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return response, string(body)
+	ask := func(contentType string, transport *http.Transport) (*http.Response, string) {
+		return post(t, transport, address, strings.NewReader(message), func(r *http.Request) { r.Header.Set("Content-Type", contentType) })
 	}
 	const got = "HTTP/2.0 application/grpc " + message
-	response, body := post("application/grpc-web", &http.Transport{})
+	response, body := ask("application/grpc-web", &http.Transport{})
 	if trailers, ok := strings.CutPrefix(body, got); !ok || !strings.HasPrefix(trailers, "\x80") || !strings.Contains(trailers, "grpc-status:7") {
 		t.Errorf("gRPC-Web: %s %q", response.Status, body)
 	}
-	over2 := &http.Transport{Protocols: &http.Protocols{}}
-	over2.Protocols.SetUnencryptedHTTP2(true)
-	response, body = post("application/grpc", over2)
+	response, body = ask("application/grpc", cleartextHTTP2())
 	if body != got || response.Trailer.Get("Grpc-Status") != "7" {
 		t.Errorf("gRPC: %s %q, trailers %v", response.Status, body, response.Trailer)
 	}
@@ -161,24 +143,32 @@ func webSocketPasses(t *testing.T, address string) {
 
 // trailersPass: gRPC puts its status into them.
 func trailersPass(t *testing.T, address string) {
-	transport := &http.Transport{Protocols: &http.Protocols{}}
-	transport.Protocols.SetUnencryptedHTTP2(true)
+	response, body := post(t, cleartextHTTP2(), address, io.MultiReader(strings.NewReader("body")), func(r *http.Request) {
+		r.Trailer = http.Header{"Checksum": {"c"}}
+	})
+	if !strings.Contains(body, "trailer: c 4\n") || response.Trailer.Get("Grpc-Status") != "7" {
+		t.Errorf("request's trailer in %q, response's trailer %v", body, response.Trailer)
+	}
+}
+
+// post sends a body to the server and returns the answer with all of its body, and so with its trailers.
+func post(t *testing.T, transport *http.Transport, address string, body io.Reader, change func(*http.Request)) (*http.Response, string) {
+	t.Helper()
 	defer transport.CloseIdleConnections()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+address+"/", io.MultiReader(strings.NewReader("body")))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+address+"/", body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.Host, request.Trailer = "server.default", http.Header{"Checksum": {"c"}}
+	request.Host = "server.default"
+	change(request)
 	response, err := transport.RoundTrip(request)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
+	answer, err := io.ReadAll(response.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(string(body), "trailer: c 4\n") || response.Trailer.Get("Grpc-Status") != "7" {
-		t.Errorf("request's trailer in %q, response's trailer %v", body, response.Trailer)
-	}
+	return response, string(answer)
 }

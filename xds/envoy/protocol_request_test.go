@@ -76,9 +76,13 @@ func http1(t *testing.T, address, host string) string {
 }
 
 func http2(t *testing.T, address, host string) string {
+	return overHTTP(t, cleartextHTTP2(), address, host)
+}
+
+func cleartextHTTP2() *http.Transport {
 	transport := &http.Transport{Protocols: &http.Protocols{}}
 	transport.Protocols.SetUnencryptedHTTP2(true)
-	return overHTTP(t, transport, address, host)
+	return transport
 }
 
 func overHTTP(t *testing.T, transport *http.Transport, address, host string) string {
