@@ -38,7 +38,7 @@ func newProxyRunCommand(role agent.Role, short string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if config, err = agent.Facts(config, labels); err != nil {
+			if config, err = agent.ReadPodFiles(config, labels); err != nil {
 				return err
 			}
 			syscall.Umask(0o077) // what this process writes is for its own user and Envoy, which has the same

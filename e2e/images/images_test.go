@@ -19,8 +19,8 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/version"
 )
 
-// TestDockerfileCopiesTheSame compares what the Dockerfile says of each product image with the table.
-func TestDockerfileCopiesTheSame(t *testing.T) {
+// TestDockerfileMatchesTable compares what the Dockerfile says of each product image with the table.
+func TestDockerfileMatchesTable(t *testing.T) {
 	text, err := os.ReadFile("../../Dockerfile")
 	if err != nil {
 		t.Fatal(err)
@@ -168,7 +168,7 @@ func list(t *testing.T, r io.Reader) []string {
 	}
 }
 
-func TestSameContentsSameBytes(t *testing.T) {
+func TestBuildIsReproducible(t *testing.T) {
 	var sums []string
 	for range 2 {
 		b, i := fake(t)
@@ -217,7 +217,7 @@ func TestArchiveIsRebuiltWhenItsInputChanges(t *testing.T) {
 	}
 }
 
-func TestFetchSaysWhatBeforeItDoes(t *testing.T) {
+func TestFetchAnnouncesDownload(t *testing.T) {
 	b, _ := fake(t)
 	var said strings.Builder
 	b.out = &said
@@ -245,8 +245,8 @@ func TestVerifyRefusesAnotherBinary(t *testing.T) {
 	}
 }
 
-// TestAuthoritiesAreJoined: the package has a file for each, programs read one.
-func TestAuthoritiesAreJoined(t *testing.T) {
+// TestAuthoritiesBundle: the package has a file for each, programs read one.
+func TestAuthoritiesBundle(t *testing.T) {
 	root := t.TempDir()
 	if err := joinAuthorities(root); err == nil {
 		t.Error("no authority is no error")
@@ -261,8 +261,8 @@ func TestAuthoritiesAreJoined(t *testing.T) {
 	}
 }
 
-// TestAPinnedVersionMayBeGone: Debian's archive keeps one version.
-func TestAPinnedVersionMayBeGone(t *testing.T) {
+// TestPinnedPackageVersionGone: Debian's archive keeps one version.
+func TestPinnedPackageVersionGone(t *testing.T) {
 	b, _ := fake(t)
 	var said strings.Builder
 	b.out = &said

@@ -40,7 +40,7 @@ func TestBackOff(t *testing.T) {
 }
 
 // A node's clock may be hours off until it has heard of the time: a step of it must not move the next try.
-func TestARetryDoesNotWaitForTheWallClock(t *testing.T) {
+func TestRetryUsesMonotonicClock(t *testing.T) {
 	c := New(Options{TokenFile: filepath.Join(t.TempDir(), "istio-token"), Logger: slog.New(slog.DiscardHandler)})
 	var s schedule
 	c.renew(t.Context(), trust.Bundle{}, &s)

@@ -37,8 +37,8 @@ func encode(der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
 
-// TestCheckAuthoritiesNamesTheBadOne: in a list of 150 authorities "not a list of certificates" is no help.
-func TestCheckAuthoritiesNamesTheBadOne(t *testing.T) {
+// TestCheckAuthoritiesNamesInvalidCertificate: in a list of 150 authorities "not a list of certificates" is no help.
+func TestCheckAuthoritiesNamesInvalidCertificate(t *testing.T) {
 	good, bad := authority(t, "bank root")
 	garbage := encode([]byte("garbage"))
 	cut := append(bytes.Clone(good[:len(good)/2]), '\n')

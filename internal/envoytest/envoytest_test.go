@@ -31,8 +31,8 @@ func TestCheckReportsEnvoysReason(t *testing.T) {
 	}
 }
 
-// TestPortsAreGivenOnce takes many ports, as tests do that start several Envoys: they differ, and none is somebody's.
-func TestPortsAreGivenOnce(t *testing.T) {
+// TestFreePortIsUnique takes many ports, as tests do that start several Envoys: they differ, and none is somebody's.
+func TestFreePortIsUnique(t *testing.T) {
 	taken := FreePort(t)
 	listener, err := net.Listen("tcp", fmt.Sprintf(":%d", taken))
 	if err != nil {

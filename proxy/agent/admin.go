@@ -70,12 +70,12 @@ func (a *admin) checkReady(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("envoy does not answer yet: %w", err)
 	}
-	return judge(stats)
+	return checkStats(stats)
 }
 
 // judge is checkReady's verdict. A proxy whose first configuration was rejected never becomes ready: it would refuse, or
 // worse, pass on, everything.
-func judge(stats map[string]uint64) error {
+func checkStats(stats map[string]uint64) error {
 	for _, x := range []struct{ name, manager string }{{"clusters", "cluster_manager.cds"}, {"listeners", "listener_manager.lds"}} {
 		switch {
 		case stats[x.manager+".update_success"] > 0:
@@ -107,7 +107,7 @@ func (a *admin) drainListeners(ctx context.Context, role Role) error {
 var accepted = regexp.MustCompile(`^listener\..*\.downstream_cx_total$`)
 
 // wasCalled reports whether a connection ever came in on a port, and so when Envoy does not say.
-func (a *admin) wasCalled(ctx context.Context, port uint32) bool {
+func (a *admin) hadConnections(ctx context.Context, port uint32) bool {
 	stats, err := a.stats(ctx, accepted)
 	if err != nil {
 		return true
@@ -129,7 +129,7 @@ var active = regexp.MustCompile(`^(http\..*\.downstream_(rq|cx)|listener\..*\.do
 // busy returns how much would be cut if the proxy ended now: the requests that it serves, its own ports not counted, and of a
 // gateway the connections that carry anything but HTTP as well. Envoy counts all connections by listener and those of HTTP by
 // connection manager, but the rest nowhere.
-func (a *admin) busy(ctx context.Context, role Role) (uint64, error) {
+func (a *admin) inFlight(ctx context.Context, role Role) (uint64, error) {
 	stats, err := a.stats(ctx, active)
 	if err != nil {
 		return 0, fmt.Errorf("count requests: %w", err)

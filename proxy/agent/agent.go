@@ -119,15 +119,15 @@ func (a *agent) serveSockets(ctx context.Context, group *errgroup.Group) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("open XDS socket: %w", err), sds.Close())
 	}
-	group.Go(func() error { return serveSocket(ctx, newSDSServer(a.client, a.ownFolders(), a.log), sds) })
+	group.Go(func() error { return serveSocket(ctx, newSDSServer(a.client, a.reservedFolders(), a.log), sds) })
 	group.Go(func() error {
-		return serveSocket(ctx, newXDSServer(newXDSProxy(c, a.client, a.health.counts, a.log)), xds)
+		return serveSocket(ctx, newXDSServer(newXDSProxy(c, a.client, a.health.counters, a.log)), xds)
 	})
 	return nil
 }
 
 // ownFolders hold what is this workload's alone: its key's sockets, its token, its roots.
-func (a *agent) ownFolders() []string {
+func (a *agent) reservedFolders() []string {
 	return []string{a.o.Config.Dir, filepath.Dir(a.o.Certificates.TokenFile), filepath.Dir(a.o.Certificates.RootFile)}
 }
 

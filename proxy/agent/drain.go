@@ -10,19 +10,19 @@ import (
 	"time"
 )
 
-// patience is how long what is under way may go on after the drain duration. With the default of 5 s for that they end before
+// inFlightTimeout is how long what is under way may go on after the drain duration. With the default of 5 s for that they end before
 // the kubelet's default of 30 s; the operator gives a gateway's pod as much more time as its drain duration is longer.
-const patience = 15 * time.Second
+const inFlightTimeout = 15 * time.Second
 
 // drainer lets the proxy go quiet, once, whoever asks first: the pod's preStop hook or SIGTERM.
 type drainer struct {
-	admin    *admin
-	role     Role
-	inbound  uint32 // port
-	duration time.Duration
-	patience time.Duration
-	health   *health
-	log      *slog.Logger
+	admin           *admin
+	role            Role
+	inbound         uint32 // port
+	duration        time.Duration
+	inFlightTimeout time.Duration
+	health          *health
+	log             *slog.Logger
 
 	once sync.Once
 	done chan struct{}
@@ -30,7 +30,7 @@ type drainer struct {
 
 func newDrainer(c Config, a *admin, h *health, log *slog.Logger) *drainer {
 	return &drainer{
-		admin: a, role: c.Role, inbound: c.Ports.Inbound, duration: c.DrainDuration, patience: patience, health: h, log: log,
+		admin: a, role: c.Role, inbound: c.Ports.Inbound, duration: c.DrainDuration, inFlightTimeout: inFlightTimeout, health: h, log: log,
 		done: make(chan struct{}),
 	}
 }
@@ -48,30 +48,30 @@ func (d *drainer) drain(ctx context.Context) {
 			d.log.Warn("listeners not drained", "error", err)
 			return
 		}
-		if d.role != Sidecar || d.admin.wasCalled(ctx, d.inbound) {
-			pause(ctx, d.duration)
+		if d.role != Sidecar || d.admin.hadConnections(ctx, d.inbound) {
+			sleep(ctx, d.duration)
 		}
-		d.waitQuiet(ctx)
+		d.waitIdle(ctx)
 	})
 	<-d.done
 }
 
-func (d *drainer) waitQuiet(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, d.patience)
+func (d *drainer) waitIdle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, d.inFlightTimeout)
 	defer cancel()
 	var last uint64
 	for ctx.Err() == nil {
-		n, err := d.admin.busy(ctx, d.role)
+		n, err := d.admin.inFlight(ctx, d.role)
 		if err != nil || n == 0 {
 			return
 		}
 		last = n
-		pause(ctx, 200*time.Millisecond)
+		sleep(ctx, 200*time.Millisecond)
 	}
 	d.log.Warn("requests or connections are still open after draining", "open", last)
 }
 
-func pause(ctx context.Context, d time.Duration) {
+func sleep(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

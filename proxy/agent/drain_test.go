@@ -13,9 +13,9 @@ import (
 
 // drainedEnvoy is an admin interface that reports requests in flight for the first answers.
 type drainedEnvoy struct {
-	busy    atomic.Int64
-	drained atomic.Pointer[string]
-	drains  atomic.Int64
+	inFlight atomic.Int64
+	drained  atomic.Pointer[string]
+	drains   atomic.Int64
 }
 
 func (e *drainedEnvoy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -26,17 +26,17 @@ func (e *drainedEnvoy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.drains.Add(1)
 	case "/stats":
 		active := int64(0)
-		if e.busy.Add(-1) >= 0 {
+		if e.inFlight.Add(-1) >= 0 {
 			active = 1
 		}
 		fmt.Fprintf(w, `{"stats":[{"name":"http.admin.downstream_rq_active","value":1},{"name":"http.inbound_0.0.0.0_80.downstream_rq_active","value":%d}]}`, active)
 	}
 }
 
-func newTestDrainer(t *testing.T, role Role, busy int64) (*drainer, *drainedEnvoy) {
+func newTestDrainer(t *testing.T, role Role, inFlight int64) (*drainer, *drainedEnvoy) {
 	t.Helper()
 	envoy := &drainedEnvoy{}
-	envoy.busy.Store(busy)
+	envoy.inFlight.Store(inFlight)
 	server := httptest.NewServer(envoy)
 	t.Cleanup(server.Close)
 	c := Config{Role: role, IPs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}, DrainDuration: 50 * time.Millisecond}
@@ -48,7 +48,7 @@ func newTestDrainer(t *testing.T, role Role, busy int64) (*drainer, *drainedEnvo
 func TestDrainWaitsForRequestsInFlight(t *testing.T) {
 	d, envoy := newTestDrainer(t, Sidecar, 2)
 	d.drain(t.Context())
-	if left := envoy.busy.Load(); left >= 0 {
+	if left := envoy.inFlight.Load(); left >= 0 {
 		t.Errorf("drained while requests were in flight (%d answers left)", left)
 	}
 	if got := *envoy.drained.Load(); got != "inboundonly&graceful&skip_exit" {
@@ -59,14 +59,14 @@ func TestDrainWaitsForRequestsInFlight(t *testing.T) {
 	}
 }
 
-func TestDrainLosesPatience(t *testing.T) {
+func TestDrainTimeout(t *testing.T) {
 	d, _ := newTestDrainer(t, Router, 1<<40)
-	d.patience = 100 * time.Millisecond
+	d.inFlightTimeout = 100 * time.Millisecond
 	d.drain(t.Context()) // returns
 }
 
-// TestDrainOnce: the hook and SIGTERM wait for the same drain.
-func TestDrainOnce(t *testing.T) {
+// TestDrainRunsOnce: the hook and SIGTERM wait for the same drain.
+func TestDrainRunsOnce(t *testing.T) {
 	d, envoy := newTestDrainer(t, Router, 1)
 	done := make(chan struct{})
 	go func() { d.drain(t.Context()); close(done) }()

@@ -15,13 +15,13 @@ import (
 
 // health answers on the agent's open port: an exact list of paths, each of which only reads.
 type health struct {
-	admin  *admin
-	client *certclient.Client
-	probes map[string]Probe
-	prober *prober
-	merge  *merger
-	counts *counts
-	log    *slog.Logger
+	admin    *admin
+	client   *certclient.Client
+	probes   map[string]Probe
+	prober   *prober
+	merge    *merger
+	counters *counters
+	log      *slog.Logger
 
 	envoy    atomic.Bool // Envoy has been started
 	ready    atomic.Bool // it was ready once
@@ -29,8 +29,8 @@ type health struct {
 }
 
 func newHealth(c Config, a *admin, client *certclient.Client, log *slog.Logger) *health {
-	p, n := newProber(c.IPs[0]), newCounts()
-	return &health{admin: a, client: client, probes: c.Probes, prober: p, merge: newMerger(a, p, c.Metrics, n, log), counts: n, log: log}
+	p, n := newProber(c.IPs[0]), newCounters()
+	return &health{admin: a, client: client, probes: c.Probes, prober: p, merge: newMerger(a, p, c.Metrics, n, log), counters: n, log: log}
 }
 
 // open is the handler of the port that everybody reaches.
@@ -39,9 +39,9 @@ func (h *health) open() http.Handler {
 	mux.HandleFunc("GET /healthz/ready", h.serveReady)
 	mux.Handle("GET /stats/prometheus", h.merge)
 	for path, probe := range h.probes {
-		heard := newOutcomes(h.log.With("path", path), "application's probe fails", "application's probe passes again",
-			h.counts.probes.WithLabelValues(path))
-		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) { h.serveProbe(w, r, probe, heard) })
+		failures := newFailureLog(h.log.With("path", path), "application's probe fails", "application's probe passes again",
+			h.counters.probes.WithLabelValues(path))
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) { h.serveProbe(w, r, probe, failures) })
 	}
 	return mux
 }
@@ -97,10 +97,10 @@ func (h *health) report(ctx context.Context) {
 
 // serveProbe tells the kubelet pass or fail and the reason, but nothing of what the application answered: this port is
 // open, the application's may not be. The cause stands in the log.
-func (h *health) serveProbe(w http.ResponseWriter, r *http.Request, probe Probe, heard *outcomes) {
+func (h *health) serveProbe(w http.ResponseWriter, r *http.Request, probe Probe, failures *failureLog) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(probe.timeout() + 10*time.Second))
 	err := h.prober.ask(r, probe)
-	heard.add(err)
+	failures.record(err)
 	if err != nil {
 		http.Error(w, "the application's probe fails: "+reason(err), http.StatusServiceUnavailable)
 		return

@@ -111,14 +111,14 @@ func TestPodBecomesReadyOnlyWithConfiguration(t *testing.T) {
 			t.Errorf("socket %s: %v %v", socket, info.Mode(), err)
 		}
 	}
-	checkStrangers(t, p, port)
+	checkUntrustedClients(t, p, port)
 	checkOpenPorts(t, p)
 	checkNames(t, p)
 	checkDrain(t, p)
 }
 
-// checkStrangers: only a certificate of the mesh gets an answer.
-func checkStrangers(t *testing.T, p *pod, port uint32) {
+// checkUntrustedClients: only a certificate of the mesh gets an answer.
+func checkUntrustedClients(t *testing.T, p *pod, port uint32) {
 	t.Helper()
 	address := fmt.Sprintf("127.0.0.1:%d", port)
 	friend := &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{p.ca.peer()}}
@@ -290,8 +290,8 @@ func newPeerFor(p *pod, ttl time.Duration) tls.Certificate {
 	return lasting.peer()
 }
 
-// TestPilotGoesAndComes: the proxy keeps serving and stays ready; when pilot is back, Envoy says what it has.
-func TestPilotGoesAndComes(t *testing.T) {
+// TestPilotReconnect: the proxy keeps serving and stays ready; when pilot is back, Envoy says what it has.
+func TestPilotReconnect(t *testing.T) {
 	p := startPod(t, time.Hour)
 	port := envoytest.FreePort(t)
 	p.pilot.publish(configuration("1", []*clusterv3.Cluster{someCluster(port)}, []*listenerv3.Listener{strictListener(port)}))
@@ -331,8 +331,8 @@ func TestRejectedConfiguration(t *testing.T) {
 	eventually(t, "after a rejection the last good listener answers", func() bool { return ask(fmt.Sprintf("127.0.0.1:%d", port), client) == "hello" })
 }
 
-// TestEnvoyEnds: the kubelet is to restart both.
-func TestEnvoyEnds(t *testing.T) {
+// TestEnvoyExit: the kubelet is to restart both.
+func TestEnvoyExit(t *testing.T) {
 	p := startPod(t, time.Hour)
 	p.waitUnready("no clusters from pilot yet")
 	p.do(http.MethodPost, p.config.Ports.Admin, "/quitquitquit")
@@ -341,8 +341,8 @@ func TestEnvoyEnds(t *testing.T) {
 	}
 }
 
-// TestHookDrains: the preStop hook returns when the pod has drained, requests in flight included; the stop after it is quick.
-func TestHookDrains(t *testing.T) {
+// TestPreStopHookDrains: the preStop hook returns when the pod has drained, requests in flight included; the stop after it is quick.
+func TestPreStopHookDrains(t *testing.T) {
 	p := startPod(t, time.Hour)
 	port := envoytest.FreePort(t)
 	p.pilot.publish(configuration("1", []*clusterv3.Cluster{someCluster(port)}, []*listenerv3.Listener{strictListener(port)}))
@@ -366,8 +366,8 @@ func TestHookDrains(t *testing.T) {
 	}
 }
 
-// TestImpostorPilot: a server that the bundle does not vouch for is told nothing.
-func TestImpostorPilot(t *testing.T) {
+// TestPilotWithUntrustedCertificate: a server that the bundle does not vouch for is told nothing.
+func TestPilotWithUntrustedCertificate(t *testing.T) {
 	impostor := newFakePilot(t, newFakeCA(t, time.Hour))
 	p := startPod(t, time.Hour, func(c *Config) { c.PilotAddress = impostor.address })
 	eventually(t, "a refused connection", func() bool { return strings.Contains(p.log.String(), "no connection to pilot") })

@@ -35,21 +35,21 @@ type merger struct {
 	url   string
 	http  *http.Client
 
-	counts         *counts
-	ofEnvoy, ofApp *outcomes
+	counters       *counters
+	ofEnvoy, ofApp *failureLog
 }
 
-func newMerger(a *admin, p *prober, app *AppMetrics, n *counts, log *slog.Logger) *merger {
-	m := &merger{admin: a, app: app, counts: n}
-	m.ofEnvoy = newOutcomes(log, "envoy's metrics cannot be read", "envoy's metrics can be read again", n.scrapes.WithLabelValues("envoy"))
+func newMerger(a *admin, p *prober, app *AppMetrics, n *counters, log *slog.Logger) *merger {
+	m := &merger{admin: a, app: app, counters: n}
+	m.ofEnvoy = newFailureLog(log, "envoy's metrics cannot be read", "envoy's metrics can be read again", n.scrapes.WithLabelValues("envoy"))
 	if app != nil {
 		m.url = "http://" + p.address("", int(app.Port)) + app.Path
 		m.http = &http.Client{
 			Timeout:       scrapeTimeout,
 			Transport:     &http.Transport{DialContext: p.dialer.DialContext, MaxIdleConns: 1},
-			CheckRedirect: stayOnPort,
+			CheckRedirect: sameServerRedirects,
 		}
-		m.ofApp = newOutcomes(log.With("url", m.url), "application's metrics cannot be merged", "application's metrics are merged again",
+		m.ofApp = newFailureLog(log.With("url", m.url), "application's metrics cannot be merged", "application's metrics are merged again",
 			n.scrapes.WithLabelValues("application"))
 	}
 	return m
@@ -57,11 +57,11 @@ func newMerger(a *admin, p *prober, app *AppMetrics, n *counts, log *slog.Logger
 
 // stayOnPort follows redirects within the server that was named: the page goes out on an open port, and the agent reaches
 // what others do not, on its own pod and elsewhere.
-func stayOnPort(request *http.Request, via []*http.Request) error {
+func sameServerRedirects(request *http.Request, via []*http.Request) error {
 	if request.URL.Host != via[0].URL.Host {
 		return http.ErrUseLastResponse
 	}
-	return stayOnHost(request, via)
+	return sameHostRedirects(request, via)
 }
 
 // ServeHTTP writes what it can get. Half a page beats none: when the application is down, its proxy's metrics say so.
@@ -71,13 +71,13 @@ func (m *merger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Context().Err() != nil {
 		return // whoever asked has gone, which is nobody's failure
 	}
-	m.ofEnvoy.add(err)
+	m.ofEnvoy.record(err)
 	switch {
 	case !began:
 		http.Error(w, "envoy's metrics: "+err.Error(), http.StatusServiceUnavailable)
 	case err == nil && m.app != nil:
 		if err := m.copyApp(r.Context(), w); r.Context().Err() == nil {
-			m.ofApp.add(err)
+			m.ofApp.record(err)
 		}
 	}
 }
@@ -92,7 +92,7 @@ func (m *merger) copyEnvoy(ctx context.Context, w io.Writer) (bool, error) {
 	if err := renameIstio(w, body); err != nil {
 		return true, err
 	}
-	own, err := m.counts.page()
+	own, err := m.counters.page()
 	if err != nil {
 		return true, err
 	}
@@ -112,14 +112,14 @@ func (m *merger) copyApp(ctx context.Context, w io.Writer) error {
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return failing(fmt.Sprintf("status %d", response.StatusCode))
+		return publicError(fmt.Sprintf("status %d", response.StatusCode))
 	}
 	page, err := io.ReadAll(io.LimitReader(response.Body, appMetricsLimit+1))
 	if err != nil {
 		return err
 	}
 	if len(page) > appMetricsLimit {
-		return failing(fmt.Sprintf("page is larger than %d bytes", appMetricsLimit))
+		return publicError(fmt.Sprintf("page is larger than %d bytes", appMetricsLimit))
 	}
 	clean, err := cleanApp(page)
 	if err != nil {
@@ -133,7 +133,7 @@ func (m *merger) copyApp(ctx context.Context, w io.Writer) error {
 // about its own traffic. The page is parsed and written again, so that no trick of spelling gets past. It changes page.
 func cleanApp(page []byte) ([]byte, error) {
 	parser := expfmt.NewTextParser(model.LegacyValidation)
-	families, err := parser.TextToMetricFamilies(bytes.NewReader(tidy(page)))
+	families, err := parser.TextToMetricFamilies(bytes.NewReader(sanitize(page)))
 	if err != nil {
 		return nil, err
 	}

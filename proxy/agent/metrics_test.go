@@ -31,7 +31,7 @@ func merged(t *testing.T, envoy, app http.HandlerFunc) (int, string) {
 	defer appServer.Close()
 	port := appServer.Listener.Addr().(*net.TCPAddr).Port
 	m := newMerger(newAdmin(portOf(t, envoyServer.URL)), newProber(netip.MustParseAddr("127.0.0.1")),
-		&AppMetrics{Port: uint32(port), Path: "/metrics"}, newCounts(), slog.New(slog.DiscardHandler))
+		&AppMetrics{Port: uint32(port), Path: "/metrics"}, newCounters(), slog.New(slog.DiscardHandler))
 	recorder := httptest.NewRecorder()
 	m.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/stats/prometheus", nil))
 	return recorder.Code, recorder.Body.String()
@@ -91,8 +91,8 @@ func TestMergeServesEnvoyAloneWhenTheApplicationFails(t *testing.T) {
 	}
 }
 
-// TestMergeStaysWithTheApplication: a redirect to another server, even of the same pod, brings nothing onto the open port.
-func TestMergeStaysWithTheApplication(t *testing.T) {
+// TestMergeRefusesRedirectsToOtherServers: a redirect to another server, even of the same pod, brings nothing onto the open port.
+func TestMergeRefusesRedirectsToOtherServers(t *testing.T) {
 	const envoy = "# TYPE envoy_server_live gauge\nenvoy_server_live{} 1\n"
 	asked := 0
 	private := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -123,9 +123,9 @@ func TestMergeWithoutEnvoy(t *testing.T) {
 	}
 }
 
-// TestScrapesThatFailAreCounted: an application without metrics is one line in the log however often Prometheus asks, one
+// TestScrapeFailuresAreCounted: an application without metrics is one line in the log however often Prometheus asks, one
 // more when it has them again, and the page says how often it failed. A scraper that goes away in the middle is no failure.
-func TestScrapesThatFailAreCounted(t *testing.T) {
+func TestScrapeFailuresAreCounted(t *testing.T) {
 	down, log := true, &bytes.Buffer{}
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if down {
@@ -136,7 +136,7 @@ func TestScrapesThatFailAreCounted(t *testing.T) {
 	envoy := httptest.NewServer(page(""))
 	defer envoy.Close()
 	m := newMerger(newAdmin(portOf(t, envoy.URL)), newProber(netip.MustParseAddr("127.0.0.1")),
-		&AppMetrics{Port: portOf(t, app.URL), Path: "/metrics"}, newCounts(), slog.New(slog.NewTextHandler(log, nil)))
+		&AppMetrics{Port: portOf(t, app.URL), Path: "/metrics"}, newCounters(), slog.New(slog.NewTextHandler(log, nil)))
 	scrape := func(ctx context.Context) string {
 		recorder := httptest.NewRecorder()
 		m.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/stats/prometheus", nil).WithContext(ctx))

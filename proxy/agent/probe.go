@@ -105,20 +105,20 @@ func (p *prober) address(host string, port int) string {
 	return net.JoinHostPort(host, strconv.Itoa(port))
 }
 
-// failing is a reason that everybody may read: nothing in it is the application's words.
-type failing string
+// publicError is a reason that everybody may read: nothing in it is the application's words.
+type publicError string
 
-func (f failing) Error() string { return string(f) }
+func (f publicError) Error() string { return string(f) }
 
 // reason says why a probe or a scrape fails in words that everybody may read. The error itself may hold addresses, or what the
 // application wrote.
 func reason(err error) string {
-	var told failing
+	var public publicError
 	var network net.Error
 	state, answered := status.FromError(err)
 	switch {
-	case errors.As(err, &told):
-		return string(told)
+	case errors.As(err, &public):
+		return string(public)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.As(err, &network) && network.Timeout():
 		return "no answer in time" // or the kubelet, whose patience is the same, has gone first
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -163,7 +163,7 @@ func (p *prober) httpGet(ctx context.Context, probe Probe, userAgent string) err
 		DisableKeepAlives: true,
 		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // as the kubelet does
 	}
-	client := http.Client{Transport: transport, CheckRedirect: stayOnHost}
+	client := http.Client{Transport: transport, CheckRedirect: sameHostRedirects}
 	response, err := client.Do(request)
 	if failure := new(url.Error); errors.As(err, &failure) {
 		return failure.Err // without the address, which may be the application's answer, or hold a token
@@ -173,7 +173,7 @@ func (p *prober) httpGet(ctx context.Context, probe Probe, userAgent string) err
 	defer response.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 10<<10))
 	if response.StatusCode < 200 || response.StatusCode >= 400 {
-		return failing(fmt.Sprintf("status %d", response.StatusCode))
+		return publicError(fmt.Sprintf("status %d", response.StatusCode))
 	}
 	return nil
 }
@@ -202,7 +202,7 @@ func (p *prober) httpRequest(ctx context.Context, probe Probe, userAgent string)
 }
 
 // stayOnHost follows redirects within the application; one that leads elsewhere is an answer, and a good one.
-func stayOnHost(request *http.Request, via []*http.Request) error {
+func sameHostRedirects(request *http.Request, via []*http.Request) error {
 	if request.URL.Hostname() != via[0].URL.Hostname() {
 		return http.ErrUseLastResponse
 	}
@@ -231,7 +231,7 @@ func (p *prober) grpc(ctx context.Context, probe Probe) error {
 		return err
 	}
 	if response.Status != grpc_health_v1.HealthCheckResponse_SERVING {
-		return failing(fmt.Sprintf("grpc health status %s", response.Status))
+		return publicError(fmt.Sprintf("grpc health status %s", response.Status))
 	}
 	return nil
 }

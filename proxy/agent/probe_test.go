@@ -132,7 +132,7 @@ func TestProbes(t *testing.T) {
 	}
 }
 
-func TestProbeLooksLikeTheKubelets(t *testing.T) {
+func TestProbeRequestHeaders(t *testing.T) {
 	app := newProbedApp(t, false)
 	askAgent(t, fmt.Sprintf(`{"httpGet":{"path":"/ok","port":%d,"httpHeaders":[{"name":"host","value":"shop.example"},{"name":"X-Probe","value":"yes"}]}}`, app.port()))
 	if app.host != "shop.example" || app.header != "yes" || app.agent != "kube-probe/1.36" {
@@ -187,16 +187,16 @@ func garbageApp(t *testing.T) int {
 	return listener.Addr().(*net.TCPAddr).Port
 }
 
-// TestAProbeThatFailsIsLoggedOnce: whoever asks again and again does not fill the log; another reason is another line, and so
+// TestProbeFailureIsLoggedOnce: whoever asks again and again does not fill the log; another reason is another line, and so
 // is the end of the failure. One that the log could not hear of in time is told later.
-func TestAProbeThatFailsIsLoggedOnce(t *testing.T) {
+func TestProbeFailureIsLoggedOnce(t *testing.T) {
 	app, log := newProbedApp(t, false), &bytes.Buffer{}
 	const path = "/app-health/app/readyz"
 	h := newHealth(Config{IPs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}, newAdmin(1), nil, slog.New(slog.DiscardHandler))
-	heard := newOutcomes(slog.New(slog.NewTextHandler(log, nil)), "fails", "passes again", h.counts.probes.WithLabelValues(path))
+	failures := newFailureLog(slog.New(slog.NewTextHandler(log, nil)), "fails", "passes again", h.counters.probes.WithLabelValues(path))
 	ask := func(at string) {
 		probe := Probe{HTTPGet: &corev1.HTTPGetAction{Path: at, Port: intstr.FromInt(app.port())}}
-		h.serveProbe(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, path, nil), probe, heard)
+		h.serveProbe(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, path, nil), probe, failures)
 	}
 	for _, at := range []string{"/ok", "/fail", "/fail", "/missing", "/ok", "/ok", "/fail"} {
 		ask(at)
@@ -211,17 +211,17 @@ func TestAProbeThatFailsIsLoggedOnce(t *testing.T) {
 	if lines := strings.Count(log.String(), "\n"); lines > 15 {
 		t.Errorf("%d lines", lines)
 	}
-	if got, err := h.counts.page(); err != nil || !strings.Contains(string(got), `istio_agent_probe_failures_total{path="`+path+`"} 104`) {
+	if got, err := h.counters.page(); err != nil || !strings.Contains(string(got), `istio_agent_probe_failures_total{path="`+path+`"} 104`) {
 		t.Errorf("the metrics are\n%s %v", got, err)
 	}
-	heard.lines.SetLimit(rate.Inf)
+	failures.lines.SetLimit(rate.Inf)
 	ask("/missing")
 	if !strings.HasSuffix(log.String(), "status 404\" error=\"status 404\"\n") {
 		t.Errorf("the log ends without what is wrong now:\n%s", log)
 	}
 }
 
-func TestJudge(t *testing.T) {
+func TestReadinessFromStats(t *testing.T) {
 	loaded := map[string]uint64{"cluster_manager.cds.update_success": 1, "listener_manager.lds.update_success": 1, "server.state": 0}
 	with := func(changes map[string]uint64) map[string]uint64 {
 		out := map[string]uint64{}
@@ -246,7 +246,7 @@ func TestJudge(t *testing.T) {
 		"NothingKnownAtAll": {nil, "no clusters"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := judge(c.stats)
+			err := checkStats(c.stats)
 			if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
 				t.Errorf("verdict %v, want %q", err, c.says)
 			}

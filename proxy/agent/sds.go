@@ -32,17 +32,17 @@ type sdsServer struct {
 // StreamSecrets speaks the state-of-the-world protocol.
 func (s *sdsServer) StreamSecrets(stream secretv3.SecretDiscoveryService_StreamSecretsServer) error {
 	var session stateSession
-	return converse(stream.Context(), s, stream.Recv, stream.Send, session.request, session.push)
+	return serveStream(stream.Context(), s, stream.Recv, stream.Send, session.request, session.push)
 }
 
 // DeltaSecrets speaks the incremental one.
 func (s *sdsServer) DeltaSecrets(stream secretv3.SecretDiscoveryService_DeltaSecretsServer) error {
 	var session deltaSession
-	return converse(stream.Context(), s, stream.Recv, stream.Send, session.request, session.push)
+	return serveStream(stream.Context(), s, stream.Recv, stream.Send, session.request, session.push)
 }
 
 // converse connects one stream with one session: a request is answered; a renewal, and a file that has changed, is pushed.
-func converse[Req discoveryRequest, Res any](
+func serveStream[Req discoveryRequest, Res any](
 	ctx context.Context, s *sdsServer, recv func() (Req, error), send func(*Res) error,
 	request func(Req, lookup) (*Res, string), push func(lookup) *Res,
 ) error {
@@ -72,7 +72,7 @@ func converse[Req discoveryRequest, Res any](
 		}
 		var response *Res
 		if asked {
-			response, err = answer(s, r, have, request)
+			response, err = handleRequest(s, r, have, request)
 		} else {
 			response = push(have)
 		}
@@ -89,7 +89,7 @@ func converse[Req discoveryRequest, Res any](
 }
 
 // answer takes one request.
-func answer[Req discoveryRequest, Res any](s *sdsServer, r Req, have lookup, request func(Req, lookup) (*Res, string)) (*Res, error) {
+func handleRequest[Req discoveryRequest, Res any](s *sdsServer, r Req, have lookup, request func(Req, lookup) (*Res, string)) (*Res, error) {
 	if url := r.GetTypeUrl(); url != "" && url != secretType {
 		return nil, status.Errorf(codes.InvalidArgument, "this socket serves secrets, not %s", url)
 	}

@@ -28,15 +28,15 @@ type secret struct {
 type lookup func(name string) (secret, bool)
 
 // ownSecrets are the workload's certificate and roots, by name.
-type ownSecrets map[string]secret
+type workloadSecrets map[string]secret
 
-func (s ownSecrets) get(name string) (secret, bool) {
+func (s workloadSecrets) get(name string) (secret, bool) {
 	found, ok := s[name]
 	return found, ok
 }
 
 // currentSecrets returns the workload's own secrets as they are now.
-func currentSecrets(client *certclient.Client) (ownSecrets, error) {
+func currentSecrets(client *certclient.Client) (workloadSecrets, error) {
 	certificate := client.Certificate()
 	if certificate == nil {
 		return nil, nil
@@ -48,8 +48,8 @@ func currentSecrets(client *certclient.Client) (ownSecrets, error) {
 	return secretsOf(chain, key, client.Bundle()), nil
 }
 
-func secretsOf(chain, key, roots []byte) ownSecrets {
-	return ownSecrets{workloadSecret: pairSecret(workloadSecret, chain, key), rootSecret: validationSecret(rootSecret, roots, nil)}
+func secretsOf(chain, key, roots []byte) workloadSecrets {
+	return workloadSecrets{workloadSecret: pairSecret(workloadSecret, chain, key), rootSecret: validationSecret(rootSecret, roots, nil)}
 }
 
 func pairSecret(name string, chain, key []byte) secret {

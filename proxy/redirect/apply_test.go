@@ -15,7 +15,7 @@ const (
 	clientAddress4, clientAddress6 = "10.77.0.1", "fd77::1"
 )
 
-func TestInboundReachesTheProxy(t *testing.T) {
+func TestInboundIsRedirected(t *testing.T) {
 	pod, client := cable(t)
 	pod.apply(t, standard(t))
 	cases := map[string]struct{ to, want string }{
@@ -33,7 +33,7 @@ func TestInboundReachesTheProxy(t *testing.T) {
 	}
 }
 
-func TestOutboundReachesTheProxy(t *testing.T) {
+func TestOutboundIsRedirected(t *testing.T) {
 	pod, client := cable(t)
 	client.answer(t, netip.MustParseAddrPort(clientAddress4+":80"), "outside")
 	client.answer(t, netip.MustParseAddrPort("["+clientAddress6+"]:80"), "outside")
@@ -66,7 +66,7 @@ func TestOutboundReachesTheProxy(t *testing.T) {
 	}
 }
 
-func TestListsDecideWhatIsCaptured(t *testing.T) {
+func TestIncludeAndExcludeLists(t *testing.T) {
 	pod, client := cable(t)
 	for _, port := range []uint16{80, 3306, 6380, 443} {
 		client.answer(t, netip.AddrPortFrom(netip.MustParseAddr(clientAddress4), port), "outside")
@@ -132,7 +132,7 @@ func TestApplyChangesNothingOnError(t *testing.T) {
 	client.expect(t, caller{}, podAddress4+":8080", "proxy inbound, was for 10.77.0.2:8080")
 }
 
-func TestApplySaysWhatItNeeds(t *testing.T) {
+func TestApplyErrorNamesRequirements(t *testing.T) {
 	pod, _ := cable(t)
 	pod.run(t, caller{uid: 1000, gid: 1000}, func() {
 		check(t, "NET_ADMIN", Apply(Rules(standard(t))))

@@ -50,17 +50,17 @@ func echo(t *testing.T) uint32 {
 	return uint32(listener.Addr().(*net.TCPAddr).Port)
 }
 
-// TestGatewayIsBusyWithConnections: an open connection that carries no HTTP keeps a gateway, and not a sidecar, from ending;
+// TestGatewayDrainWaitsForConnections: an open connection that carries no HTTP keeps a gateway, and not a sidecar, from ending;
 // an HTTP connection on which nothing is asked keeps neither.
-func TestGatewayIsBusyWithConnections(t *testing.T) {
+func TestGatewayDrainWaitsForConnections(t *testing.T) {
 	p := startPod(t, time.Hour, func(c *Config) { c.Role = Router })
 	forwarded, strict, cluster := envoytest.FreePort(t), envoytest.FreePort(t), loopbackCluster("echo", echo(t))
 	p.pilot.publish(configuration("1", []*clusterv3.Cluster{cluster},
 		[]*listenerv3.Listener{forwarder(forwarded, cluster.Name), strictListener(strict)}))
 	p.waitReady()
 	a := newAdmin(p.config.Ports.Admin)
-	busy := func(role Role) uint64 {
-		n, err := a.busy(t.Context(), role)
+	inFlight := func(role Role) uint64 {
+		n, err := a.inFlight(t.Context(), role)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,7 +74,7 @@ func TestGatewayIsBusyWithConnections(t *testing.T) {
 	if got := idle.ask(); got != "hello" {
 		t.Fatalf("the answer is %q", got)
 	}
-	eventually(t, "quiet with an idle HTTP connection", func() bool { return busy(Router) == 0 })
+	eventually(t, "quiet with an idle HTTP connection", func() bool { return inFlight(Router) == 0 })
 	open, err := connect(fmt.Sprintf("127.0.0.1:%d", forwarded), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -84,15 +84,15 @@ func TestGatewayIsBusyWithConnections(t *testing.T) {
 	if line, err := open.in.ReadString('\n'); line != "hello\n" {
 		t.Fatalf("the echo is %q, %v", line, err)
 	}
-	if router, sidecar := busy(Router), busy(Sidecar); router != 1 || sidecar != 0 {
+	if router, sidecar := inFlight(Router), inFlight(Sidecar); router != 1 || sidecar != 0 {
 		t.Errorf("with an open connection a gateway is busy with %d, a sidecar with %d", router, sidecar)
 	}
 	open.Close()
-	eventually(t, "quiet when the connection is closed", func() bool { return busy(Router) == 0 })
+	eventually(t, "quiet when the connection is closed", func() bool { return inFlight(Router) == 0 })
 }
 
-// TestPodThatNobodyCalls ends without the drain duration; one call, and it takes it.
-func TestPodThatNobodyCalls(t *testing.T) {
+// TestDrainOfSidecarWithoutConnections ends without the drain duration; one call, and it takes it.
+func TestDrainOfSidecarWithoutConnections(t *testing.T) {
 	for _, called := range []bool{false, true} {
 		p := startPod(t, time.Hour, func(c *Config) {
 			c.DrainDuration = time.Minute

@@ -35,20 +35,20 @@ const (
 type xdsProxy struct {
 	address string
 	client  *certclient.Client
-	name    string // that pilot's certificate must carry
+	name    string // that pilot's certificate must forward
 	log     *slog.Logger
 	nacks   atomic.Int64
 
-	open  func(context.Context) (*pilotStream, error)
-	pace  pace
-	state *outcomes
+	open     func(context.Context) (*pilotStream, error)
+	backoff  attemptBackoff
+	failures *failureLog
 }
 
-func newXDSProxy(c Config, client *certclient.Client, n *counts, log *slog.Logger) *xdsProxy {
+func newXDSProxy(c Config, client *certclient.Client, n *counters, log *slog.Logger) *xdsProxy {
 	x := &xdsProxy{address: c.PilotAddress, name: c.PilotServerName, client: client, log: log}
 	x.open = x.connect
-	x.state = newOutcomes(log.With("pilot", c.PilotAddress), "no connection to pilot", "connected to pilot", n.streams)
-	x.state.told = "not asked yet" // the first connection is news as well
+	x.failures = newFailureLog(log.With("pilot", c.PilotAddress), "no connection to pilot", "connected to pilot", n.streams)
+	x.failures.lastReason = "not asked yet" // the first connection is news as well
 	return x
 }
 
@@ -72,21 +72,21 @@ func (x *xdsProxy) register(server *grpc.Server) {
 }
 
 func (x *xdsProxy) handle(envoy grpc.ServerStream) error {
-	x.pace.wait(envoy.Context())
+	x.backoff.wait(envoy.Context())
 	if envoy.Context().Err() != nil {
 		return nil
 	}
-	err := x.carry(envoy)
-	if errors.Is(err, errEnvoyLeft) || envoy.Context().Err() != nil {
+	err := x.forward(envoy)
+	if errors.Is(err, errEnvoyClosed) || envoy.Context().Err() != nil {
 		return nil
 	}
-	x.pace.ended()
-	x.state.add(failing(status.Convert(err).Message()))
+	x.backoff.schedule()
+	x.failures.record(publicError(status.Convert(err).Message()))
 	return status.Errorf(codes.Unavailable, "pilot %s: %s", x.address, status.Convert(err).Message())
 }
 
 // carry connects Envoy with pilot and returns why that ended.
-func (x *xdsProxy) carry(envoy grpc.ServerStream) error {
+func (x *xdsProxy) forward(envoy grpc.ServerStream) error {
 	ctx, cancel := context.WithCancel(envoy.Context())
 	defer cancel()
 	pilot, err := x.open(ctx)
@@ -95,11 +95,11 @@ func (x *xdsProxy) carry(envoy grpc.ServerStream) error {
 	}
 	defer pilot.close()
 	// To a proxy that has everything already pilot says nothing.
-	lasting := time.AfterFunc(steady, func() { x.pace.lasts(); x.state.add(nil) })
+	lasting := time.AfterFunc(stableAfter, func() { x.backoff.reset(); x.failures.record(nil) })
 	defer lasting.Stop()
 	ended := make(chan error, 2)
-	go func() { ended <- x.upstream(envoy, pilot) }()
-	go func() { ended <- x.downstream(pilot, envoy) }()
+	go func() { ended <- x.copyRequests(envoy, pilot) }()
+	go func() { ended <- x.copyResponses(pilot, envoy) }()
 	return <-ended
 }
 
@@ -132,38 +132,38 @@ func (x *xdsProxy) dial() (*grpc.ClientConn, error) {
 	return conn, nil
 }
 
-var errEnvoyLeft = errors.New("envoy closed the stream")
+var errEnvoyClosed = errors.New("envoy closed the stream")
 
-func (x *xdsProxy) upstream(envoy grpc.ServerStream, pilot grpc.ClientStream) error {
+func (x *xdsProxy) copyRequests(envoy grpc.ServerStream, pilot grpc.ClientStream) error {
 	for {
 		var f frame
 		if err := envoy.RecvMsg(&f); err != nil {
-			return errEnvoyLeft
+			return errEnvoyClosed
 		}
-		x.noteRejection(f.data)
+		x.logRejection(f.data)
 		if err := pilot.SendMsg(&f); err != nil && !errors.Is(err, io.EOF) { // EOF: the reason comes from RecvMsg
 			return err
 		}
 	}
 }
 
-func (x *xdsProxy) downstream(pilot grpc.ClientStream, envoy grpc.ServerStream) error {
+func (x *xdsProxy) copyResponses(pilot grpc.ClientStream, envoy grpc.ServerStream) error {
 	for {
 		var f frame
 		if err := pilot.RecvMsg(&f); err != nil {
 			return err
 		}
-		x.pace.heard()
-		x.state.add(nil)
+		x.backoff.markConfigured()
+		x.failures.record(nil)
 		if err := envoy.SendMsg(&f); err != nil {
-			return errEnvoyLeft
+			return errEnvoyClosed
 		}
 	}
 }
 
 // noteRejection logs Envoy's words when a request says that a configuration was not accepted: the pod's owner sees them
 // here, the mesh's at pilot.
-func (x *xdsProxy) noteRejection(data []byte) {
+func (x *xdsProxy) logRejection(data []byte) {
 	var request discoveryv3.DeltaDiscoveryRequest
 	if err := proto.Unmarshal(data, &request); err != nil || request.ErrorDetail == nil {
 		return

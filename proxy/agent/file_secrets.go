@@ -35,10 +35,10 @@ type fileSecrets struct {
 
 // fileSecret is what is known about one name.
 type fileSecret struct {
-	secret secret
-	good   bool
-	looked string // what the files looked like when they were last read
-	failed string // why they cannot be used; said once
+	secret      secret
+	good        bool
+	fingerprint string // what the files looked like when they were last read
+	failed      string // why they cannot be used; said once
 }
 
 // newFileSecrets never reads in the agent's own folders, whatever links lead there.
@@ -65,8 +65,8 @@ func (f *fileSecrets) get(name string, files certfile.Files) (secret, bool) {
 }
 
 func (f *fileSecrets) refresh(name string, files certfile.Files, s *fileSecret) {
-	looks := looksOf(files)
-	if s.good && s.failed == "" && looks == s.looked && looks != "" {
+	current := fingerprintOf(files)
+	if s.good && s.failed == "" && current == s.fingerprint && current != "" {
 		return
 	}
 	fresh, err := f.read(name, files)
@@ -81,11 +81,11 @@ func (f *fileSecrets) refresh(name string, files certfile.Files, s *fileSecret) 
 	if s.failed != "" || s.good && s.secret.version != fresh.version {
 		f.log.Info("a certificate of a rule has changed", "name", name)
 	}
-	*s = fileSecret{secret: fresh, good: true, looked: looks}
+	*s = fileSecret{secret: fresh, good: true, fingerprint: current}
 }
 
 // looksOf changes whenever the files may have; "" when one of them is not there.
-func looksOf(files certfile.Files) string {
+func fingerprintOf(files certfile.Files) string {
 	var looks string
 	for _, path := range []string{files.Certificate, files.Key, files.Authorities, files.Revoked} {
 		if path == "" {
@@ -152,7 +152,7 @@ func (f *fileSecrets) open(path string, limit int64) ([]byte, error) {
 	}
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, plain(err)
+		return nil, explainMissing(err)
 	}
 	defer file.Close()
 	real, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(int(file.Fd())))
@@ -176,8 +176,8 @@ func (f *fileSecrets) open(path string, limit int64) ([]byte, error) {
 	return text, nil
 }
 
-// plain says what is wrong with a path in the words that people look for.
-func plain(err error) error {
+// explainMissing says what is wrong with a path in the words that people look for.
+func explainMissing(err error) error {
 	var at *fs.PathError
 	if errors.As(err, &at) && errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s does not exist in the proxy: mount it there", at.Path)

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Facts adds to a configuration what stands in files: the pod's labels and how much memory the container may use.
-func Facts(c Config, labelsFile string) (Config, error) {
+// ReadPodFiles adds to a configuration what stands in files: the pod's labels and how much memory the container may use.
+func ReadPodFiles(c Config, labelsFile string) (Config, error) {
 	text, err := os.ReadFile(labelsFile)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return c, fmt.Errorf("read labels: %w", err)

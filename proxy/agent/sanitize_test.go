@@ -10,8 +10,8 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// TestPagesThatPrometheusAccepts: pages as naive or several libraries in one process write them are merged as well.
-func TestPagesThatPrometheusAccepts(t *testing.T) {
+// TestSanitizeRepeatedComments: pages as naive or several libraries in one process write them are merged as well.
+func TestSanitizeRepeatedComments(t *testing.T) {
 	for name, c := range map[string]struct{ page, want string }{
 		"no end of the last line": {"a_total 1\nb_total 2", "# TYPE a_total untyped\na_total 1\n# TYPE b_total untyped\nb_total 2\n"},
 		"a second HELP":           {"# HELP a First.\n# TYPE a gauge\na{x=\"1\"} 1\n# HELP a Second.\na{x=\"2\"} 2\n", "# HELP a First.\n# TYPE a gauge\na{x=\"1\"} 1\na{x=\"2\"} 2\n"},
@@ -33,9 +33,9 @@ func TestPagesThatPrometheusAccepts(t *testing.T) {
 	}
 }
 
-// FuzzTidy: a page that the parser accepts means the same afterwards, and none is refused for what tidy takes out. Quoted names
+// FuzzSanitize: a page that the parser accepts means the same afterwards, and none is refused for what tidy takes out. Quoted names
 // are left to the parser.
-func FuzzTidy(f *testing.F) {
+func FuzzSanitize(f *testing.F) {
 	f.Add("# HELP a One.\n# HELP a Two.\n# TYPE a gauge\na 1\n# TYPE a gauge")
 	f.Add("# TYPE h histogram\nh_bucket{le=\"1\"} 1\n# TYPE h_bucket counter\nh_sum 1\nh_count 1\n# TYPE h histogram\n")
 	f.Add("#HELP a\tb\n #TYPE a  summary \na-1\na_count 1\n# TYPE a_sum gauge\n")
@@ -52,7 +52,7 @@ func FuzzTidy(f *testing.F) {
 			return out, err
 		}
 		before, refused := parse([]byte(text))
-		after, err := parse(tidy([]byte(text)))
+		after, err := parse(sanitize([]byte(text)))
 		if refused == nil {
 			if diff := cmp.Diff(before, after); err != nil || diff != "" {
 				t.Errorf("%v, -before +after:\n%s", err, diff)

@@ -7,7 +7,7 @@ import (
 
 // tidy takes out of a page of metrics what Prometheus overlooks and the parser here does not: a HELP or TYPE line that repeats
 // an earlier one, a TYPE line that comes after samples, and a last line without its end. It changes page in place.
-func tidy(page []byte) []byte {
+func sanitize(page []byte) []byte {
 	if len(page) > 0 && page[len(page)-1] != '\n' {
 		page = append(page, '\n')
 	}

@@ -48,8 +48,8 @@ func (f *fileSecrets) ask(name string) (secret, bool) {
 	return f.get(name, files)
 }
 
-// TestFilesServeTheLastGood: a pair appears, is renewed, is half written and goes away; Envoy always has one that works.
-func TestFilesServeTheLastGood(t *testing.T) {
+// TestFileSecretsKeepLastValid: a pair appears, is renewed, is half written and goes away; Envoy always has one that works.
+func TestFileSecretsKeepLastValid(t *testing.T) {
 	f, log, _ := store(t)
 	ca := newFakeCA(t, time.Hour)
 	dir := t.TempDir()
@@ -96,8 +96,8 @@ func TestFilesServeTheLastGood(t *testing.T) {
 	}
 }
 
-// TestFilesFollowTheKubeletsSwap: a Secret's volume changes by a link two levels up.
-func TestFilesFollowTheKubeletsSwap(t *testing.T) {
+// TestFileSecretsFollowSymlinkSwap: a Secret's volume changes by a link two levels up.
+func TestFileSecretsFollowSymlinkSwap(t *testing.T) {
 	f, _, _ := store(t)
 	dir := t.TempDir()
 	swap := func(version string, ca *fakeCA) {
@@ -128,8 +128,8 @@ func TestFilesFollowTheKubeletsSwap(t *testing.T) {
 	}
 }
 
-// TestFilesOfRevokedCertificates: authorities whose list is not there, or not one, are not believed without it.
-func TestFilesOfRevokedCertificates(t *testing.T) {
+// TestFileSecretsWithRevocationLists: authorities whose list is not there, or not one, are not believed without it.
+func TestFileSecretsWithRevocationLists(t *testing.T) {
 	f, log, _ := store(t)
 	ca, dir := newFakeCA(t, time.Hour), t.TempDir()
 	roots, list := filepath.Join(dir, "ca.crt"), filepath.Join(dir, "ca.crl")
@@ -167,8 +167,8 @@ func TestFilesOfRevokedCertificates(t *testing.T) {
 	}
 }
 
-// TestFilesThatAreNeverServed: a rule's author reaches nothing but ordinary files of the user's, and no link helps.
-func TestFilesThatAreNeverServed(t *testing.T) {
+// TestFileSecretsRefuseReservedPaths: a rule's author reaches nothing but ordinary files of the user's, and no link helps.
+func TestFileSecretsRefuseReservedPaths(t *testing.T) {
 	f, log, own := store(t)
 	root := trust.EncodeCertificate(newFakeCA(t, time.Hour).root)
 	dir := t.TempDir()

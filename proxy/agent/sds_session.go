@@ -61,7 +61,7 @@ func (s *stateSession) push(have lookup) *discoveryv3.DiscoveryResponse {
 
 // deltaSession is the incremental protocol on one stream, likewise.
 type deltaSession struct {
-	sent  map[string]string // name -> version that the client has; "" it was told that there is none
+	sent  map[string]string // name -> version that the client has; "" it was lastReason that there is none
 	nonce int
 }
 

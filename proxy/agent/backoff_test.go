@@ -38,7 +38,7 @@ func (p *pilotSide) RecvMsg(any) error {
 		p.messages--
 		return nil
 	}
-	pause(p.ctx, p.lasts)
+	sleep(p.ctx, p.lasts)
 	return io.EOF
 }
 
@@ -54,7 +54,7 @@ type reach struct {
 // newReach has a pilot that answers with as many messages as pilot says and stays until its end; negative: it is away.
 func newReach(pilot func(at time.Duration) (messages int, lasts time.Duration)) *reach {
 	r := &reach{began: time.Now()}
-	r.proxy = newXDSProxy(Config{PilotAddress: "pilot:15011"}, nil, newCounts(), slog.New(slog.NewTextHandler(&r.log, nil)))
+	r.proxy = newXDSProxy(Config{PilotAddress: "pilot:15011"}, nil, newCounters(), slog.New(slog.NewTextHandler(&r.log, nil)))
 	r.proxy.open = func(ctx context.Context) (*pilotStream, error) {
 		at := time.Since(r.began)
 		r.at = append(r.at, at)
@@ -80,9 +80,9 @@ func (r *reach) until(end time.Duration) {
 
 func (r *reach) lines() int { return strings.Count(r.log.String(), "\n") }
 
-// TestAttemptsAreSpaced: while pilot is away for ten minutes a proxy asks for it some forty times and says so once, and that it
+// TestReconnectBacksOff: while pilot is away for ten minutes a proxy asks for it some forty times and says so once, and that it
 // is back. Its first attempts follow each other soon.
-func TestAttemptsAreSpaced(t *testing.T) {
+func TestReconnectBacksOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const away, back = time.Minute, 11 * time.Minute
 		r := newReach(func(at time.Duration) (int, time.Duration) {
@@ -99,7 +99,7 @@ func TestAttemptsAreSpaced(t *testing.T) {
 			t.Errorf("%d attempts in ten minutes", n)
 		}
 		for i := 1; i < len(r.at); i++ {
-			if gap := r.at[i] - r.at[i-1]; i > 1 && gap > longestPause+250*time.Millisecond {
+			if gap := r.at[i] - r.at[i-1]; i > 1 && gap > longestDelay+250*time.Millisecond {
 				t.Errorf("%s between two attempts", gap)
 			}
 		}
@@ -113,8 +113,8 @@ func TestAttemptsAreSpaced(t *testing.T) {
 	})
 }
 
-// TestShortAbsence: a pilot that restarts is found again about as fast as it came back, whatever the dice say.
-func TestShortAbsence(t *testing.T) {
+// TestReconnectAfterPilotRestart: a pilot that restarts is found again about as fast as it came back, whatever the dice say.
+func TestReconnectAfterPilotRestart(t *testing.T) {
 	for gone := 2 * time.Second; gone <= 10*time.Second; gone += time.Second {
 		synctest.Test(t, func(t *testing.T) {
 			const away = time.Minute
@@ -136,8 +136,8 @@ func TestShortAbsence(t *testing.T) {
 	}
 }
 
-// TestFirstConfigurationIsNotSpaced: a pod that starts while pilot does must not wait for it longer than pilot takes.
-func TestFirstConfigurationIsNotSpaced(t *testing.T) {
+// TestNoBackoffBeforeFirstConfiguration: a pod that starts while pilot does must not wait for it longer than pilot takes.
+func TestNoBackoffBeforeFirstConfiguration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReach(func(time.Duration) (int, time.Duration) { return -1, 0 })
 		r.until(time.Minute)
@@ -147,8 +147,8 @@ func TestFirstConfigurationIsNotSpaced(t *testing.T) {
 	})
 }
 
-// TestStreamsThatEndAtOnceAreSpaced: a pilot that answers and hangs up is no better than one that is away.
-func TestStreamsThatEndAtOnceAreSpaced(t *testing.T) {
+// TestBackoffForStreamsThatEndAtOnce: a pilot that answers and hangs up is no better than one that is away.
+func TestBackoffForStreamsThatEndAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReach(func(time.Duration) (int, time.Duration) { return 1, 0 })
 		r.until(10 * time.Minute)
@@ -158,13 +158,13 @@ func TestStreamsThatEndAtOnceAreSpaced(t *testing.T) {
 	})
 }
 
-// TestEnvoyLeavesWhileItWaits: the pause is no reason to stay.
-func TestEnvoyLeavesWhileItWaits(t *testing.T) {
+// TestBackoffEndsWithEnvoyStream: the pause is no reason to stay.
+func TestBackoffEndsWithEnvoyStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReach(func(time.Duration) (int, time.Duration) { return 1, 0 })
 		for range 10 {
-			r.proxy.pace.heard()
-			r.proxy.pace.ended()
+			r.proxy.backoff.markConfigured()
+			r.proxy.backoff.schedule()
 		}
 		ctx, leave := context.WithCancel(context.Background())
 		defer leave()

@@ -37,9 +37,9 @@ func TestOnlyListedPortsAreOpen(t *testing.T) {
 	}
 }
 
-// TestOpenPortsHaveALimitOfTheirOwn takes more connections of a port than it has. The port goes on answering when the proxy
+// TestOpenPortsHaveConnectionLimits takes more connections of a port than it has. The port goes on answering when the proxy
 // is overloaded, so the proxy's own limit does not hold there.
-func TestOpenPortsHaveALimitOfTheirOwn(t *testing.T) {
+func TestOpenPortsHaveConnectionLimits(t *testing.T) {
 	config, err := Environment(Sidecar, podEnv(nil))
 	if err != nil {
 		t.Fatal(err)

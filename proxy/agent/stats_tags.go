@@ -1,0 +1,35 @@
+package agent
+
+import (
+	metricsv3 "github.com/envoyproxy/go-control-plane/envoy/config/metrics/v3"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+// statsConfig makes labels of the parts of Envoy's stat names that differ from service to service. Envoy's default rules
+// end a cluster's name at its first dot, which is in the middle of a host name; these end it where a known stat begins.
+func statsConfig() *metricsv3.StatsConfig {
+	tag := func(name, regex string) *metricsv3.TagSpecifier {
+		return &metricsv3.TagSpecifier{TagName: name, TagValue: &metricsv3.TagSpecifier_Regex{Regex: regex}}
+	}
+	return &metricsv3.StatsConfig{
+		UseAllDefaultTags: wrapperspb.Bool(false),
+		StatsTags: []*metricsv3.TagSpecifier{
+			tag("cluster_name", `^cluster\.((.+?\.svc\.cluster\.local|.+?)\.)(?:`+clusterStats+`)`),
+			tag("http_conn_manager_prefix", `^http\.((.+?)\.)(?:downstream_|rds\.|no_|passthrough_|rq_|tracing\.|user_agent\.)`),
+			tag("tcp_prefix", `^tcp\.((.+?)\.)(?:downstream_|idle_|max_|early_data|on_demand_|upstream_)`),
+			tag("listener_address", `^listener\.((.+?)\.)(?:`+listenerStats+`)`),
+			tag("response_code", `\.(?:down|up)stream_rq(_([0-9]{3}))$`),
+			tag("response_code_class", `\.(?:down|up)stream_rq_(([0-9]))xx$`),
+		},
+	}
+}
+
+// What may follow a name. Words that are also parts of host names count only with what follows them.
+const (
+	clusterStats = `assignment_|bind_errors$|circuit_breakers\.|(?:canary|external|internal)\.upstream_rq|client_ssl_socket_factory\.|` +
+		`default\.total_match_count|health_check\.|http[123]\.[a-z0-9_]+$|init_fetch_timeout|lb_|max_host_weight$|membership_|` +
+		`original_dst_host_invalid|outlier_detection\.|retry_or_shadow_abandoned|ssl\.(?:handshake$|connection_error$|certificate\.|ciphers\.|curves\.|sigalgs\.|versions\.|[a-z]+_)|tls_|update_|upstream_|version$|` +
+		`version_text$|warming_state$`
+	listenerStats = `connections_accepted_|downstream_|extension_config_missing|global_|http\.|no_certificate|no_filter_chain_match|` +
+		`ssl\.|server_ssl_socket_factory\.|worker_`
+)
