@@ -66,15 +66,15 @@ func newWebhook(log *slog.Logger, registry prometheus.Registerer) *webhook {
 }
 
 func (w *webhook) review(_ context.Context, request *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
-	if !checked(request) {
+	if !needsValidation(request) {
 		return admission.Allow()
 	}
 	u := &unstructured.Unstructured{}
 	if err := json.Unmarshal(request.Object.Raw, &u.Object); err != nil {
 		return admission.Deny(http.StatusBadRequest, fmt.Sprintf("decode object: %v", err))
 	}
-	problems, warnings := inspect(u)
-	kind := label(request.Kind.Kind)
+	problems, warnings := validate(u)
+	kind := kindLabel(request.Kind.Kind)
 	if len(problems) == 0 {
 		w.answers.WithLabelValues(kind, "admitted").Inc()
 		return admission.Allow(warnings...)
@@ -86,17 +86,17 @@ func (w *webhook) review(_ context.Context, request *admissionv1.AdmissionReques
 	return response
 }
 
-// label keeps strangers from making up metrics.
-func label(kind string) string {
+// kindLabel keeps strangers from making up metrics.
+func kindLabel(kind string) string {
 	if slices.Contains(istioconfig.Kinds, istioconfig.Kind(kind)) {
 		return kind
 	}
 	return "other"
 }
 
-// checked reports whether the request writes a specification of a kind of ours. An object that is being deleted may only
+// needsValidation reports whether the request writes a specification of a kind of ours. An object that is being deleted may only
 // lose its finalizers, which an invalid one must be able to, and a status is pilot's.
-func checked(request *admissionv1.AdmissionRequest) bool {
+func needsValidation(request *admissionv1.AdmissionRequest) bool {
 	if request.SubResource != "" || request.Operation != admissionv1.Create && request.Operation != admissionv1.Update {
 		return false
 	}
@@ -111,8 +111,8 @@ func checked(request *admissionv1.AdmissionRequest) bool {
 	return true
 }
 
-// inspect returns the reasons to refuse an object, and what to warn of.
-func inspect(u *unstructured.Unstructured) (problems []istioconfig.Problem, warnings []string) {
+// validate returns the reasons to refuse an object, and what to warn of.
+func validate(u *unstructured.Unstructured) (problems []istioconfig.Problem, warnings []string) {
 	object, err := istioconfig.Decode(u)
 	if field := new(istioconfig.FieldError); errors.As(err, &field) {
 		return []istioconfig.Problem{{Field: field.Field, Reason: field.Reason}}, nil
@@ -128,17 +128,17 @@ func inspect(u *unstructured.Unstructured) (problems []istioconfig.Problem, warn
 	return istioconfig.Validate(object), warnings
 }
 
-// mostProblems is how many problems a refusal spells out; more would not be read.
-const mostProblems = 10
+// maxProblems is how many problems a refusal spells out; more would not be read.
+const maxProblems = 10
 
 func deny(problems []istioconfig.Problem) *admissionv1.AdmissionResponse {
 	var text []string
 	details := &metav1.StatusDetails{}
-	for _, p := range problems[:min(len(problems), mostProblems)] {
+	for _, p := range problems[:min(len(problems), maxProblems)] {
 		text = append(text, p.String())
 		details.Causes = append(details.Causes, metav1.StatusCause{Type: metav1.CauseTypeFieldValueInvalid, Field: p.Field, Message: p.Reason})
 	}
-	if more := len(problems) - mostProblems; more > 0 {
+	if more := len(problems) - maxProblems; more > 0 {
 		text = append(text, fmt.Sprintf("and %d more", more))
 	}
 	response := admission.Deny(http.StatusUnprocessableEntity, strings.Join(text, "; "))

@@ -79,9 +79,9 @@ func TestReview(t *testing.T) {
 	}
 }
 
-// TestStrangersMakeUpNoMetrics is about CVE-2025-43915: whoever reaches the port names a kind, and each name would be a
+// TestUnknownKindHasNoMetricLabel is about CVE-2025-43915: whoever reaches the port names a kind, and each name would be a
 // series of its own.
-func TestStrangersMakeUpNoMetrics(t *testing.T) {
+func TestUnknownKindHasNoMetricLabel(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	w := newWebhook(slog.New(slog.DiscardHandler), registry)
 	for i := range 100 {

@@ -17,7 +17,7 @@ import (
 // Each story is a command line (args), what the user has (the other sections, in the current folder; stdin is standard
 // input), and what comes out: the exit code and standard error (want.txt), and standard output (want.yaml) with the two
 // containers of the sidecar cut down to their names, which injector's own tests show in full.
-func TestStories(t *testing.T) {
+func TestScripts(t *testing.T) {
 	golden.Run(t, "testdata/*.txtar", func(t *testing.T, c golden.Case) (want map[string]string) {
 		t.Run("run", func(t *testing.T) { want = tell(t, c) }) // the folder changes back before the case is compared
 		return want

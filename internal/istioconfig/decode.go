@@ -237,9 +237,9 @@ func locate(desc protoreflect.MessageDescriptor, raw map[string]any, path string
 		if m, ok := raw[name].(map[string]any); ok && field.Message() != nil && !field.IsMap() && !field.IsList() {
 			return locate(field.Message(), m, at, err)
 		}
-		return &FieldError{at, plain(err)}
+		return &FieldError{at, withoutPrefix(err)}
 	}
-	return &FieldError{path, plain(cause)}
+	return &FieldError{path, withoutPrefix(cause)}
 }
 
 func locateElement(desc protoreflect.MessageDescriptor, field protoreflect.FieldDescriptor, list []any, path string, cause error) error {
@@ -252,9 +252,9 @@ func locateElement(desc protoreflect.MessageDescriptor, field protoreflect.Field
 		if m, ok := e.(map[string]any); ok && field.Message() != nil {
 			return locate(field.Message(), m, at, err)
 		}
-		return &FieldError{at, plain(err)}
+		return &FieldError{at, withoutPrefix(err)}
 	}
-	return &FieldError{path, plain(cause)}
+	return &FieldError{path, withoutPrefix(cause)}
 }
 
 func tryField(desc protoreflect.MessageDescriptor, name string, value any) error {
@@ -265,8 +265,8 @@ func tryField(desc protoreflect.MessageDescriptor, name string, value any) error
 	return protojson.Unmarshal(text, dynamicpb.NewMessage(desc))
 }
 
-// plain removes protojson's prefix and position from an error; its space is deliberately unstable.
-func plain(err error) string {
+// withoutPrefix removes protojson's prefix and position from an error; its space is deliberately unstable.
+func withoutPrefix(err error) string {
 	text := strings.ReplaceAll(err.Error(), "\u00a0", " ")
 	text = strings.TrimPrefix(text, "proto: ")
 	if strings.HasPrefix(text, "(line ") {

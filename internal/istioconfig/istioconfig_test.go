@@ -114,7 +114,7 @@ func TestFieldErrorNamesTheField(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			var fieldErr *FieldError
-			_, err := Decode(object1(t, tc.kind, tc.spec))
+			_, err := Decode(newObjectJSON(t, tc.kind, tc.spec))
 			if !errors.As(err, &fieldErr) {
 				t.Fatalf("%s\nDecode: %v, want a FieldError", tc.reason, err)
 			}
@@ -125,7 +125,7 @@ func TestFieldErrorNamesTheField(t *testing.T) {
 	}
 }
 
-func object1(t testing.TB, kind Kind, spec string) *unstructured.Unstructured {
+func newObjectJSON(t testing.TB, kind Kind, spec string) *unstructured.Unstructured {
 	t.Helper()
 	var raw any
 	if err := json.Unmarshal([]byte(spec), &raw); err != nil {
@@ -174,7 +174,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return // invalid UTF-8 or a value outside of JSON
 		}
-		second, err := Decode(object1(t, Kinds[kind], string(text)))
+		second, err := Decode(newObjectJSON(t, Kinds[kind], string(text)))
 		if err != nil {
 			t.Fatalf("Decode of its own output %s: %v", text, err)
 		}
@@ -188,8 +188,8 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// TestARuleDoesNotMultiply has objects that are small as they are written, and many times as large in proxies.
-func TestARuleDoesNotMultiply(t *testing.T) {
+// TestVirtualServiceLimits has objects that are small as they are written, and many times as large in proxies.
+func TestVirtualServiceLimits(t *testing.T) {
 	destination := &networking.HTTPRouteDestination{Destination: &networking.Destination{Host: "x"}, Weight: 1}
 	for name, c := range map[string]struct {
 		hosts, gateways, rules, matches, destinations int
@@ -242,8 +242,8 @@ func TestARuleDoesNotMultiply(t *testing.T) {
 	}
 }
 
-// TestRulesAndGatewaysDoNotMultiply has those that ask for more of every service, or of every VirtualService.
-func TestRulesAndGatewaysDoNotMultiply(t *testing.T) {
+// TestDestinationRuleAndGatewayLimits has those that ask for more of every service, or of every VirtualService.
+func TestDestinationRuleAndGatewayLimits(t *testing.T) {
 	rule := func(host string, subsets int) Object {
 		dr := &networking.DestinationRule{Host: host}
 		for i := range subsets {

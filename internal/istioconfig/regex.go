@@ -27,7 +27,7 @@ func CheckRegex(expression string) error {
 	if err != nil {
 		return fmt.Errorf("is not a regular expression of RE2: %w", err)
 	}
-	if escape := foreignEscape(expression); escape != "" {
+	if escape := unsupportedEscape(expression); escape != "" {
 		return fmt.Errorf("has %s, which proxies do not know: they compare bytes, not characters", escape)
 	}
 	if cost := regexCost(tree); cost > regexBudget {
@@ -63,9 +63,9 @@ var escapes = regexp.MustCompile(`(?s)\\(?:[pP](?:\{[^}]*\}|.)|x\{[^}]*\}|[0-7]{
 // categories are the classes that Envoy's RE2 has; Go knows more, and longer names for these.
 var categories = regexp.MustCompile(`^(Any|C[cfos]?|L[lmotu]?|M[cen]?|N[dlo]?|P[cdefios]?|S[ckmo]?|Z[lps]?)$`)
 
-// foreignEscape returns an escape that Go understands and Envoy, which reads Latin-1, does not; "" if there is none. One
+// unsupportedEscape returns an escape that Go understands and Envoy, which reads Latin-1, does not; "" if there is none. One
 // such expression costs everybody whose routes are in the same table.
-func foreignEscape(expression string) string {
+func unsupportedEscape(expression string) string {
 	for _, escape := range escapes.FindAllString(expression, -1) {
 		value := strings.Trim(escape[2:], "{}")
 		base := 8

@@ -138,7 +138,7 @@ func (r *rewriter) trafficPolicy(policy object, path string) {
 func (r *rewriter) outlierDetection(outlier object, path string) {
 	if http := child(outlier, "http"); http != nil {
 		for _, name := range []string{"consecutiveErrors", "interval", "baseEjectionTime", "maxEjectionPercent"} {
-			lift(http, outlier, name)
+			moveUp(http, outlier, name)
 		}
 		if len(http) == 0 {
 			delete(outlier, "http")
@@ -156,7 +156,7 @@ func (r *rewriter) outlierDetection(outlier object, path string) {
 	r.note(path+".consecutiveErrors", "consecutiveErrors", "consecutive5xxErrors")
 }
 
-func lift(from, to object, name string) {
+func moveUp(from, to object, name string) {
 	value, found := from[name]
 	if !found {
 		return

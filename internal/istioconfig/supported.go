@@ -37,8 +37,8 @@ var supported = map[protoreflect.FullName]string{
 	"istio.networking.v1alpha3.ConnectionPoolSettings.HTTPSettings": "http1MaxPendingRequests http2MaxRequests maxRequestsPerConnection maxRetries idleTimeout",
 }
 
-// notYet are enum values that the translator does not express, by their full names.
-var notYet = []protoreflect.FullName{
+// unsupportedValues are enum values that the translator does not express, by their full names.
+var unsupportedValues = []protoreflect.FullName{
 	"istio.networking.v1alpha3.LoadBalancerSettings.PASSTHROUGH",
 	"istio.networking.v1alpha3.ServerTLSSettings.PASSTHROUGH",
 	"istio.networking.v1alpha3.ServerTLSSettings.AUTO_PASSTHROUGH",
@@ -46,8 +46,8 @@ var notYet = []protoreflect.FullName{
 	"istio.networking.v1alpha3.ServerTLSSettings.OPTIONAL_MUTUAL",
 }
 
-// instead is the way out for the refused fields that people are most likely to bring along.
-var instead = map[string]string{
+// alternatives is the way out for the refused fields that people are most likely to bring along.
+var alternatives = map[string]string{
 	"serverCertificate":  "create a kubernetes.io/tls Secret beside the gateway's pods and name it in credentialName",
 	"consistentHash":     "use simple: LEAST_REQUEST, ROUND_ROBIN or RANDOM",
 	"delegate":           "write the delegate's routes in this VirtualService",
@@ -82,7 +82,7 @@ func walk(m protoreflect.Message, path string, problems *[]Problem) {
 		}
 		at := path + "." + field.JSONName()
 		if limited && !slices.Contains(names, field.JSONName()) {
-			*problems = append(*problems, Problem{at, "not supported yet", instead[field.JSONName()]})
+			*problems = append(*problems, Problem{at, "not supported yet", alternatives[field.JSONName()]})
 			continue
 		}
 		walkField(field, m.Get(field), at, problems)
@@ -122,7 +122,7 @@ func walkValue(field protoreflect.FieldDescriptor, value protoreflect.Value, pat
 		known := field.Enum().Values().ByNumber(value.Enum())
 		if known == nil {
 			*problems = append(*problems, Problem{path, fmt.Sprintf("%d is not a known value", value.Enum()), ""})
-		} else if slices.Contains(notYet, enumName(field.Enum(), known)) {
+		} else if slices.Contains(unsupportedValues, enumName(field.Enum(), known)) {
 			*problems = append(*problems, Problem{path, fmt.Sprintf("%s is not supported yet", known.Name()), ""})
 		}
 	default: // scalars have no parts

@@ -13,35 +13,35 @@ import (
 // clientTLS refuses settings that the mode has no use for, and those that do not go together: who names a certificate wants
 // it shown, who names an authority wants it asked.
 func (c *checker) clientTLS(path, host string, t *networking.ClientTLSSettings) {
-	if t == nil || !c.smallTLS(path, host, t) {
+	if t == nil || !c.tlsLimits(path, host, t) {
 		return
 	}
-	set := settingsOf(t)
+	set := setFields(t)
 	switch t.GetMode() {
 	case networking.ClientTLSSettings_SIMPLE:
-		c.useless(path, set, "with SIMPLE, which shows no certificate", "remove it, or use mode MUTUAL", "clientCertificate", "privateKey")
+		c.noEffect(path, set, "with SIMPLE, which shows no certificate", "remove it, or use mode MUTUAL", "clientCertificate", "privateKey")
 	case networking.ClientTLSSettings_MUTUAL:
 		c.clientPair(path, t)
 	default:
-		c.useless(path, set, "with "+t.GetMode().String(), "remove it, or use mode SIMPLE or MUTUAL", sortedKeys(set)...)
+		c.noEffect(path, set, "with "+t.GetMode().String(), "remove it, or use mode SIMPLE or MUTUAL", sortedKeys(set)...)
 		return
 	}
 	if t.GetCredentialName() != "" {
-		c.useless(path, set, "with credentialName, which names all certificates", "remove one of them: files are for sidecars, Secrets for gateways",
+		c.noEffect(path, set, "with credentialName, which names all certificates", "remove one of them: files are for sidecars, Secrets for gateways",
 			"clientCertificate", "privateKey", "caCertificates", "caCrl")
 	}
 	if t.GetInsecureSkipVerify().GetValue() {
-		c.useless(path, set, "with insecureSkipVerify, which verifies nothing", "remove one of them", "caCertificates", "caCrl", "subjectAltNames")
+		c.noEffect(path, set, "with insecureSkipVerify, which verifies nothing", "remove one of them", "caCertificates", "caCrl", "subjectAltNames")
 		if t.GetMode() == networking.ClientTLSSettings_SIMPLE {
-			c.useless(path, set, "with insecureSkipVerify, which verifies nothing", "remove one of them", "credentialName")
+			c.noEffect(path, set, "with insecureSkipVerify, which verifies nothing", "remove one of them", "credentialName")
 		}
 	}
 	c.clientNames(path, t)
 	c.clientFiles(path, t)
 }
 
-// settingsOf tells which settings beside the mode are there.
-func settingsOf(t *networking.ClientTLSSettings) map[string]bool {
+// setFields tells which settings beside the mode are there.
+func setFields(t *networking.ClientTLSSettings) map[string]bool {
 	return map[string]bool{
 		"clientCertificate": t.GetClientCertificate() != "", "privateKey": t.GetPrivateKey() != "", "caCertificates": t.GetCaCertificates() != "",
 		"caCrl": t.GetCaCrl() != "", "credentialName": t.GetCredentialName() != "", "subjectAltNames": len(t.GetSubjectAltNames()) > 0, "sni": t.GetSni() != "",
@@ -49,8 +49,8 @@ func settingsOf(t *networking.ClientTLSSettings) map[string]bool {
 	}
 }
 
-// useless adds a problem for each of the fields that is set.
-func (c *checker) useless(path string, set map[string]bool, with, fix string, fields ...string) {
+// noEffect adds a problem for each of the fields that is set.
+func (c *checker) noEffect(path string, set map[string]bool, with, fix string, fields ...string) {
 	for _, field := range fields {
 		if set[field] {
 			c.add(path+"."+field, "has no meaning "+with, fix)

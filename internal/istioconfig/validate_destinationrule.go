@@ -15,7 +15,7 @@ type policy interface {
 }
 
 func (c *checker) destinationRule(dr *networking.DestinationRule) {
-	if !c.smallDestinationRule(dr) {
+	if !c.destinationRuleLimits(dr) {
 		return
 	}
 	c.host("spec.host", dr.GetHost(), true)

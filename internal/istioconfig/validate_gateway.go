@@ -16,7 +16,7 @@ var (
 )
 
 func (c *checker) gateway(g *networking.Gateway) {
-	if !c.smallGateway(g) {
+	if !c.gatewayLimits(g) {
 		return
 	}
 	if len(g.GetSelector()) == 0 {

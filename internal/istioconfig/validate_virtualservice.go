@@ -26,7 +26,7 @@ var retryOn = strings.Fields(`5xx gateway-error reset reset-before-request conne
 var redirectCodes = []uint32{0, 301, 302, 303, 307, 308}
 
 func (c *checker) virtualService(vs *networking.VirtualService) {
-	if !c.smallVirtualService(vs) {
+	if !c.virtualServiceLimits(vs) {
 		return
 	}
 	gateways := vs.GetGateways()

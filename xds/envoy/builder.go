@@ -188,5 +188,5 @@ func sortedObjects(list []resource.Object) []resource.Object {
 
 func sortProblems(list []mesh.Problem) []mesh.Problem {
 	slices.SortFunc(list, mesh.CompareProblems)
-	return mesh.Few(slices.Compact(list))
+	return mesh.LimitProblems(slices.Compact(list))
 }

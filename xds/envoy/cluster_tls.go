@@ -32,7 +32,7 @@ func (t target) applyTLS(c *clusterv3.Cluster, tls *networking.ClientTLSSettings
 // endpoints to look at: it is secured when all of the service's are.
 func (t target) applyAutomaticTLS(c *clusterv3.Cluster) {
 	if t.original() {
-		if t.port.AllMesh {
+		if t.port.AllMTLS {
 			c.TransportSocket = t.meshSocket()
 		}
 		return

@@ -57,7 +57,7 @@ func (c *collector) virtualInbound() *listenerv3.Listener {
 			plain = append(plain, p.Port)
 		}
 	}
-	unclaimed := mesh.InboundPort{Protocol: mesh.TCP, Mode: c.scope.Inbound.Unclaimed}
+	unclaimed := mesh.InboundPort{Protocol: mesh.TCP, Mode: c.scope.Inbound.DefaultMode}
 	l.FilterChains = append(l.FilterChains, c.inboundChains(unclaimed)...)
 	inspector := tlsInspector()
 	inspector.FilterDisabled = skipOn(plain) // there the server may speak first

@@ -120,7 +120,7 @@ func (c *collector) addressesOf(s *scope.Service, p *mesh.Port) []address {
 	if s.Headless {
 		own := s.Namespace == c.near || s.Namespace == c.scope.Settings.RootNamespace
 		for _, e := range p.Endpoints {
-			if e.Proven || own {
+			if e.PodAddress || own {
 				list = append(list, address{e.Address, e.Port})
 			}
 		}

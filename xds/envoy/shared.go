@@ -156,7 +156,7 @@ func (s *Shared) report(about string, problems []mesh.Problem) {
 		s.faults = s.faults.Without(about)
 		return
 	}
-	s.faults = s.faults.With(about, &faults{mesh.Few(problems)})
+	s.faults = s.faults.With(about, &faults{mesh.LimitProblems(problems)})
 }
 
 // Problems are what could not be expressed of what is shared. Nil has none.

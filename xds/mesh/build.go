@@ -19,24 +19,24 @@ import (
 
 // index is how Build finds what an object of its inputs has an effect on.
 type index struct {
-	selecting table.Groups[*corev1.Service]            // by namespace, oldest first
-	slices    table.Groups[*discoveryv1.EndpointSlice] // by service
-	users     table.Groups[bool]                       // by podBehind: the services with it behind them
-	addresses table.Groups[*corev1.Pod]                // by podAt
-	proxied   table.Groups[bool]                       // the pods that have a proxy, by namespace
-	aliases   table.Groups[*corev1.Service]            // of type ExternalName, by the host that they stand for
-	policies  policies
-	config    table.Table[*configured]
-	faulty    table.Table[*configured]       // those that have problems, and Services that have
-	missing   table.Table[*configured]       // rules that refer to nothing
-	secrets   table.Groups[bool]             // the Secrets of a name, as namespace/name
-	wanted    table.Groups[bool]             // by the name of a Secret: the rules that refer to it
-	subsets   table.Groups[bool]             // by subsetKey: the rules that define it
-	rules     table.Groups[*DestinationRule] // by namespace
+	selecting   table.Groups[*corev1.Service]            // by namespace, oldestPolicy first
+	slices      table.Groups[*discoveryv1.EndpointSlice] // by service
+	podServices table.Groups[bool]                       // by endpointPod: the services with it behind them
+	addresses   table.Groups[*corev1.Pod]                // by addressKey
+	proxied     table.Groups[bool]                       // the pods that have a proxy, by namespace
+	aliases     table.Groups[*corev1.Service]            // of type ExternalName, by the host that they stand for
+	policies    policies
+	config      table.Table[*configEntry]
+	invalid     table.Table[*configEntry]      // those that have problems, and Services that have
+	unresolved  table.Table[*configEntry]      // rules that refer to nothing
+	secrets     table.Groups[bool]             // the Secrets of a name, as namespace/name
+	secretUsers table.Groups[bool]             // by the name of a Secret: the rules that refer to it
+	subsets     table.Groups[bool]             // by subsetKey: the rules that define it
+	rules       table.Groups[*DestinationRule] // by namespace
 }
 
-// configured is what became of a configuration object.
-type configured struct {
+// configEntry is what became of a configuration object.
+type configEntry struct {
 	object   resource.Object
 	spec     any // *VirtualService, *DestinationRule, *Gateway or nil
 	problems []Problem
@@ -62,7 +62,7 @@ func Build(prev *Snapshot, in Inputs) *Snapshot {
 		s.guarded(c.Key, func() { s.updateConfig(c) })
 	}
 	for name := range s.dirtyServices(prev) {
-		s.updateUsers(prev, name)
+		s.updatePodServices(prev, name)
 		s.guarded("Service/"+name, func() { s.updateService(name) })
 	}
 	s.updateCredentials(prev)
@@ -73,11 +73,11 @@ func Build(prev *Snapshot, in Inputs) *Snapshot {
 // updateProblems gathers what is wrong, if that has changed.
 func (s *Snapshot) updateProblems(prev *Snapshot) {
 	s.updateReferences(prev)
-	if s.index.missing == prev.index.missing && s.index.faulty == prev.index.faulty {
+	if s.index.unresolved == prev.index.unresolved && s.index.invalid == prev.index.invalid {
 		return
 	}
 	var all []Problem
-	for _, found := range []table.Table[*configured]{s.index.missing, s.index.faulty} {
+	for _, found := range []table.Table[*configEntry]{s.index.unresolved, s.index.invalid} {
 		for c := range found.Values() {
 			all = append(all, c.problems...)
 		}
@@ -92,18 +92,18 @@ func (s *Snapshot) updateConfig(c table.Change[*istioconfig.Object]) {
 	before := s.index.config.Get(c.Key)
 	if !c.Has {
 		s.replace(before, nil)
-		s.index.config, s.index.faulty = s.index.config.Without(c.Key), s.index.faulty.Without(c.Key)
+		s.index.config, s.index.invalid = s.index.config.Without(c.Key), s.index.invalid.Without(c.Key)
 		return
 	}
-	now := &configured{object: resource.Object(c.Key)}
+	now := &configEntry{object: resource.Object(c.Key)}
 	for _, p := range istioconfig.Validate(*c.New) {
 		now.problems = append(now.problems, Problem{Object: now.object, Field: p.Field, Reason: p.Reason})
 	}
-	if now.problems = Few(now.problems); len(now.problems) == 0 {
+	if now.problems = LimitProblems(now.problems); len(now.problems) == 0 {
 		now.spec = modelOf(*c.New)
-		s.index.faulty = s.index.faulty.Without(c.Key)
+		s.index.invalid = s.index.invalid.Without(c.Key)
 	} else {
-		s.index.faulty = s.index.faulty.With(c.Key, now)
+		s.index.invalid = s.index.invalid.With(c.Key, now)
 	}
 	if len(now.problems) > 0 && before != nil || before != nil && before.spec != nil && keyOf(before.spec) == keyOf(now.spec) {
 		now.spec = before.spec
@@ -137,7 +137,7 @@ func keyOf(model any) string {
 }
 
 // replace takes one model out of the snapshot and puts another in.
-func (s *Snapshot) replace(before, now *configured) {
+func (s *Snapshot) replace(before, now *configEntry) {
 	if before != nil && now != nil && before.spec == now.spec {
 		return
 	}
@@ -149,7 +149,7 @@ func (s *Snapshot) replace(before, now *configured) {
 	}
 }
 
-// ageOf orders objects: the oldest first; of equally old ones the name decides, so that every replica decides alike.
+// ageOf orders objects: the oldestPolicy first; of equally old ones the name decides, so that every replica decides alike.
 func ageOf(created time.Time, o resource.Object) string {
 	const beforeYearOne = 1 << 40
 	return fmt.Sprintf("%020d.%09d %s", created.Unix()+beforeYearOne, created.Nanosecond(), o)
@@ -231,12 +231,12 @@ func (s *Snapshot) indexPod(p *corev1.Pod, in bool, dirty map[string]bool) {
 	if p.Labels[tlsModeLabel] != "" || proxyTypeOf(p) == Router {
 		s.index.proxied = setIn(s.index.proxied, p.Namespace, name, true, in && running(p))
 	}
-	maps.Insert(dirty, s.index.users.Get(name).All())
+	maps.Insert(dirty, s.index.podServices.Get(name).All())
 	for _, ip := range ipsOf(p) {
 		if !p.Spec.HostNetwork {
-			at := podAt(p.Namespace, ip)
+			at := addressKey(p.Namespace, ip)
 			s.index.addresses = setIn(s.index.addresses, at, name, p, in && running(p))
-			maps.Insert(dirty, s.index.users.Get(at).All())
+			maps.Insert(dirty, s.index.podServices.Get(at).All())
 		}
 	}
 }

@@ -50,7 +50,7 @@ func configKey(o istioconfig.Object) string {
 func newVirtualService(o istioconfig.Object, spec *networking.VirtualService) *VirtualService {
 	v := &VirtualService{
 		Object: objectOf(o), Namespace: o.Namespace, Name: o.Name, Created: o.Created, Spec: spec, Key: configKey(o),
-		bytes: istioconfig.RuleBytes(spec), places: istioconfig.Places(spec),
+		bytes: istioconfig.RuleBytes(spec), hostWeight: istioconfig.HostWeight(spec),
 	}
 	for _, host := range spec.GetHosts() {
 		v.Hosts = append(v.Hosts, ResolveHost(host, o.Namespace))

@@ -64,7 +64,7 @@ func (s *Snapshot) updateCredentials(prev *Snapshot) {
 		_, name, _ := strings.Cut(c.Key, "/")
 		s.index.secrets = setIn(s.index.secrets, name, c.Key, true, c.Has)
 	}
-	for c := range table.Diff(prev.index.wanted.Table, s.index.wanted.Table) {
+	for c := range table.Diff(prev.index.secretUsers.Table, s.index.secretUsers.Table) {
 		if c.Had != c.Has {
 			maps.Insert(dirty, s.index.secrets.Get(c.Key).All())
 		}
@@ -75,9 +75,9 @@ func (s *Snapshot) updateCredentials(prev *Snapshot) {
 }
 
 func (s *Snapshot) updateCredential(name string) {
-	s.index.faulty = s.index.faulty.Without("Secret/" + name)
+	s.index.invalid = s.index.invalid.Without("Secret/" + name)
 	secret := s.in.Secrets.Get(name)
-	if secret == nil || s.index.wanted.Get(secret.Name).Empty() {
+	if secret == nil || s.index.secretUsers.Get(secret.Name).Empty() {
 		s.Credentials = s.Credentials.Without(name)
 		return
 	}

@@ -9,9 +9,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// TestCredentialsThatNoGatewayGets: what is too large is not parsed (CVE-2025-61723), what is not a certificate of a server
+// TestCredentialIsRejected: what is too large is not parsed (CVE-2025-61723), what is not a certificate of a server
 // is none, the root of the mesh above all, and no reason repeats what is in the Secret.
-func TestCredentialsThatNoGatewayGets(t *testing.T) {
+func TestCredentialIsRejected(t *testing.T) {
 	const canary = "canary-of-a-key"
 	for name, c := range map[string]struct {
 		data map[string][]byte

@@ -41,7 +41,7 @@ func TestCommonHosts(t *testing.T) {
 	}
 }
 
-func TestHostsOfAServerMayBeForANamespace(t *testing.T) {
+func TestServerHostsByNamespace(t *testing.T) {
 	server := NewServerHosts("gates", []string{"a.com", "*/b.com", "shop/c.com", "./d.com", "other/*"})
 	for namespace, want := range map[string]string{"shop": "a.com b.com c.com", "gates": "a.com b.com d.com", "other": "* a.com b.com", "else": "a.com b.com"} {
 		got := strings.Join(server.Common(virtualServiceFor(namespace, "*")), " ")
@@ -51,8 +51,8 @@ func TestHostsOfAServerMayBeForANamespace(t *testing.T) {
 	}
 }
 
-// TestCommonHostsAreThoseOfAllPairs compares with looking at each pair.
-func TestCommonHostsAreThoseOfAllPairs(t *testing.T) {
+// TestCommonHostsEqualAllPairs compares with looking at each pair.
+func TestCommonHostsEqualAllPairs(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	some := func() []string {
 		found := map[string]bool{}
@@ -90,9 +90,9 @@ func TestCommonHostsAreThoseOfAllPairs(t *testing.T) {
 	}
 }
 
-// TestHostsAreNotLookedUpInALongList takes a thousand hosts to a hundred servers of a thousand each: pair by pair it would
+// TestHostLookupIsConstantTime takes a thousand hosts to a hundred servers of a thousand each: pair by pair it would
 // take ten seconds.
-func TestHostsAreNotLookedUpInALongList(t *testing.T) {
+func TestHostLookupIsConstantTime(t *testing.T) {
 	var server, own []string
 	for i := range 1000 {
 		server, own = append(server, fmt.Sprintf("s%d.example.com", i)), append(own, fmt.Sprintf("v%d.example.com", i))

@@ -6,7 +6,7 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/table"
 )
 
-// Lookup finds configuration by what it is about. Groups are oldest first.
+// Lookup finds configuration by what it is about. Groups are oldestPolicy first.
 type Lookup struct {
 	Gateways            table.Table[*Gateway]                      // by namespace/name
 	RoutesByHost        table.Table[table.Groups[*VirtualService]] // those that apply to sidecars, by host, by namespace
@@ -68,8 +68,8 @@ func (x *index) putRule(age string, d *DestinationRule, in bool) {
 
 func (x *index) putSecrets(age string, names []string, in bool) {
 	for _, name := range names {
-		x.wanted = setIn(x.wanted, name, age, true, in)
-		x.wanted = setIn(x.wanted, name+CASuffix, age, true, in)
+		x.secretUsers = setIn(x.secretUsers, name, age, true, in)
+		x.secretUsers = setIn(x.secretUsers, name+CASuffix, age, true, in)
 	}
 }
 

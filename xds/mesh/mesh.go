@@ -88,24 +88,24 @@ type Problem struct {
 	Stack  string // of a mistake of pilot's own; empty: the object's author can do something about it
 }
 
-// mostProblems is how many problems of one object are told.
-const mostProblems = 20
+// maxProblems is how many problems of one object are told.
+const maxProblems = 20
 
-// Few keeps the first problems of each object and says how many more it has: whoever can write one object with thousands of
+// LimitProblems keeps the first problems of each object and says how many more it has: whoever can write one object with thousands of
 // mistakes must not fill the log of all. Mistakes of pilot's own are kept.
-func Few(list []Problem) []Problem {
+func LimitProblems(list []Problem) []Problem {
 	var few []Problem
 	seen := map[resource.Object]int{}
 	for _, p := range list {
 		if p.Stack == "" {
 			seen[p.Object]++
 		}
-		if p.Stack != "" || seen[p.Object] <= mostProblems {
+		if p.Stack != "" || seen[p.Object] <= maxProblems {
 			few = append(few, p)
 		}
 	}
 	for _, o := range slices.Sorted(maps.Keys(seen)) {
-		if more := seen[o] - mostProblems; more > 0 {
+		if more := seen[o] - maxProblems; more > 0 {
 			few = append(few, Problem{Object: o, Reason: fmt.Sprintf("has %d more problems", more)})
 		}
 	}
@@ -116,9 +116,9 @@ func Few(list []Problem) []Problem {
 type Snapshot struct {
 	Settings        *Settings
 	Services        table.Table[*Service]         // by host
-	VirtualServices table.Table[*VirtualService]  // oldest first
-	Rules           table.Table[*DestinationRule] // oldest first
-	Gateways        table.Table[*Gateway]         // oldest first
+	VirtualServices table.Table[*VirtualService]  // oldestPolicy first
+	Rules           table.Table[*DestinationRule] // oldestPolicy first
+	Gateways        table.Table[*Gateway]         // oldestPolicy first
 	Credentials     table.Table[*Credential]      // by namespace/name of their Secret
 	Problems        []Problem                     // sorted
 	Lookup          Lookup

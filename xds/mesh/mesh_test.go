@@ -123,7 +123,7 @@ func TestBuild(t *testing.T) {
 	if len(s.Problems) > 0 {
 		t.Errorf("problems: %v", s.Problems)
 	}
-	want := []Endpoint{{Address: "10.1.0.1", Port: 8080, Proven: true, MTLS: true, Account: "ns/default", Labels: map[string]string{"app": "a", tlsModeLabel: "istio"}, Workload: "a-1;ns;a;latest;Kubernetes"}}
+	want := []Endpoint{{Address: "10.1.0.1", Port: 8080, PodAddress: true, MTLS: true, Account: "ns/default", Labels: map[string]string{"app": "a", tlsModeLabel: "istio"}, Workload: "a-1;ns;a;latest;Kubernetes"}}
 	if diff := cmp.Diff(want, s.Service("a.ns.svc.cluster.local").Ports[0].Endpoints); diff != "" {
 		t.Errorf("endpoints (-want +got):\n%s", diff)
 	}
@@ -136,8 +136,8 @@ func TestBuild(t *testing.T) {
 	}
 }
 
-// TestEndpointsThatPeopleWrite shows that a pod is known behind an address too, in its own namespace only.
-func TestEndpointsThatPeopleWrite(t *testing.T) {
+// TestEndpointsWithoutTargetRef shows that a pod is known behind an address too, in its own namespace only.
+func TestEndpointsWithoutTargetRef(t *testing.T) {
 	for namespace, want := range map[string]string{"ns": "ns/default", "other": ""} {
 		in := smallMesh()
 		service, slice := in.Services.Get("ns/a").DeepCopy(), in.EndpointSlices.Get("ns/a-x").DeepCopy()
@@ -151,8 +151,8 @@ func TestEndpointsThatPeopleWrite(t *testing.T) {
 	}
 }
 
-// TestAliasesSelectNothing shows that a Service of type ExternalName says nothing about pods.
-func TestAliasesSelectNothing(t *testing.T) {
+// TestExternalNameServiceSelectsNoPods shows that a Service of type ExternalName says nothing about pods.
+func TestExternalNameServiceSelectsNoPods(t *testing.T) {
 	in := smallMesh()
 	in.Services.Get("ns/a").Spec.Type = corev1.ServiceTypeExternalName
 	if p, _ := Build(nil, in).Proxy("ns", "a-1"); len(p.Inbound) > 0 {
@@ -160,8 +160,8 @@ func TestAliasesSelectNothing(t *testing.T) {
 	}
 }
 
-// TestUnchangedPartsAreShared shows that a change replaces what it touches and nothing else.
-func TestUnchangedPartsAreShared(t *testing.T) {
+// TestUnchangedPartsKeepTheirPointers shows that a change replaces what it touches and nothing else.
+func TestUnchangedPartsKeepTheirPointers(t *testing.T) {
 	in := smallMesh()
 	before := Build(nil, in)
 	after := Build(before, in)
@@ -180,8 +180,8 @@ func TestUnchangedPartsAreShared(t *testing.T) {
 	}
 }
 
-// TestInvalidObjectsKeepTheirLastVersion shows that a mistake in an edit does not undo what worked.
-func TestInvalidObjectsKeepTheirLastVersion(t *testing.T) {
+// TestInvalidObjectKeepsLastValidVersion shows that a mistake in an edit does not undo what worked.
+func TestInvalidObjectKeepsLastValidVersion(t *testing.T) {
 	in := smallMesh()
 	before := Build(nil, in)
 	AddConfig(&in.Config, istioconfig.Object{Kind: istioconfig.VirtualService, Namespace: "ns", Name: "v", Generation: 2, Spec: &networking.VirtualService{}})
@@ -234,9 +234,9 @@ func FuzzHash(f *testing.F) {
 	})
 }
 
-// TestASelectorIsFoundWithoutLookingAtOthers counts allocations: one tenant's rules with thousands of selectors must not
+// TestSourceSelectorLookup counts allocations: one tenant's rules with thousands of selectors must not
 // hold up everybody's configuration.
-func TestASelectorIsFoundWithoutLookingAtOthers(t *testing.T) {
+func TestSourceSelectorLookup(t *testing.T) {
 	var in Inputs
 	for name := range 20 {
 		route := &networking.HTTPRoute{Route: []*networking.HTTPRouteDestination{{Destination: &networking.Destination{Host: "x"}}}}

@@ -74,6 +74,6 @@ func (s *Snapshot) guarded(object string, step func()) {
 	before := *s
 	if mistake := Guarded(resource.Object(object), step); mistake != nil {
 		*s = before
-		s.index.faulty = s.index.faulty.With(object, &configured{object: mistake.Object, problems: []Problem{*mistake}})
+		s.index.invalid = s.index.invalid.With(object, &configEntry{object: mistake.Object, problems: []Problem{*mistake}})
 	}
 }

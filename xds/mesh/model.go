@@ -69,20 +69,20 @@ type Port struct {
 	Number    uint32
 	Protocol  Protocol
 	Accounts  []string   // the identities that may serve it, as namespace/account; sorted
-	AllMesh   bool       // every endpoint accepts mutual TLS
+	AllMTLS   bool       // every endpoint accepts mutual TLS
 	Endpoints []Endpoint // ready ones, sorted by address
 	Key       string     // of the endpoints
 }
 
 // Endpoint is one address behind a port.
 type Endpoint struct {
-	Address  string
-	Port     uint32
-	Proven   bool // the address is that of a pod of the service's namespace; else the slice's author alone says so
-	MTLS     bool // accepts the mesh's mutual TLS
-	Account  string
-	Labels   map[string]string
-	Workload string // "name;namespace;canonical name;canonical revision;cluster", for telemetry
+	Address    string
+	Port       uint32
+	PodAddress bool // the address is that of a pod of the service's namespace; else the slice's author alone says so
+	MTLS       bool // accepts the mesh's mutual TLS
+	Account    string
+	Labels     map[string]string
+	Workload   string // "name;namespace;canonical name;canonical revision;cluster", for telemetry
 }
 
 // InboundPort is a port that a service sends traffic to a workload on.
@@ -111,9 +111,9 @@ type VirtualService struct {
 	Spec         *networking.VirtualService
 	Key          string
 
-	hosts  HostSet
-	bytes  int // of the rules, for each host
-	places int // that the hosts count as in the mesh
+	hosts      HostSet
+	bytes      int // of the rules, for each host
+	hostWeight int // that the hosts count as in the mesh
 }
 
 // DestinationRule is a DestinationRule with its host resolved.

@@ -35,8 +35,8 @@ func workloadOf(p *corev1.Pod) string {
 	return owner.Name
 }
 
-// telemetryOf packs what a client's telemetry says about a pod into one value.
-func telemetryOf(p *corev1.Pod) string {
+// telemetryWorkload packs what a client's telemetry says about a pod into one value.
+func telemetryWorkload(p *corev1.Pod) string {
 	name := firstOf(p.Labels["service.istio.io/canonical-name"], p.Labels["app.kubernetes.io/name"], p.Labels["app"], workloadOf(p))
 	revision := firstOf(p.Labels["service.istio.io/canonical-revision"], p.Labels["app.kubernetes.io/version"], p.Labels["version"], "latest")
 	return strings.Join([]string{workloadOf(p), p.Namespace, name, revision, "Kubernetes"}, ";")

@@ -20,12 +20,12 @@ type policy struct {
 }
 
 // policies finds what a workload's port admits. The narrowest scope that says something wins: port, workload, namespace,
-// mesh; in one scope the oldest object does. Where none does, the mesh's settings hold: they outlive the definition of
+// mesh; in one scope the oldestPolicy object does. Where none does, the mesh's settings hold: they outlive the definition of
 // PeerAuthentication and all objects of it.
 type policies struct {
 	root string
 	base MTLSMode
-	all  table.Groups[*policy] // by namespace, oldest first
+	all  table.Groups[*policy] // by namespace, oldestPolicy first
 }
 
 func (p *policies) follow(s *Settings) { p.root, p.base = s.RootNamespace, s.MTLS }
@@ -63,11 +63,11 @@ func (e effect) on(port uint32) MTLSMode {
 // of computes the effect on a workload from the widest scope to the narrowest.
 func (p policies) of(namespace string, labels map[string]string) effect {
 	e := effect{mode: p.base}
-	e.apply(p.oldest(p.root, nil))
+	e.apply(p.oldestPolicy(p.root, nil))
 	if namespace != p.root {
-		e.apply(p.oldest(namespace, nil))
+		e.apply(p.oldestPolicy(namespace, nil))
 	}
-	if own := p.oldest(namespace, labels); own != nil {
+	if own := p.oldestPolicy(namespace, labels); own != nil {
 		e.apply(own)
 		e.ports = map[uint32]MTLSMode{}
 		for port, m := range own.spec.GetPortLevelMtls() {
@@ -85,8 +85,8 @@ func (e *effect) apply(p *policy) {
 	e.sources = append(e.sources, p.object)
 }
 
-// oldest is the policy without a selector, or, given labels, the one whose selector they fulfil.
-func (p policies) oldest(namespace string, labels map[string]string) *policy {
+// oldestPolicy is the policy without a selector, or, given labels, the one whose selector they fulfil.
+func (p policies) oldestPolicy(namespace string, labels map[string]string) *policy {
 	for candidate := range p.all.Get(namespace).Values() {
 		selector := candidate.spec.GetSelector().GetMatchLabels()
 		if labels == nil && len(selector) == 0 || labels != nil && len(selector) > 0 && Selects(selector, labels) {

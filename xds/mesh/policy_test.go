@@ -9,9 +9,9 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/table"
 )
 
-// TestTheModeOutlivesThePolicies takes every PeerAuthentication away, as the deletion of their definition does: what the mesh's
+// TestMeshModeWithoutPeerAuthentication takes every PeerAuthentication away, as the deletion of their definition does: what the mesh's
 // settings say holds, and nothing is open that was not asked for.
-func TestTheModeOutlivesThePolicies(t *testing.T) {
+func TestMeshModeWithoutPeerAuthentication(t *testing.T) {
 	const strict, permissive = security.PeerAuthentication_MutualTLS_STRICT, security.PeerAuthentication_MutualTLS_PERMISSIVE
 	for name, c := range map[string]struct {
 		mode   MTLSMode
@@ -39,8 +39,8 @@ func TestTheModeOutlivesThePolicies(t *testing.T) {
 	}
 }
 
-// TestTheModeOfTheMeshChanges reaches a proxy that was described before.
-func TestTheModeOfTheMeshChanges(t *testing.T) {
+// TestMeshModeChange reaches a proxy that was cachedProxy before.
+func TestMeshModeChange(t *testing.T) {
 	in := smallMesh()
 	in.MTLS = Permissive
 	before := Build(nil, in)
@@ -56,7 +56,7 @@ func TestTheModeOfTheMeshChanges(t *testing.T) {
 func wantAdmitted(t *testing.T, s *Snapshot, want MTLSMode) {
 	t.Helper()
 	p, ok := s.Proxy("ns", "a-1")
-	if !ok || len(p.Inbound) != 1 || p.Inbound[0].Mode != want || p.Unclaimed != want {
+	if !ok || len(p.Inbound) != 1 || p.Inbound[0].Mode != want || p.DefaultMode != want {
 		t.Errorf("proxy %+v, want ports that are %s", p, want)
 	}
 }

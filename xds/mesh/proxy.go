@@ -33,15 +33,15 @@ type Proxy struct {
 	Workload  string
 	Node      string
 
-	Inbound   []InboundPort // by port
-	Exposed   []Exposed     // the ports of the Services that select it
-	Unclaimed MTLSMode      // what ports admit that are not in Inbound
-	Policies  []resource.Object
-	Conflicts []Problem // of Services that another decides for
+	Inbound     []InboundPort // by port
+	Exposed     []Exposed     // the ports of the Services that select it
+	DefaultMode MTLSMode      // what ports admit that are not in Inbound
+	Policies    []resource.Object
+	Conflicts   []Problem // of Services that another decides for
 }
 
-// described is a proxy with what it was made from.
-type described struct {
+// cachedProxy is a proxy with what it was made from.
+type cachedProxy struct {
 	pod      *corev1.Pod
 	services table.Table[*corev1.Service]
 	policies [2]table.Table[*policy] // of the mesh and the namespace
@@ -59,16 +59,16 @@ func (s *Snapshot) Proxy(namespace, pod string) (*Proxy, bool) {
 	}
 	d := s.Once("proxy\x00"+name, func(before any) any {
 		policies := s.index.policies
-		d := described{
+		d := cachedProxy{
 			pod: p, services: s.index.selecting.Get(namespace), base: policies.base,
 			policies: [2]table.Table[*policy]{policies.all.Get(policies.root), policies.all.Get(namespace)},
 		}
-		if b, ok := before.(described); ok && b.pod == d.pod && b.services == d.services && b.policies == d.policies && b.base == d.base {
+		if b, ok := before.(cachedProxy); ok && b.pod == d.pod && b.services == d.services && b.policies == d.policies && b.base == d.base {
 			return b
 		}
 		d.proxy = s.newProxy(p)
 		return d
-	}).(described)
+	}).(cachedProxy)
 	return d.proxy, true
 }
 
@@ -96,7 +96,7 @@ func ipsOf(p *corev1.Pod) []string {
 // of two ports of one service the first. A port that only a PeerAuthentication speaks of is listed too, as TCP without a host.
 func (s *Snapshot) fillInbound(proxy *Proxy, p *corev1.Pod) {
 	policy := s.index.policies.of(p.Namespace, p.Labels)
-	proxy.Unclaimed, proxy.Policies = policy.mode, policy.sources
+	proxy.DefaultMode, proxy.Policies = policy.mode, policy.sources
 	ports := map[uint32]InboundPort{}
 	for k := range s.index.selecting.Get(p.Namespace).Values() {
 		if len(k.Spec.Selector) == 0 || !Selects(k.Spec.Selector, p.Labels) {

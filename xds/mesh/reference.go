@@ -35,8 +35,8 @@ func unfollowed(k *corev1.Service) []Problem {
 
 // rules checks the DestinationRules of one namespace for one host.
 func (r *references) rules(group table.Table[*DestinationRule]) {
-	var policy *DestinationRule              // the oldest that has one
-	defined := map[string]*DestinationRule{} // the oldest with the subset
+	var policy *DestinationRule              // the oldestPolicy that has one
+	defined := map[string]*DestinationRule{} // the oldestPolicy with the subset
 	for d := range group.Values() {
 		if !strings.HasPrefix(d.Host, "*") && r.snapshot.Service(d.Host) == nil {
 			r.problem(Problem{Object: d.Object, Field: "spec.host", Reason: r.noService(d.Host)})
@@ -51,7 +51,7 @@ func (r *references) rules(group table.Table[*DestinationRule]) {
 		}
 		for i, s := range d.Spec.GetSubsets() {
 			older := defined[s.GetName()]
-			if most := istioconfig.SubsetBound(d.Host); older == nil && len(defined) == most {
+			if most := istioconfig.MaxSubsets(d.Host); older == nil && len(defined) == most {
 				const reason = "older rules define %d subsets of %s, and more have no effect: name only those that routes lead to"
 				r.problem(Problem{Object: d.Object, Field: fmt.Sprintf("spec.subsets[%d]", i), Reason: fmt.Sprintf(reason, most, d.Host)})
 				break
@@ -74,7 +74,7 @@ func (r *references) virtualService(v *VirtualService) {
 	}
 	if r.snapshot.TooLargeAtGateways(v) {
 		const reason = "%d bytes of rules for each of %d hosts of all servers are more than %d in all, and have no effect there: name fewer in spec.hosts, or write several VirtualServices"
-		r.problem(Problem{Object: v.Object, Field: "spec.gateways", Reason: fmt.Sprintf(reason, v.bytes, r.snapshot.hostsAtGateways(v), istioconfig.MostBytes)})
+		r.problem(Problem{Object: v.Object, Field: "spec.gateways", Reason: fmt.Sprintf(reason, v.bytes, r.snapshot.hostsAtGateways(v), istioconfig.MaxRuleBytes)})
 	}
 	if slices.Contains(v.Gateways, MeshGateway) {
 		r.hosts(v)
@@ -134,12 +134,12 @@ func (r *references) large(v *VirtualService) {
 		}
 		for s := range r.snapshot.meant(host) {
 			if v.TooLargeFor(s) {
-				tell(fmt.Sprintf("spec.hosts[%d]", i), v.places, s.httpPorts(), "of "+string(s.Object), istioconfig.MostBytes)
+				tell(fmt.Sprintf("spec.hosts[%d]", i), v.hostWeight, s.httpPorts(), "of "+string(s.Object), istioconfig.MaxRuleBytes)
 			}
 		}
 	}
-	if r.snapshot.TooLargeEverywhere(v, nobodys) {
-		tell("spec.hosts", nobodys, r.snapshot.Lookup.Everywhere(), "of the mesh, as hosts that are no services", mostEverywhere)
+	if r.snapshot.TooLargeUnregistered(v, nobodys) {
+		tell("spec.hosts", nobodys, r.snapshot.Lookup.Everywhere(), "of the mesh, as hosts that are no services", maxUnregisteredBytes)
 	}
 }
 

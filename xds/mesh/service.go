@@ -41,20 +41,20 @@ func (s *Snapshot) updateService(name string) {
 func (s *Snapshot) updateUnfollowed(name string, k *corev1.Service) {
 	key := "Service/" + name
 	if k == nil || k.Spec.Type == corev1.ServiceTypeExternalName || len(unfollowed(k)) == 0 {
-		s.index.faulty = s.index.faulty.Without(key)
+		s.index.invalid = s.index.invalid.Without(key)
 		return
 	}
-	s.index.faulty = s.index.faulty.With(key, &configured{problems: unfollowed(k)})
+	s.index.invalid = s.index.invalid.With(key, &configEntry{problems: unfollowed(k)})
 }
 
-// updateUsers keeps the list of the services that a pod is behind.
-func (s *Snapshot) updateUsers(prev *Snapshot, name string) {
+// updatePodServices keeps the list of the services that a pod is behind.
+func (s *Snapshot) updatePodServices(prev *Snapshot, name string) {
 	before, now := prev.index.slices.Get(name), s.index.slices.Get(name)
 	for pod := range podsOf(before) {
-		s.index.users = s.index.users.Without(pod, name)
+		s.index.podServices = s.index.podServices.Without(pod, name)
 	}
 	for pod := range podsOf(now) {
-		s.index.users = s.index.users.With(pod, name, true)
+		s.index.podServices = s.index.podServices.With(pod, name, true)
 	}
 }
 
@@ -62,7 +62,7 @@ func podsOf(es table.Table[*discoveryv1.EndpointSlice]) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for slice := range es.Values() {
 			for i := range slice.Endpoints {
-				if pod := podBehind(slice.Namespace, &slice.Endpoints[i]); pod != "" && !yield(pod) {
+				if pod := endpointPod(slice.Namespace, &slice.Endpoints[i]); pod != "" && !yield(pod) {
 					return
 				}
 			}
@@ -79,27 +79,27 @@ func (s *Snapshot) inputsOf(k *corev1.Service) serviceInputs {
 	for slice := range s.index.slices.Get(NameOf(k).String()).Values() {
 		inputs.slices = append(inputs.slices, slice)
 		for i := range slice.Endpoints {
-			inputs.pods = append(inputs.pods, s.podOf(podBehind(slice.Namespace, &slice.Endpoints[i])))
+			inputs.pods = append(inputs.pods, s.podOf(endpointPod(slice.Namespace, &slice.Endpoints[i])))
 		}
 	}
 	return inputs
 }
 
-// podBehind says where to look for the pod behind an endpoint: the namespace/name that the endpoint refers to, or, in a slice
-// that a person wrote, podAt its address. Empty: there is none.
-func podBehind(namespace string, e *discoveryv1.Endpoint) string {
+// endpointPod says where to look for the pod behind an endpoint: the namespace/name that the endpoint refers to, or, in a slice
+// that a person wrote, addressKey its address. Empty: there is none.
+func endpointPod(namespace string, e *discoveryv1.Endpoint) string {
 	switch {
 	case e.TargetRef == nil && len(e.Addresses) > 0:
-		return podAt(namespace, e.Addresses[0])
+		return addressKey(namespace, e.Addresses[0])
 	case e.TargetRef == nil || e.TargetRef.Kind != "Pod":
 		return ""
 	}
 	return Name{namespace, e.TargetRef.Name}.String()
 }
 
-func podAt(namespace, ip string) string { return "@" + Name{namespace, ip}.String() }
+func addressKey(namespace, ip string) string { return "@" + Name{namespace, ip}.String() }
 
-// podOf finds the pod at what podBehind says.
+// podOf finds the pod at what endpointPod says.
 func (s *Snapshot) podOf(behind string) *corev1.Pod {
 	if !strings.HasPrefix(behind, "@") {
 		return s.pod(behind)
@@ -125,12 +125,12 @@ func (s *Snapshot) buildService(in serviceInputs) *Service {
 	for _, a := range service.Aliases {
 		h.Add("alias", a.Namespace, a.Name)
 	}
-	ports, spoken := portsOf(k)
+	ports, protocol := portsOf(k)
 	for _, p := range ports {
-		port := &Port{Name: p.Name, Number: uint32(p.Port), Protocol: spoken(p)}
+		port := &Port{Name: p.Name, Number: uint32(p.Port), Protocol: protocol(p)}
 		s.fillEndpoints(port, in)
 		service.Ports = append(service.Ports, port)
-		h.Add(port.Name, string(port.Protocol)).Uint(uint64(port.Number)).List(port.Accounts).Bool(port.AllMesh)
+		h.Add(port.Name, string(port.Protocol)).Uint(uint64(port.Number)).List(port.Accounts).Bool(port.AllMTLS)
 	}
 	service.Key = h.Key()
 	service.sum = sumOf(service)
@@ -193,11 +193,11 @@ func (s *Snapshot) fillEndpoints(port *Port, in serviceInputs) {
 	}
 	port.Endpoints = uniqueEndpoints(port.Endpoints)
 	port.Accounts = slices.Sorted(maps.Keys(accounts))
-	port.AllMesh = len(port.Endpoints) > 0
+	port.AllMTLS = len(port.Endpoints) > 0
 	h := NewHash()
 	for _, e := range port.Endpoints {
-		port.AllMesh = port.AllMesh && e.MTLS
-		h.Add(e.Address, e.Account, e.Workload).Uint(uint64(e.Port)).Bool(e.Proven).Bool(e.MTLS).Map(e.Labels)
+		port.AllMTLS = port.AllMTLS && e.MTLS
+		h.Add(e.Address, e.Account, e.Workload).Uint(uint64(e.Port)).Bool(e.PodAddress).Bool(e.MTLS).Map(e.Labels)
 	}
 	port.Key = h.Key()
 }
@@ -216,10 +216,10 @@ func (s *Snapshot) endpoints(e *discoveryv1.Endpoint, port uint32, pod *corev1.P
 	for _, address := range e.Addresses {
 		endpoint := Endpoint{Address: address, Port: port}
 		if pod != nil {
-			endpoint.Proven = slices.Contains(ipsOf(pod), address)
+			endpoint.PodAddress = slices.Contains(ipsOf(pod), address)
 			endpoint.Account = pod.Namespace + "/" + accountOf(pod)
 			endpoint.Labels = pod.Labels
-			endpoint.Workload = telemetryOf(pod)
+			endpoint.Workload = telemetryWorkload(pod)
 			endpoint.MTLS = pod.Labels[tlsModeLabel] == "istio" &&
 				s.index.policies.of(pod.Namespace, pod.Labels).on(port) != Disable
 		}

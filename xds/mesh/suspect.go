@@ -30,7 +30,7 @@ func (s *Snapshot) updateReferences(prev *Snapshot) {
 		if v := s.VirtualServices.Get(age); v != nil {
 			problems = s.check(func(r *references) { r.virtualService(v) }, v.Object)
 		}
-		s.keepMissing(age, problems)
+		s.setUnresolved(age, problems)
 	}
 	for g := range found.rules {
 		rules := s.Lookup.Rules.Get(g.host).Get(g.namespace)
@@ -38,7 +38,7 @@ func (s *Snapshot) updateReferences(prev *Snapshot) {
 		for d := range rules.Values() {
 			objects = append(objects, d.Object)
 		}
-		s.keepMissing("rules of "+g.namespace+" for "+g.host, s.check(func(r *references) { r.rules(rules) }, objects...))
+		s.setUnresolved("rules of "+g.namespace+" for "+g.host, s.check(func(r *references) { r.rules(rules) }, objects...))
 	}
 }
 
@@ -51,16 +51,16 @@ func (s *Snapshot) check(check func(*references), objects ...resource.Object) []
 			r.problem(*mistake)
 		}
 	}
-	return Few(r.problems)
+	return LimitProblems(r.problems)
 }
 
-func (s *Snapshot) keepMissing(key string, problems []Problem) {
-	before := s.index.missing.Get(key)
+func (s *Snapshot) setUnresolved(key string, problems []Problem) {
+	before := s.index.unresolved.Get(key)
 	switch {
 	case len(problems) == 0:
-		s.index.missing = s.index.missing.Without(key)
+		s.index.unresolved = s.index.unresolved.Without(key)
 	case before == nil || !slices.Equal(before.problems, problems):
-		s.index.missing = s.index.missing.With(key, &configured{problems: problems})
+		s.index.unresolved = s.index.unresolved.With(key, &configEntry{problems: problems})
 	}
 }
 
@@ -145,7 +145,7 @@ func (f suspects) hidden(prev *Snapshot, c table.Change[*VirtualService]) {
 	}
 }
 
-// routed is the VirtualService that decides for the callers of its namespace who ask for a host, or nil: the oldest.
+// routed is the VirtualService that decides for the callers of its namespace who ask for a host, or nil: the oldestPolicy.
 func (s *Snapshot) routed(host, namespace string) *VirtualService {
 	for v := range s.Lookup.RoutesByHost.Get(host).Get(namespace).Values() {
 		return v

@@ -104,7 +104,7 @@ func TestProblemsOfAnObjectAreFew(t *testing.T) {
 			more++
 		}
 	}
-	if n := count["VirtualService/a/many"]; n != mostProblems+1 || count["VirtualService/a/invalid"] != n || count["VirtualService/a/one"] != 1 || more != 2 {
-		t.Errorf("problems by object: %v, %d say that there are more; want %d of those that have many", count, more, mostProblems+1)
+	if n := count["VirtualService/a/many"]; n != maxProblems+1 || count["VirtualService/a/invalid"] != n || count["VirtualService/a/one"] != 1 || more != 2 {
+		t.Errorf("problems by object: %v, %d say that there are more; want %d of those that have many", count, more, maxProblems+1)
 	}
 }

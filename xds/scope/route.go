@@ -89,7 +89,7 @@ func (f *finder) foreign(v *mesh.VirtualService) *Foreign {
 			hosts = append(hosts, h)
 		}
 	}
-	if len(hosts) == 0 || f.snapshot.TooLargeEverywhere(v, len(hosts)) {
+	if len(hosts) == 0 || f.snapshot.TooLargeUnregistered(v, len(hosts)) {
 		return nil
 	}
 	view := f.viewOf(v)

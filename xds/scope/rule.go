@@ -29,7 +29,7 @@ func (f *finder) rule(s *mesh.Service) *Rule {
 	for _, namespace := range namespaces {
 		for _, candidate := range candidates {
 			rule := merge(f.snapshot.Lookup.Rules.Get(candidate).Get(namespace), f.caller.namespace)
-			if rule != nil && !s.Divided() {
+			if rule != nil && !s.AllowsSubsets() {
 				rule.Subsets = nil
 			}
 			if rule != nil {
@@ -60,7 +60,7 @@ func merge(rules table.Table[*mesh.DestinationRule], client string) *Rule {
 			merged.Policy = r.Spec.GetTrafficPolicy()
 		}
 		for _, subset := range r.Spec.GetSubsets() {
-			if !names[subset.GetName()] && len(merged.Subsets) < istioconfig.SubsetBound(r.Host) {
+			if !names[subset.GetName()] && len(merged.Subsets) < istioconfig.MaxSubsets(r.Host) {
 				names[subset.GetName()] = true
 				merged.Subsets = append(merged.Subsets, subset)
 			}

@@ -27,11 +27,11 @@ type Scope struct {
 
 // Inbound is what a workload receives.
 type Inbound struct {
-	Ports     []mesh.InboundPort
-	Unclaimed mesh.MTLSMode // of the ports that are not listed
-	Policies  []resource.Object
-	Problems  []mesh.Problem // of Services that another decides for
-	Key       string
+	Ports       []mesh.InboundPort
+	DefaultMode mesh.MTLSMode // of the ports that are not listed
+	Policies    []resource.Object
+	Problems    []mesh.Problem // of Services that another decides for
+	Key         string
 }
 
 // Place is what of a proxy decides which scope it has. It depends on the proxy alone, so that it is made once and asked for
@@ -96,8 +96,8 @@ func (s Scope) Line() string {
 }
 
 func inboundFor(proxy mesh.Proxy) *Inbound {
-	in := &Inbound{Ports: proxy.Inbound, Unclaimed: proxy.Unclaimed, Policies: proxy.Policies, Problems: proxy.Conflicts}
-	h := mesh.NewHash().Add(string(in.Unclaimed))
+	in := &Inbound{Ports: proxy.Inbound, DefaultMode: proxy.DefaultMode, Policies: proxy.Policies, Problems: proxy.Conflicts}
+	h := mesh.NewHash().Add(string(in.DefaultMode))
 	for _, p := range in.Ports {
 		h.Uint(uint64(p.Port)).Uint(uint64(p.ServicePort)).Add(p.Host, string(p.Protocol), string(p.Mode))
 		h.List(texts(p.Sources))

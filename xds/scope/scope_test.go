@@ -34,7 +34,7 @@ func rule(namespace, host string, labels map[string]string) istioconfig.Object {
 }
 
 func sidecar(namespace string, labels map[string]string) mesh.Proxy {
-	return mesh.Proxy{Type: mesh.Sidecar, Namespace: namespace, Labels: labels, IPs: []string{"10.1.0.1"}, Unclaimed: mesh.Strict}
+	return mesh.Proxy{Type: mesh.Sidecar, Namespace: namespace, Labels: labels, IPs: []string{"10.1.0.1"}, DefaultMode: mesh.Strict}
 }
 
 func TestScopesAreSharedByThoseNoRuleTellsApart(t *testing.T) {
@@ -47,8 +47,8 @@ func TestScopesAreSharedByThoseNoRuleTellsApart(t *testing.T) {
 		"other labels do not matter":           {sidecar("web", v1), sidecar("web", map[string]string{"pod": "7"}), true},
 		"labels that a rule asks for do":       {sidecar("web", v1), sidecar("web", v2), false},
 		"callers of other namespaces differ":   {sidecar("web", v1), sidecar("shop", v1), false},
-		"an address of another family differs": {sidecar("web", v1), mesh.Proxy{Type: mesh.Sidecar, Namespace: "web", Labels: v1, IPs: []string{"fd00::1"}, Unclaimed: mesh.Strict}, false},
-		"what is received differs":             {sidecar("web", v1), mesh.Proxy{Type: mesh.Sidecar, Namespace: "web", Labels: v1, IPs: []string{"10.1.0.1"}, Unclaimed: mesh.Permissive}, false},
+		"an address of another family differs": {sidecar("web", v1), mesh.Proxy{Type: mesh.Sidecar, Namespace: "web", Labels: v1, IPs: []string{"fd00::1"}, DefaultMode: mesh.Strict}, false},
+		"what is received differs":             {sidecar("web", v1), mesh.Proxy{Type: mesh.Sidecar, Namespace: "web", Labels: v1, IPs: []string{"10.1.0.1"}, DefaultMode: mesh.Permissive}, false},
 	} {
 		if same := For(s, c.a).Key() == For(s, c.b).Key(); same != c.same {
 			t.Errorf("%s: equal keys %v, want %v", reason, same, c.same)

@@ -22,8 +22,8 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/table"
 )
 
-// lookAgain is how long a kind that is not installed is left alone.
-const lookAgain = 5 * time.Second
+// retryInterval is how long a kind that is not installed is left alone.
+const retryInterval = 5 * time.Second
 
 // configFeed watches one of Istio's kinds. It decodes an object when it changes, not when the inputs are listed.
 type configFeed struct {
@@ -36,12 +36,12 @@ type configFeed struct {
 	complete atomic.Bool
 	decode   func(*unstructured.Unstructured) (istioconfig.Object, error)
 
-	objects kept[*istioconfig.Object]
+	objects tableStore[*istioconfig.Object]
 }
 
 func newConfigFeed(o Options, kind istioconfig.Kind, mark func(string)) *configFeed {
 	f := &configFeed{
-		kind: kind, client: o.Dynamic, api: o.Kubernetes.Discovery(), every: lookAgain, decode: istioconfig.Decode,
+		kind: kind, client: o.Dynamic, api: o.Kubernetes.Discovery(), every: retryInterval, decode: istioconfig.Decode,
 		log: o.Logger.With("kind", kind),
 	}
 	f.objects.target = func(in *mesh.Inputs) *table.Table[*istioconfig.Object] { return &in.Config }
@@ -60,7 +60,7 @@ func (f *configFeed) fill(in *mesh.Inputs, changed bool) {
 
 // run waits until the API server serves the kind, then watches it.
 func (f *configFeed) run(ctx context.Context) {
-	if !f.await(ctx) {
+	if !f.waitServed(ctx) {
 		return
 	}
 	informer := dynamicinformer.NewFilteredDynamicInformer(f.client, f.kind.Resource(), metav1.NamespaceAll, 0, cache.Indexers{}, nil).Informer()
@@ -71,12 +71,12 @@ func (f *configFeed) run(ctx context.Context) {
 		UpdateFunc: f.take,
 		DeleteFunc: f.drop,
 	})
-	runInformer(ctx, informer, handled, f.becomeComplete)
+	runInformer(ctx, informer, handled, f.markComplete)
 }
 
-// await returns when the kind is served; false if ctx ended first. Only the API server's word that it does not know the
+// waitServed returns when the kind is served; false if ctx ended first. Only the API server's word that it does not know the
 // kind makes the feed complete without a list. An error leaves open whether there are rules that have to be obeyed.
-func (f *configFeed) await(ctx context.Context) bool {
+func (f *configFeed) waitServed(ctx context.Context) bool {
 	timer := time.NewTicker(f.every)
 	defer timer.Stop()
 	for first := true; ; first = false {
@@ -90,7 +90,7 @@ func (f *configFeed) await(ctx context.Context) bool {
 			if first {
 				f.log.Info("kind is not installed, waiting for it")
 			}
-			f.becomeComplete()
+			f.markComplete()
 		}
 		select {
 		case <-ctx.Done():
@@ -112,7 +112,7 @@ func (f *configFeed) served() (bool, error) {
 	return slices.ContainsFunc(list.APIResources, func(r metav1.APIResource) bool { return r.Name == gvr.Resource }), nil
 }
 
-func (f *configFeed) becomeComplete() {
+func (f *configFeed) markComplete() {
 	if !f.complete.Swap(true) {
 		f.changed()
 	}
@@ -124,17 +124,17 @@ func (f *configFeed) take(before, after any) {
 	if !ok {
 		return
 	}
-	if old, ok := before.(*unstructured.Unstructured); ok && !differs(old, raw) {
+	if old, ok := before.(*unstructured.Unstructured); ok && !specChanged(old, raw) {
 		return
 	}
 	var object istioconfig.Object
 	var err error
 	if mistake := mesh.Guarded(mesh.Pilot, func() { object, err = f.decode(raw) }); mistake != nil {
-		f.log.Error("internal error, object cannot be read", "object", nameOf(raw), "effect", f.unread(raw), "reason", mistake.Reason, "stack", mistake.Stack)
+		f.log.Error("internal error, object cannot be read", "object", nameOf(raw), "effect", f.fallback(raw), "reason", mistake.Reason, "stack", mistake.Stack)
 		return
 	}
 	if err != nil {
-		f.log.Warn("object cannot be read", "object", nameOf(raw), "effect", f.unread(raw), "error", err)
+		f.log.Warn("object cannot be read", "object", nameOf(raw), "effect", f.fallback(raw), "error", err)
 		return
 	}
 	for _, r := range object.Rewrites {
@@ -144,12 +144,12 @@ func (f *configFeed) take(before, after any) {
 	f.changed()
 }
 
-// unread gives an object that can't be decoded the effect that it says: that of its last good version. Without one it has none,
+// fallback gives an object that can't be decoded the effect that it says: that of its last good version. Without one it has none,
 // but for a PeerAuthentication: what was to forbid plaintext must not admit it, so its namespace is STRICT.
-func (f *configFeed) unread(raw *unstructured.Unstructured) string {
-	const standIn = -1 // a generation that no object has
+func (f *configFeed) fallback(raw *unstructured.Unstructured) string {
+	const fallbackGeneration = -1 // a generation that no object has
 	o := istioconfig.Object{
-		Kind: f.kind, Namespace: raw.GetNamespace(), Name: raw.GetName(), UID: raw.GetUID(), Created: raw.GetCreationTimestamp().Time, Generation: standIn,
+		Kind: f.kind, Namespace: raw.GetNamespace(), Name: raw.GetName(), UID: raw.GetUID(), Created: raw.GetCreationTimestamp().Time, Generation: fallbackGeneration,
 		Spec: &security.PeerAuthentication{Mtls: &security.PeerAuthentication_MutualTLS{Mode: security.PeerAuthentication_MutualTLS_STRICT}},
 	}
 	key, deleted := mesh.ConfigName(o), func(now *istioconfig.Object) bool { return !now.SameAs(o) }
@@ -162,7 +162,7 @@ func (f *configFeed) unread(raw *unstructured.Unstructured) string {
 	switch now := f.objects.get(key); {
 	case now == nil:
 		return "none"
-	case now.Generation == standIn:
+	case now.Generation == fallbackGeneration:
 		return "STRICT for its namespace"
 	}
 	return "that of its last version"
@@ -171,8 +171,8 @@ func (f *configFeed) unread(raw *unstructured.Unstructured) string {
 // always is for objects that one watch alone tells of.
 func always(*istioconfig.Object) bool { return true }
 
-// differs ignores changes of status and of metadata that has no effect.
-func differs(a, b *unstructured.Unstructured) bool {
+// specChanged ignores changes of status and of metadata that has no effect.
+func specChanged(a, b *unstructured.Unstructured) bool {
 	return a.GetGeneration() != b.GetGeneration() || b.GetGeneration() == 0 || a.GetUID() != b.GetUID() || !maps.Equal(a.GetLabels(), b.GetLabels())
 }
 

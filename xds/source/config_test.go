@@ -15,8 +15,8 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 )
 
-// TestAnObjectThatCannotBeReadKeepsItsLastVersion also has one that the decoder panics at, in a goroutine of the informer.
-func TestAnObjectThatCannotBeReadKeepsItsLastVersion(t *testing.T) {
+// TestUndecodableObjectFallback also has one that the decoder panics at, in a goroutine of the informer.
+func TestUndecodableObjectFallback(t *testing.T) {
 	for says, fails := range map[string]func(){
 		"level=WARN":  func() {},
 		"level=ERROR": func() { panic("an odd object") },
@@ -42,8 +42,8 @@ func TestAnObjectThatCannotBeReadKeepsItsLastVersion(t *testing.T) {
 	}
 }
 
-// TestAPolicyThatCannotBeReadIsStrict has one that is new, one that takes a deleted one's place, and one that is an edit.
-func TestAPolicyThatCannotBeReadIsStrict(t *testing.T) {
+// TestUndecodablePeerAuthenticationIsStrict has one that is new, one that takes a deleted one's place, and one that is an edit.
+func TestUndecodablePeerAuthenticationIsStrict(t *testing.T) {
 	disabled := &security.PeerAuthentication{Mtls: &security.PeerAuthentication_MutualTLS{Mode: security.PeerAuthentication_MutualTLS_DISABLE}}
 	raw := &unstructured.Unstructured{}
 	raw.SetNamespace("a")

@@ -9,7 +9,7 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 )
 
-func TestMeshConfigKeepsTheLastGoodOne(t *testing.T) {
+func TestInvalidMeshConfigKeepsLastValid(t *testing.T) {
 	r := newMeshConfigReader(slog.New(slog.DiscardHandler))
 	read := func(text string) string {
 		r.set(&corev1.ConfigMap{Data: map[string]string{"mesh": text}})
@@ -33,8 +33,8 @@ func TestMeshConfigKeepsTheLastGoodOne(t *testing.T) {
 	}
 }
 
-// TestTheModeOfTheMeshIsNeverGuessed: what nobody says is strict, and what somebody says wrongly changes nothing.
-func TestTheModeOfTheMeshIsNeverGuessed(t *testing.T) {
+// TestUnknownMTLSModeKeepsLastValid: what nobody says is strict, and what somebody says wrongly changes nothing.
+func TestUnknownMTLSModeKeepsLastValid(t *testing.T) {
 	r := newMeshConfigReader(slog.New(slog.DiscardHandler))
 	for _, step := range []struct {
 		data map[string]string

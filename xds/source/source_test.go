@@ -173,7 +173,7 @@ func named(name string) metav1.ObjectMeta {
 
 var everyKind = istioconfig.Kinds
 
-func TestInputsHaveWhatThereIsAndWhatComes(t *testing.T) {
+func TestInputsFollowTheAPIServer(t *testing.T) {
 	c := newCluster(t, everyKind...)
 	c.add(&corev1.Service{ObjectMeta: named("reviews")})
 	c.create(istioconfig.VirtualService, "reviews", 1, map[string]any{"hosts": []any{"reviews"}})
@@ -203,7 +203,7 @@ func (c *cluster) add(object runtime.Object) {
 	}
 }
 
-func TestNothingIsPublishedBeforeEveryList(t *testing.T) {
+func TestPublishWaitsForEveryList(t *testing.T) {
 	c := newCluster(t, everyKind...)
 	release := make(chan struct{})
 	c.client.PrependReactor("list", "endpointslices", func(clienttesting.Action) (bool, runtime.Object, error) {
@@ -237,7 +237,7 @@ func TestNothingIsPublishedBeforeEveryList(t *testing.T) {
 	c.until("the service", func(in mesh.Inputs) bool { return in.Services.Len() == 1 })
 }
 
-func TestKindsThatAreNotInstalledCountAsEmpty(t *testing.T) {
+func TestKindNotInstalledIsEmpty(t *testing.T) {
 	c := newCluster(t)
 	c.start()
 	in := c.until("nothing", func(mesh.Inputs) bool { return true })
@@ -246,7 +246,7 @@ func TestKindsThatAreNotInstalledCountAsEmpty(t *testing.T) {
 	}
 }
 
-func TestAKindThatIsInstalledLaterIsWatched(t *testing.T) {
+func TestKindInstalledLaterIsWatched(t *testing.T) {
 	c := newCluster(t)
 	c.start()
 	c.until("nothing", func(mesh.Inputs) bool { return true })
@@ -255,7 +255,7 @@ func TestAKindThatIsInstalledLaterIsWatched(t *testing.T) {
 	c.until("the gateway", func(in mesh.Inputs) bool { return in.Config.Len() == 1 })
 }
 
-func TestAnObjectThatCannotBeReadKeepsItsLastGoodVersion(t *testing.T) {
+func TestUndecodableObjectKeepsLastVersion(t *testing.T) {
 	c := newCluster(t, everyKind...)
 	c.create(istioconfig.VirtualService, "reviews", 1, map[string]any{"hosts": []any{"reviews"}})
 	c.start()
@@ -274,7 +274,7 @@ func TestAnObjectThatCannotBeReadKeepsItsLastGoodVersion(t *testing.T) {
 	}
 }
 
-func TestTrimKeepsOnlyWhatACredentialNeeds(t *testing.T) {
+func TestTrimSecret(t *testing.T) {
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{ManagedFields: []metav1.ManagedFieldsEntry{{}}, Annotations: map[string]string{lastApplied: "all of it"}},
 		Data:       map[string][]byte{"tls.crt": nil, "tls.key": nil, "ca.crl": nil, "password": nil},
@@ -287,20 +287,20 @@ func TestTrimKeepsOnlyWhatACredentialNeeds(t *testing.T) {
 	}
 }
 
-func TestSameIgnoresWhatIsNotKept(t *testing.T) {
+func TestEqualIgnoringVersion(t *testing.T) {
 	pod := func(version, ip string) *corev1.Pod {
 		return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{ResourceVersion: version}, Status: corev1.PodStatus{PodIP: ip}}
 	}
-	if !same(pod("1", "a"), pod("2", "a")) {
+	if !equalIgnoringVersion(pod("1", "a"), pod("2", "a")) {
 		t.Error("a pod that was only written again counts as changed")
 	}
-	if same(pod("1", "a"), pod("2", "b")) {
-		t.Error("a pod with another address counts as the same")
+	if equalIgnoringVersion(pod("1", "a"), pod("2", "b")) {
+		t.Error("a pod with another address counts as the equalIgnoringVersion")
 	}
 }
 
-// TestTrimKeepsTheVersionOfASidecar and nothing else of what tenants write into annotations.
-func TestTrimKeepsTheVersionOfASidecar(t *testing.T) {
+// TestTrimKeepsSidecarVersion and nothing else of what tenants write into annotations.
+func TestTrimKeepsSidecarVersion(t *testing.T) {
 	for status, want := range map[string]string{
 		`{"revision":"default","version":"0123456789abcdef"}`: "0123456789abcdef",
 		`{"revision":"default"}`:                              "", `{"version":"a tenant's own"}`: "", `{"version":7}`: "", `nonsense`: "", "": "",

@@ -27,7 +27,7 @@ const (
 type typedFeed struct {
 	kind     string
 	informer cache.SharedIndexInformer
-	keeper   keeper
+	store    store
 	mark     func(string)
 	handled  cache.ResourceEventHandlerRegistration
 	complete atomic.Bool
@@ -46,15 +46,15 @@ func typedFeeds(o Options, mark func(string)) []feed {
 	pods, config := running.Core().V1().Pods().Informer(), named.Core().V1().ConfigMaps().Informer()
 	tlsSecrets, opaqueSecrets := tls.Core().V1().Secrets().Informer(), opaque.Core().V1().Secrets().Informer()
 
-	secrets := keep(func(in *mesh.Inputs) *table.Table[*corev1.Secret] { return &in.Secrets })
+	secrets := newStore(func(in *mesh.Inputs) *table.Table[*corev1.Secret] { return &in.Secrets })
 
-	watch := func(kind string, informer cache.SharedIndexInformer, k keeper) feed {
+	watch := func(kind string, informer cache.SharedIndexInformer, k store) feed {
 		return newTypedFeed(kind, o.Logger, informer, mark, k)
 	}
 	return []feed{
-		watch("services", services, keep(func(in *mesh.Inputs) *table.Table[*corev1.Service] { return &in.Services })),
-		watch("endpointslices", slices, keep(func(in *mesh.Inputs) *table.Table[*discoveryv1.EndpointSlice] { return &in.EndpointSlices })),
-		watch("pods", pods, keep(func(in *mesh.Inputs) *table.Table[*corev1.Pod] { return &in.Pods })),
+		watch("services", services, newStore(func(in *mesh.Inputs) *table.Table[*corev1.Service] { return &in.Services })),
+		watch("endpointslices", slices, newStore(func(in *mesh.Inputs) *table.Table[*discoveryv1.EndpointSlice] { return &in.EndpointSlices })),
+		watch("pods", pods, newStore(func(in *mesh.Inputs) *table.Table[*corev1.Pod] { return &in.Pods })),
 		watch("configmap istio", config, newMeshConfigReader(o.Logger)),
 		watch("tls secrets", tlsSecrets, secrets),
 		watch("opaque secrets", opaqueSecrets, secrets),
@@ -66,8 +66,8 @@ func selecting(o Options, namespace, selector string) informers.SharedInformerFa
 		informers.WithTweakListOptions(func(l *metav1.ListOptions) { l.FieldSelector = selector }))
 }
 
-func newTypedFeed(kind string, log *slog.Logger, informer cache.SharedIndexInformer, mark func(string), k keeper) *typedFeed {
-	f := &typedFeed{kind: kind, informer: informer, keeper: k, mark: mark}
+func newTypedFeed(kind string, log *slog.Logger, informer cache.SharedIndexInformer, mark func(string), k store) *typedFeed {
+	f := &typedFeed{kind: kind, informer: informer, store: k, mark: mark}
 	// The two setters and AddEventHandler fail only on an informer that was started or stopped.
 	_ = informer.SetTransform(trim)
 	_ = informer.SetWatchErrorHandlerWithContext(logWatchError(log, kind))
@@ -80,7 +80,7 @@ func (f *typedFeed) synced() bool { return f.complete.Load() }
 
 func (f *typedFeed) fill(in *mesh.Inputs, changed bool) {
 	if changed {
-		f.keeper.fill(in)
+		f.store.fill(in)
 	}
 }
 
@@ -107,13 +107,13 @@ func runInformer(ctx context.Context, informer cache.SharedIndexInformer, handle
 // handler keeps what changed, and passes over events that change nothing that is kept of an object.
 func (f *typedFeed) handler() cache.ResourceEventHandler {
 	set := func(object any) {
-		f.keeper.set(object)
+		f.store.set(object)
 		f.mark(f.kind)
 	}
 	return cache.ResourceEventHandlerFuncs{
 		AddFunc: set,
 		UpdateFunc: func(before, after any) {
-			if !same(before, after) {
+			if !equalIgnoringVersion(before, after) {
 				set(after)
 			}
 		},
@@ -121,15 +121,15 @@ func (f *typedFeed) handler() cache.ResourceEventHandler {
 			if tombstone, ok := object.(cache.DeletedFinalStateUnknown); ok {
 				object = tombstone.Obj
 			}
-			f.keeper.remove(object)
+			f.store.remove(object)
 			f.mark(f.kind)
 		},
 	}
 }
 
-// same compares two trimmed objects but for their resource versions. The kubelet writes pods often, mostly to change what
+// equalIgnoringVersion compares two trimmed objects but for their resource versions. The kubelet writes pods often, mostly to change what
 // was trimmed.
-func same(before, after any) bool {
+func equalIgnoringVersion(before, after any) bool {
 	a, ok := before.(metav1.Object)
 	b, also := after.(metav1.Object)
 	if !ok || !also {

@@ -13,17 +13,17 @@ import (
 // What one object may come to. A port of a Service is a cluster, and one that speaks HTTP a listener and routes, in every proxy
 // of the mesh; each has all rules of the VirtualService for the service.
 const (
-	mostPorts       = 1000
-	mostHTTPPorts   = 100
-	mostSubsetPorts = 50 // of a service of which every subset gets a cluster
+	maxPorts       = 1000
+	maxHTTPPorts   = 100
+	maxSubsetPorts = 50 // of a service of which every subset gets a cluster
 
-	// mostEverywhere bounds, in bytes, the rules for hosts that are no services, which are on every HTTP port of the mesh.
-	mostEverywhere = 4 * istioconfig.MostBytes
-	fewestPorts    = 16 // that the mesh counts as having
+	// maxUnregisteredBytes bounds, in bytes, the rules for hosts that are no services, which are on every HTTP port of the mesh.
+	maxUnregisteredBytes = 4 * istioconfig.MaxRuleBytes
+	minCountedPorts      = 16 // that the mesh counts as having
 )
 
-// Divided tells whether the service's endpoints can be divided into subsets.
-func (s *Service) Divided() bool { return len(s.Ports) <= mostSubsetPorts }
+// AllowsSubsets tells whether the service's endpoints can be divided into subsets.
+func (s *Service) AllowsSubsets() bool { return len(s.Ports) <= maxSubsetPorts }
 
 func (s *Service) httpPorts() int {
 	n := 0
@@ -37,20 +37,20 @@ func (s *Service) httpPorts() int {
 
 // portsOf lists the ports of a Service that proxies know, with what is spoken there: none if they are far too many, and no
 // HTTP if those are too many. unfollowed tells its author.
-func portsOf(k *corev1.Service) (ports []corev1.ServicePort, spoken func(corev1.ServicePort) Protocol) {
+func portsOf(k *corev1.Service) (ports []corev1.ServicePort, protocol func(corev1.ServicePort) Protocol) {
 	ports, http := countPorts(k)
-	if spoken = protocolOf; http > mostHTTPPorts {
-		spoken = func(p corev1.ServicePort) Protocol {
+	if protocol = protocolOf; http > maxHTTPPorts {
+		protocol = func(p corev1.ServicePort) Protocol {
 			if protocolOf(p).IsHTTP() {
 				return TCP
 			}
 			return protocolOf(p)
 		}
 	}
-	if len(ports) > mostPorts {
+	if len(ports) > maxPorts {
 		ports = nil
 	}
-	return ports, spoken
+	return ports, protocol
 }
 
 func countPorts(k *corev1.Service) (ports []corev1.ServicePort, http int) {
@@ -73,9 +73,9 @@ func tooManyPorts(k *corev1.Service) []Problem {
 		n, most   int
 		what, not string
 	}{
-		{len(ports), mostPorts, "ports", "none can be called through the mesh"},
-		{http, mostHTTPPorts, "HTTP ports", "they are treated as TCP, and no VirtualService has an effect on them"},
-		{len(ports), mostSubsetPorts, "ports", "subsets of DestinationRules have no effect"},
+		{len(ports), maxPorts, "ports", "none can be called through the mesh"},
+		{http, maxHTTPPorts, "HTTP ports", "they are treated as TCP, and no VirtualService has an effect on them"},
+		{len(ports), maxSubsetPorts, "ports", "subsets of DestinationRules have no effect"},
 	} {
 		if b.n > b.most {
 			reason := fmt.Sprintf("%d %s are more than %d: %s; write several Services", b.n, b.what, b.most, b.not)
@@ -87,23 +87,23 @@ func tooManyPorts(k *corev1.Service) []Problem {
 
 // TooLargeFor tells whether the rules would be too much for a service, if all hosts of the VirtualService had as many ports.
 func (v *VirtualService) TooLargeFor(s *Service) bool {
-	return v.places*s.httpPorts()*v.bytes > istioconfig.MostBytes
+	return v.hostWeight*s.httpPorts()*v.bytes > istioconfig.MaxRuleBytes
 }
 
 // mayBeTooLarge tells whether there can be a service that the rules are too much for.
 func (v *VirtualService) mayBeTooLarge() bool {
-	return v.places*mostHTTPPorts*v.bytes > istioconfig.MostBytes
+	return v.hostWeight*maxHTTPPorts*v.bytes > istioconfig.MaxRuleBytes
 }
 
-// TooLargeEverywhere tells whether the rules would be too much for so many hosts that are no services.
-func (s *Snapshot) TooLargeEverywhere(v *VirtualService, hosts int) bool {
-	return hosts*s.Lookup.Everywhere()*v.bytes > mostEverywhere
+// TooLargeUnregistered tells whether the rules would be too much for so many hosts that are no services.
+func (s *Snapshot) TooLargeUnregistered(v *VirtualService, hosts int) bool {
+	return hosts*s.Lookup.Everywhere()*v.bytes > maxUnregisteredBytes
 }
 
 // TooLargeAtGateways tells whether the rules would be too much for the hosts that the VirtualService has, at all servers of all
 // Gateways that it names together: one for "*" has all of theirs.
 func (s *Snapshot) TooLargeAtGateways(v *VirtualService) bool {
-	return s.hostsAtGateways(v)*v.bytes > istioconfig.MostBytes
+	return s.hostsAtGateways(v)*v.bytes > istioconfig.MaxRuleBytes
 }
 
 func (s *Snapshot) hostsAtGateways(v *VirtualService) int {
@@ -122,7 +122,7 @@ func (s *Snapshot) hostsAtGateways(v *VirtualService) int {
 
 // Everywhere is on how many ports, at most, some service speaks HTTP. It is rounded up, so that it hardly ever changes.
 func (l *Lookup) Everywhere() int {
-	return max(fewestPorts, 1<<bits.Len(uint(max(0, l.ports-1))))
+	return max(minCountedPorts, 1<<bits.Len(uint(max(0, l.ports-1))))
 }
 
 // putService replaces a service; nil: there is none any more. One that is as it was stays the same.

@@ -13,9 +13,9 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/table"
 )
 
-// TestASecretOfAnotherTypeTakesItsNameOver has a Secret that is deleted and created again with another type, which another
-// watch tells of. In a case each word is an event of one object, its UID and version, and what is kept in the end.
-func TestASecretOfAnotherTypeTakesItsNameOver(t *testing.T) {
+// TestSecretRecreatedWithAnotherType has a Secret that is deleted and created again with another type, which another
+// watch tells of. In a case each word is an event of one object, its UID and version, and what is stored in the end.
+func TestSecretRecreatedWithAnotherType(t *testing.T) {
 	for events, want := range map[string]string{
 		"set/old@8 remove/old@9 set/new@10":               "new@10",
 		"set/old@8 set/new@10 remove/old@9":               "new@10", // the first watch lags
@@ -27,7 +27,7 @@ func TestASecretOfAnotherTypeTakesItsNameOver(t *testing.T) {
 		"set/old@8 set/new@10 set/new@9":                  "new@9", // of one object, what is told last holds
 		"set/old@nonsense set/new@10 remove/old@nonsense": "new@10",
 	} {
-		k := keep(func(in *mesh.Inputs) *table.Table[*corev1.Secret] { return &in.Secrets })
+		k := newStore(func(in *mesh.Inputs) *table.Table[*corev1.Secret] { return &in.Secrets })
 		var in mesh.Inputs
 		for event := range strings.FieldsSeq(events) {
 			verb, object, _ := strings.Cut(event, "/")
@@ -41,7 +41,7 @@ func TestASecretOfAnotherTypeTakesItsNameOver(t *testing.T) {
 			got = fmt.Sprintf("%s@%s", s.UID, s.ResourceVersion)
 		}
 		if got != want {
-			t.Errorf("after %s, %q is kept, want %q", events, got, want)
+			t.Errorf("after %s, %q is tableStore, want %q", events, got, want)
 		}
 	}
 }
