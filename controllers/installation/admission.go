@@ -38,8 +38,8 @@ type policies struct {
 // How long policies are trusted to be there, and what passes between two attempts. They are not watched, because an API server
 // may not know them, which would keep everything else from being watched.
 const (
-	policiesRest  = time.Minute
-	policiesRetry = 10 * time.Second
+	policiesInterval = time.Minute
+	policiesRetry    = 10 * time.Second
 )
 
 func newPolicies(c client.Client, log *slog.Logger) *policies {
@@ -51,7 +51,7 @@ func newPolicies(c client.Client, log *slog.Logger) *policies {
 // status.
 func (p *policies) Start(ctx context.Context) error {
 	for {
-		wait := policiesRest
+		wait := policiesInterval
 		err := p.apply(ctx)
 		switch {
 		case meta.IsNoMatchError(err):

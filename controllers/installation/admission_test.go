@@ -96,8 +96,8 @@ func texts(t *testing.T, of, message, expression string) []string {
 	return out
 }
 
-// TestInvalidSpecSaysWhatPoliciesSay: an Installation that is older than the policies is refused in the same words.
-func TestInvalidSpecSaysWhatPoliciesSay(t *testing.T) {
+// TestInvalidSpecMatchesPolicyMessages: an Installation that is older than the policies is refused in the same words.
+func TestInvalidSpecMatchesPolicyMessages(t *testing.T) {
 	for _, e := range examples(t) {
 		if e.Spec == nil || e.By != "installation-values.istio.openshift.com" || strings.Contains(e.Says, "is not text") {
 			continue
@@ -108,9 +108,9 @@ func TestInvalidSpecSaysWhatPoliciesSay(t *testing.T) {
 	}
 }
 
-// TestReservedNames: what status lists beside the gateways cannot be the name of one, or the API server would refuse the whole
+// TestReservedGatewayNames: what status lists beside the gateways cannot be the name of one, or the API server would refuse the whole
 // status; and both who refuse such a name know the same names.
-func TestReservedNames(t *testing.T) {
+func TestReservedGatewayNames(t *testing.T) {
 	everything := specOf(t, `{jaeger: {}, kiali: {username: u, password: p}, launcher: {}, threeScale: {enabled: true}}`)
 	for _, part := range unsupportedParts(everything) {
 		if name := part.component; name == strings.ToLower(name) && !reservedNames[name] {
@@ -156,8 +156,8 @@ func eachField(s *apiextensionsv1.JSONSchemaProps, path string, visit func(strin
 	}
 }
 
-// TestEveryFieldIsDescribed: kubectl explain has something to say about every field, and begins with what the field is.
-func TestEveryFieldIsDescribed(t *testing.T) {
+// TestEveryFieldHasADescription: kubectl explain has something to say about every field, and begins with what the field is.
+func TestEveryFieldHasADescription(t *testing.T) {
 	root := definition(t)
 	for _, part := range []string{"spec", "status"} {
 		s := root.Properties[part]

@@ -14,9 +14,9 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/owner"
 )
 
-// meshAccess is the ClusterRole that the operator binds to itself in the mesh's namespace, and nowhere else: what it may do
+// meshAccessRole is the ClusterRole that the operator binds to itself in the mesh's namespace, and nowhere else: what it may do
 // to Secrets, Deployments and the like ends there.
-const meshAccess = "istio-operator-mesh"
+const meshAccessRole = "istio-operator-mesh"
 
 // errNamespaceTerminating says that somebody is deleting the mesh's namespace; it has to be gone before there can be another.
 var errNamespaceTerminating = errors.New("namespace " + owner.MeshNamespace + " is being deleted; waiting until it is gone")
@@ -36,7 +36,7 @@ func (r *Reconciler) bootstrap(ctx context.Context) (types.UID, error) {
 		uid = live.UID
 	}
 	if live != nil && owner.Kept(live) {
-		if err = r.takeBackMesh(ctx, live); err != nil {
+		if err = r.adoptMesh(ctx, live); err != nil {
 			return "", err
 		}
 	}
@@ -51,9 +51,9 @@ func (r *Reconciler) bootstrap(ctx context.Context) (types.UID, error) {
 	return uid, r.Watch.OpenMesh(ctx, uid)
 }
 
-// takeBackMesh makes what a removal left behind ours again: the root of trust, which running sidecars know, and then the
+// adoptMesh makes what a removal left behind ours again: the root of trust, which running sidecars know, and then the
 // namespace, whose mark says that this is still to be done.
-func (r *Reconciler) takeBackMesh(ctx context.Context, namespace *metav1.PartialObjectMetadata) error {
+func (r *Reconciler) adoptMesh(ctx context.Context, namespace *metav1.PartialObjectMetadata) error {
 	if _, err := r.applyRecorded(ctx, accessObject()); err != nil {
 		return err
 	}
@@ -65,11 +65,11 @@ func (r *Reconciler) takeBackMesh(ctx context.Context, namespace *metav1.Partial
 		return fmt.Errorf("look up Secret %s: %w", rootSecret, err)
 	}
 	if root != nil && owner.Kept(root) {
-		if err := takeBack(ctx, r.Client, kindSecret, root, componentCA); err != nil {
+		if err := adopt(ctx, r.Client, kindSecret, root, componentCitadel); err != nil {
 			return err
 		}
 	}
-	return takeBack(ctx, r.Client, kindNamespace, namespace, componentBase)
+	return adopt(ctx, r.Client, kindNamespace, namespace, componentBase)
 }
 
 // namespace returns the mesh's namespace. Ours is in the cache; one that somebody else made has to be asked for.
@@ -104,7 +104,7 @@ func meshNamespaceObject() *unstructured.Unstructured {
 func accessObject() *unstructured.Unstructured {
 	object := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": rbacGroup + "/v1", "kind": "RoleBinding",
-		"roleRef": map[string]any{"apiGroup": rbacGroup, "kind": "ClusterRole", "name": meshAccess},
+		"roleRef": map[string]any{"apiGroup": rbacGroup, "kind": "ClusterRole", "name": meshAccessRole},
 		"subjects": []any{map[string]any{
 			"kind": "ServiceAccount", "name": "istio-operator", "namespace": owner.OperatorNamespace,
 		}},

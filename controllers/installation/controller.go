@@ -59,16 +59,16 @@ type Reconciler struct {
 	lastPlan     Plan
 	rootsVersion string
 	rootsPEM     []byte
-	announced    types.UID     // Installation that the log has heard of
+	loggedUID    types.UID     // Installation that the log has heard of
 	sidecars     []string      // pods that had a sidecar when the removal began; nil: not looked at yet
-	poll         time.Duration // between the last two looks at a removal
+	pollInterval time.Duration // between the last two looks at a removal
 }
 
 // What failed is tried again after firstRetry, then twice as late each time. The library's slowest is a quarter of an hour: too
 // long for somebody who waits for a deletion after the API server was away.
 const (
-	firstRetry   = 50 * time.Millisecond
-	slowestRetry = 30 * time.Second
+	minRetryDelay = 50 * time.Millisecond
+	maxRetryDelay = 30 * time.Second
 )
 
 // When to look again at what no watch tells about: objects of others that are in the way, a namespace that is going, a
@@ -85,7 +85,7 @@ func (r *Reconciler) Register(mgr ctrl.Manager) error {
 	if err := mgr.Add(r.Watch); err != nil {
 		return fmt.Errorf("add watches: %w", err)
 	}
-	r.dataPlane = newDataPlane(r.Log, r.Watch.Poke)
+	r.dataPlane = newDataPlane(r.Log, r.Watch.Trigger)
 	if err := mgr.Add(r.dataPlane); err != nil {
 		return fmt.Errorf("add questions to pilot: %w", err)
 	}
@@ -95,9 +95,9 @@ func (r *Reconciler) Register(mgr ctrl.Manager) error {
 	err := ctrl.NewControllerManagedBy(mgr).
 		Named("installation").
 		Watches(&v1alpha1.Installation{}, &handler.InstrumentedEnqueueRequestForObject[client.Object]{},
-			builder.WithPredicates(predicate.Funcs{UpdateFunc: asks})).
+			builder.WithPredicates(predicate.Funcs{UpdateFunc: needsReconcile})).
 		WatchesRawSource(source.Channel(r.Watch.events, always)).
-		WithOptions(controller.Options{RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, slowestRetry)}).
+		WithOptions(controller.Options{RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minRetryDelay, maxRetryDelay)}).
 		Complete(r)
 	if err != nil {
 		return fmt.Errorf("add controller: %w", err)
@@ -129,45 +129,45 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 		return ctrl.Result{}, err
 	}
 	if err := r.inventory.Load(ctx); err != nil {
-		return r.unable(ctx, in, err)
+		return r.reportError(ctx, in, err)
 	}
 	if removing {
 		return r.reconcileRemoval(ctx, in)
 	}
-	r.announce(in)
+	r.logInstalling(in)
 	if err := r.setFinalizer(ctx, in, true); err != nil {
-		return r.unable(ctx, in, err)
+		return r.reportError(ctx, in, err)
 	}
 	outcome, err := r.install(ctx, in)
-	r.look(&outcome)
-	return again(retryAfter(outcome), errors.Join(err, r.patchStatus(ctx, in, outcome, err)))
+	r.observe(&outcome)
+	return requeue(retryAfter(outcome), errors.Join(err, r.patchStatus(ctx, in, outcome, err)))
 }
 
-// asks reports whether an Installation asks for something else than before. The operator's own status does not, or a reason
+// needsReconcile reports whether an Installation asks for something else than before. The operator's own status does not, or a reason
 // that differs each time, such as a port, would have it try again at once and for ever.
-func asks(e event.UpdateEvent) bool {
+func needsReconcile(e event.UpdateEvent) bool {
 	before, now := e.ObjectOld, e.ObjectNew
 	return before.GetUID() != now.GetUID() || before.GetGeneration() != now.GetGeneration() ||
 		!before.GetDeletionTimestamp().Equal(now.GetDeletionTimestamp()) ||
 		!slices.Equal(before.GetFinalizers(), now.GetFinalizers()) || !maps.Equal(before.GetAnnotations(), now.GetAnnotations())
 }
 
-// unable says in status what keeps a reconcile from doing anything. That somebody wrote the Installation at the same moment is
+// reportError says in status what keeps a reconcile from doing anything. That somebody wrote the Installation at the same moment is
 // no trouble.
-func (r *Reconciler) unable(ctx context.Context, in *v1alpha1.Installation, failure error) (ctrl.Result, error) {
+func (r *Reconciler) reportError(ctx context.Context, in *v1alpha1.Installation, failure error) (ctrl.Result, error) {
 	if apierrors.IsConflict(failure) {
 		return ctrl.Result{}, failure
 	}
-	outcome, _ := r.asked(in)
+	outcome, _ := r.validate(in)
 	if !in.DeletionTimestamp.IsZero() {
-		outcome = Outcome{Generation: in.Generation, Removal: removalSoFar(in)}
+		outcome = Outcome{Generation: in.Generation, Removal: lastRemovalStatus(in)}
 	}
-	return again(0, errors.Join(failure, r.patchStatus(ctx, in, outcome, failure)))
+	return requeue(0, errors.Join(failure, r.patchStatus(ctx, in, outcome, failure)))
 }
 
-// again looks once more after a time, or after a failure when the queue says so: it waits longer and longer, and takes no
+// requeue looks once more after a time, or after a failure when the queue says so: it waits longer and longer, and takes no
 // other time from a reconcile that has failed.
-func again(after time.Duration, err error) (ctrl.Result, error) {
+func requeue(after time.Duration, err error) (ctrl.Result, error) {
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -182,11 +182,11 @@ func retryAfter(outcome Outcome) time.Duration {
 	return outcome.Retry
 }
 
-// announce writes the line that guides of the historic operator look for.
-func (r *Reconciler) announce(in *v1alpha1.Installation) {
-	if r.announced != in.UID {
+// logInstalling writes the line that guides of the historic operator look for.
+func (r *Reconciler) logInstalling(in *v1alpha1.Installation) {
+	if r.loggedUID != in.UID {
 		r.Log.Info("Installing istio for Installation " + in.Name)
-		r.announced = in.UID
+		r.loggedUID = in.UID
 	}
 }
 
@@ -211,7 +211,7 @@ func (r *Reconciler) setFinalizer(ctx context.Context, in *v1alpha1.Installation
 func (r *Reconciler) patchStatus(ctx context.Context, in *v1alpha1.Installation, outcome Outcome, failure error) error {
 	status := Status(in.Status, outcome, failure, time.Now())
 	events := Events(in.Status, status)
-	r.tell(in, doneEvents(outcome))
+	r.recordEvents(in, changeEvents(outcome))
 	if equality.Semantic.DeepEqual(in.Status, status) {
 		return nil
 	}
@@ -220,11 +220,11 @@ func (r *Reconciler) patchStatus(ctx context.Context, in *v1alpha1.Installation,
 	if err := r.Client.Status().Patch(ctx, in, client.MergeFrom(base)); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("patch status: %w", err)
 	}
-	r.tell(in, events)
+	r.recordEvents(in, events)
 	return nil
 }
 
-func (r *Reconciler) tell(in *v1alpha1.Installation, events []Event) {
+func (r *Reconciler) recordEvents(in *v1alpha1.Installation, events []Event) {
 	for _, e := range events {
 		r.Events.Event(in, e.Type, e.Reason, e.Message)
 	}

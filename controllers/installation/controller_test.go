@@ -12,19 +12,19 @@ import (
 	"github.com/mesh-operator/mesh-operator/api/v1alpha1"
 )
 
-// TestAFailureGoesByTheQueue: controller-runtime ignores the time of a reconcile that fails, with a warning each time.
-func TestAFailureGoesByTheQueue(t *testing.T) {
+// TestRequeueLeavesFailuresToTheRateLimiter: controller-runtime ignores the time of a reconcile that fails, with a warning each time.
+func TestRequeueLeavesFailuresToTheRateLimiter(t *testing.T) {
 	failure := errors.New("refused")
-	if got, err := again(time.Second, failure); got != (ctrl.Result{}) || !errors.Is(err, failure) {
+	if got, err := requeue(time.Second, failure); got != (ctrl.Result{}) || !errors.Is(err, failure) {
 		t.Errorf("after a failure: %v, %v", got, err)
 	}
-	if got, err := again(time.Second, nil); got != (ctrl.Result{RequeueAfter: time.Second}) || err != nil {
+	if got, err := requeue(time.Second, nil); got != (ctrl.Result{RequeueAfter: time.Second}) || err != nil {
 		t.Errorf("without one: %v, %v", got, err)
 	}
 }
 
-// TestAsks: what a person or the API server changes is looked at, what the operator itself writes into status is not.
-func TestAsks(t *testing.T) {
+// TestNeedsReconcile: what a person or the API server changes is looked at, what the operator itself writes into status is not.
+func TestNeedsReconcile(t *testing.T) {
 	cases := map[string]struct {
 		change func(*v1alpha1.Installation)
 		want   bool
@@ -41,7 +41,7 @@ func TestAsks(t *testing.T) {
 		before := &v1alpha1.Installation{ObjectMeta: metav1.ObjectMeta{UID: "u", ResourceVersion: "1", Generation: 1, Finalizers: []string{Finalizer}}}
 		after := before.DeepCopy()
 		c.change(after)
-		if got := asks(event.UpdateEvent{ObjectOld: before, ObjectNew: after}); got != c.want {
+		if got := needsReconcile(event.UpdateEvent{ObjectOld: before, ObjectNew: after}); got != c.want {
 			t.Errorf("%s: asks is %t, want %t", name, got, c.want)
 		}
 	}

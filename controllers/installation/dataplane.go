@@ -22,8 +22,8 @@ import (
 const (
 	// dataPlaneInterval is how often pilots are asked, and so how often status.dataPlane can change.
 	dataPlaneInterval = time.Minute
-	askWithin         = 5 * time.Second
-	largestAnswer     = 4 << 20
+	requestTimeout    = 5 * time.Second
+	maxResponseBytes  = 4 << 20
 	monitoringPort    = "15014"
 )
 
@@ -34,20 +34,20 @@ type dataPlane struct {
 	changed func() // called when the answer is another one
 	client  *http.Client
 
-	mu     sync.Mutex
-	pilots []string // addresses, sorted
-	answer dataPlaneAnswer
+	mu      sync.Mutex
+	targets []string // addresses, sorted
+	result  dataPlaneResult
 }
 
-// dataPlaneAnswer is what the pilots said last.
-type dataPlaneAnswer struct {
-	Asked   bool         // false: not yet, since this operator began to lead
+// dataPlaneResult is what the pilots said last.
+type dataPlaneResult struct {
+	Polled  bool         // false: not yet, since this operator began to lead
 	Proxies *proxyCounts // nil: there is nobody to ask, or not all answered
 }
 
 func newDataPlane(log *slog.Logger, changed func()) *dataPlane {
 	return &dataPlane{log: log, changed: changed, client: &http.Client{
-		Timeout:       askWithin,
+		Timeout:       requestTimeout,
 		Transport:     &http.Transport{DisableKeepAlives: true}, // no proxy: pods are asked directly
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -62,7 +62,7 @@ func (d *dataPlane) Start(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
-			d.ask(ctx)
+			d.poll(ctx)
 		}
 	}
 }
@@ -70,26 +70,26 @@ func (d *dataPlane) Start(ctx context.Context) error {
 // NeedLeaderElection is true: who does not lead writes no status.
 func (d *dataPlane) NeedLeaderElection() bool { return true }
 
-// Of says which pilots to ask from now on, and returns the last answer.
-func (d *dataPlane) Of(pods []*corev1.Pod) dataPlaneAnswer {
-	var pilots []string
+// Update says which pilots to ask from now on, and returns the last answer.
+func (d *dataPlane) Update(pods []*corev1.Pod) dataPlaneResult {
+	var targets []string
 	for _, pod := range pods {
 		if pod.Labels[owner.LabelComponent] == componentPilot && pod.DeletionTimestamp == nil && isReady(pod) && pod.Status.PodIP != "" {
-			pilots = append(pilots, net.JoinHostPort(pod.Status.PodIP, monitoringPort))
+			targets = append(targets, net.JoinHostPort(pod.Status.PodIP, monitoringPort))
 		}
 	}
-	slices.Sort(pilots)
+	slices.Sort(targets)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.pilots = pilots
-	return d.answer
+	d.targets = targets
+	return d.result
 }
 
 // Forget drops pilots and answer, because there is no mesh any more.
 func (d *dataPlane) Forget() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.pilots, d.answer = nil, dataPlaneAnswer{}
+	d.targets, d.result = nil, dataPlaneResult{}
 }
 
 func isReady(pod *corev1.Pod) bool {
@@ -98,46 +98,46 @@ func isReady(pod *corev1.Pod) bool {
 	})
 }
 
-// ask asks all pilots once. What is not known from all of them is not known.
-func (d *dataPlane) ask(ctx context.Context) {
+// poll asks all pilots once. What is not known from all of them is not known.
+func (d *dataPlane) poll(ctx context.Context) {
 	d.mu.Lock()
-	pilots, before := d.pilots, d.answer
+	targets, before := d.targets, d.result
 	d.mu.Unlock()
-	now := dataPlaneAnswer{Asked: true}
-	sum, err := d.sum(ctx, pilots)
+	now := dataPlaneResult{Polled: true}
+	sum, err := d.sum(ctx, targets)
 	if err == nil {
 		now.Proxies = &sum
 	}
-	if ctx.Err() != nil || before.Asked && before.Proxies.equal(now.Proxies) {
+	if ctx.Err() != nil || before.Polled && before.Proxies.equal(now.Proxies) {
 		return
 	}
-	if err != nil && len(pilots) > 0 {
+	if err != nil && len(targets) > 0 {
 		d.log.Warn("cannot ask pilot about its proxies, status.dataPlane is empty", "error", err)
 	}
-	if d.learn(now, len(pilots)) {
+	if d.store(now, len(targets)) {
 		d.changed()
 	}
 }
 
-// learn keeps an answer, unless all who were asked have gone meanwhile: another mesh must not begin with it.
-func (d *dataPlane) learn(now dataPlaneAnswer, asked int) bool {
+// store keeps an answer, unless all who were asked have gone meanwhile: another mesh must not begin with it.
+func (d *dataPlane) store(now dataPlaneResult, polled int) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if asked > 0 && len(d.pilots) == 0 {
+	if polled > 0 && len(d.targets) == 0 {
 		return false
 	}
-	d.answer = now
+	d.result = now
 	return true
 }
 
 // sum puts the answers together: of the pods every pilot knows all, of the connections its own.
-func (d *dataPlane) sum(ctx context.Context, pilots []string) (proxyCounts, error) {
-	if len(pilots) == 0 {
+func (d *dataPlane) sum(ctx context.Context, targets []string) (proxyCounts, error) {
+	if len(targets) == 0 {
 		return proxyCounts{}, errors.New("no pilot is ready")
 	}
 	var out proxyCounts
 	synced := 0
-	for _, pilot := range pilots {
+	for _, pilot := range targets {
 		page, err := d.get(ctx, pilot)
 		if err != nil {
 			return proxyCounts{}, fmt.Errorf("ask pilot: %w", err)
@@ -164,13 +164,13 @@ func (d *dataPlane) get(ctx context.Context, pilot string) ([]byte, error) {
 	if response.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("%s answers %s", pilot, response.Status)
 	}
-	return io.ReadAll(io.LimitReader(response.Body, largestAnswer))
+	return io.ReadAll(io.LimitReader(response.Body, maxResponseBytes))
 }
 
 // dataPlaneStatus compares what pods run with the sidecar that they would get now. What was known stays until somebody has
 // been asked again, so that a new leader changes nothing.
 func dataPlaneStatus(old *v1alpha1.DataPlaneStatus, out Outcome) *v1alpha1.DataPlaneStatus {
-	if !out.DataPlane.Asked {
+	if !out.DataPlane.Polled {
 		return old
 	}
 	p := out.DataPlane.Proxies
@@ -183,7 +183,7 @@ func dataPlaneStatus(old *v1alpha1.DataPlaneStatus, out Outcome) *v1alpha1.DataP
 	}
 	all := p.Gateways + sidecars
 	return &v1alpha1.DataPlaneStatus{
-		Proxies: int32(all), Outdated: int32(sidecars - p.Sidecars[out.Plan.Sidecar]), //nolint:gosec // counts of pods
+		Proxies: int32(all), Outdated: int32(sidecars - p.Sidecars[out.Plan.SidecarVersion]), //nolint:gosec // counts of pods
 		NotSynced: int32(max(0, all-p.Synced)), //nolint:gosec // a count of pods
 	}
 }

@@ -48,13 +48,13 @@ func parseProxyCounts(page []byte) (proxyCounts, error) {
 	return out, nil
 }
 
-// mostPods is more than any cluster has.
-const mostPods = 10_000_000
+// maxPods is more than any cluster has.
+const maxPods = 10_000_000
 
 // parseCount reads a whole number, which an exporter writes as a float.
 func parseCount(text []byte) (int, error) {
 	value, err := strconv.ParseFloat(string(text), 64)
-	if err != nil || value != math.Trunc(value) || value < 0 || value > mostPods {
+	if err != nil || value != math.Trunc(value) || value < 0 || value > maxPods {
 		return 0, fmt.Errorf("%q is not a count", text)
 	}
 	return int(value), nil

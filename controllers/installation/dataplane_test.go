@@ -13,7 +13,7 @@ import (
 	"github.com/mesh-operator/mesh-operator/api/v1alpha1"
 )
 
-const answer = `# HELP pilot_proxy_pods Running pods with a proxy of the mesh.
+const result = `# HELP pilot_proxy_pods Running pods with a proxy of the mesh.
 # TYPE pilot_proxy_pods gauge
 pilot_proxy_pods{type="router",version=""} 2
 pilot_proxy_pods{type="sidecar",version=""} 1
@@ -40,43 +40,43 @@ func pilotsSaying(t *testing.T, pages ...string) []string {
 	return addresses
 }
 
-func TestPilotsAreAsked(t *testing.T) {
+func TestDataPlanePolling(t *testing.T) {
 	changes := 0
 	d := newDataPlane(slog.New(slog.DiscardHandler), func() { changes++ })
-	asked := func(want *proxyCounts, wantChanges int, pages ...string) {
+	check := func(want *proxyCounts, wantChanges int, pages ...string) {
 		t.Helper()
-		d.pilots = pilotsSaying(t, pages...)
-		d.ask(t.Context())
-		if diff := cmp.Diff(dataPlaneAnswer{true, want}, d.answer); diff != "" {
+		d.targets = pilotsSaying(t, pages...)
+		d.poll(t.Context())
+		if diff := cmp.Diff(dataPlaneResult{true, want}, d.result); diff != "" {
 			t.Errorf("pilots say %d pages (-want +got):\n%s", len(pages), diff)
 		}
 		if changes != wantChanges {
 			t.Errorf("%d changes, want %d", changes, wantChanges)
 		}
 	}
-	if got := d.Of(nil); got.Asked {
+	if got := d.Update(nil); got.Polled {
 		t.Errorf("before anybody was asked: %v", got)
 	}
 	sidecars := map[string]int{"": 1, "aa": 5, "other": 1000}
-	asked(&proxyCounts{Sidecars: sidecars, Gateways: 2, Synced: 1004}, 1, answer)
-	asked(&proxyCounts{Sidecars: sidecars, Gateways: 2, Synced: 1004}, 1, answer)
-	asked(&proxyCounts{Sidecars: sidecars, Gateways: 2, Synced: 1007}, 2, answer, strings.Replace(answer, "1004", "3", 1))
-	asked(nil, 3, answer, "")
-	asked(nil, 3)
-	asked(nil, 3, "go_goroutines 7\n")
+	check(&proxyCounts{Sidecars: sidecars, Gateways: 2, Synced: 1004}, 1, result)
+	check(&proxyCounts{Sidecars: sidecars, Gateways: 2, Synced: 1004}, 1, result)
+	check(&proxyCounts{Sidecars: sidecars, Gateways: 2, Synced: 1007}, 2, result, strings.Replace(result, "1004", "3", 1))
+	check(nil, 3, result, "")
+	check(nil, 3)
+	check(nil, 3, "go_goroutines 7\n")
 }
 
-// TestAnswersOfAMeshThatIsGone are no answers.
-func TestAnswersOfAMeshThatIsGone(t *testing.T) {
+// TestDataPlaneIgnoresResultsAfterReset are no answers.
+func TestDataPlaneIgnoresResultsAfterReset(t *testing.T) {
 	d := newDataPlane(slog.New(slog.DiscardHandler), func() { t.Error("told") })
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		d.Forget()
-		_, _ = w.Write([]byte(answer))
+		_, _ = w.Write([]byte(result))
 	}))
 	defer server.Close()
-	d.pilots = []string{strings.TrimPrefix(server.URL, "http://")}
-	d.ask(t.Context())
-	if got := d.Of(nil); got.Asked {
+	d.targets = []string{strings.TrimPrefix(server.URL, "http://")}
+	d.poll(t.Context())
+	if got := d.Update(nil); got.Polled {
 		t.Errorf("kept: %v", got.Proxies)
 	}
 }
@@ -85,24 +85,24 @@ func TestDataPlaneStatus(t *testing.T) {
 	old := &v1alpha1.DataPlaneStatus{Proxies: 1}
 	counts := &proxyCounts{Sidecars: map[string]int{"": 1, "now": 5, "before": 2}, Gateways: 2, Synced: 9}
 	cases := map[string]struct {
-		answer dataPlaneAnswer
+		result dataPlaneResult
 		want   *v1alpha1.DataPlaneStatus
 	}{
 		"NotAsked":  {want: old},
-		"NoAnswer":  {answer: dataPlaneAnswer{Asked: true}},
-		"Answer":    {answer: dataPlaneAnswer{true, counts}, want: &v1alpha1.DataPlaneStatus{Proxies: 10, Outdated: 3, NotSynced: 1}},
-		"TwoAtOnce": {answer: dataPlaneAnswer{true, &proxyCounts{Gateways: 1, Synced: 2}}, want: &v1alpha1.DataPlaneStatus{Proxies: 1}},
+		"NoAnswer":  {result: dataPlaneResult{Polled: true}},
+		"Answer":    {result: dataPlaneResult{true, counts}, want: &v1alpha1.DataPlaneStatus{Proxies: 10, Outdated: 3, NotSynced: 1}},
+		"TwoAtOnce": {result: dataPlaneResult{true, &proxyCounts{Gateways: 1, Synced: 2}}, want: &v1alpha1.DataPlaneStatus{Proxies: 1}},
 	}
 	for name, c := range cases {
-		out := Outcome{Plan: Plan{Sidecar: "now"}, DataPlane: c.answer}
+		out := Outcome{Plan: Plan{SidecarVersion: "now"}, DataPlane: c.result}
 		if diff := cmp.Diff(c.want, dataPlaneStatus(old, out)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
 }
 
-// TestOnlyReadyPilotsAreAsked because one that starts counts nothing yet.
-func TestOnlyReadyPilotsAreAsked(t *testing.T) {
+// TestOnlyReadyPilotsArePolled because one that starts counts nothing yet.
+func TestOnlyReadyPilotsArePolled(t *testing.T) {
 	ready := func(component, ip string, status corev1.ConditionStatus) *corev1.Pod {
 		pod := runningAt(component, corev1.PodRunning, "10.0.0.1")
 		pod.Status.PodIP = ip
@@ -110,18 +110,18 @@ func TestOnlyReadyPilotsAreAsked(t *testing.T) {
 		return pod
 	}
 	d := newDataPlane(slog.New(slog.DiscardHandler), func() {})
-	d.Of([]*corev1.Pod{
+	d.Update([]*corev1.Pod{
 		ready("pilot", "fd00::2", corev1.ConditionTrue), ready("pilot", "10.1.0.2", corev1.ConditionTrue), ready("pilot", "", corev1.ConditionTrue),
 		ready("pilot", "10.1.0.3", corev1.ConditionFalse), ready("citadel", "10.1.0.4", corev1.ConditionTrue),
 	})
-	if diff := cmp.Diff([]string{"10.1.0.2:15014", "[fd00::2]:15014"}, d.pilots); diff != "" {
+	if diff := cmp.Diff([]string{"10.1.0.2:15014", "[fd00::2]:15014"}, d.targets); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
 
 // FuzzParseProxyCounts reads whatever answers at pilot's address: the sum is never negative nor beyond all bounds.
 func FuzzParseProxyCounts(f *testing.F) {
-	f.Add([]byte(answer))
+	f.Add([]byte(result))
 	f.Add([]byte("pilot_proxy_synced NaN\n"))
 	f.Add([]byte("pilot_proxy_synced -1\n"))
 	f.Add([]byte("pilot_proxy_synced 1e300\n"))
@@ -131,7 +131,7 @@ func FuzzParseProxyCounts(f *testing.F) {
 			return
 		}
 		for version, count := range counts.Sidecars {
-			if count < 0 || counts.Gateways < 0 || counts.Synced < 0 || counts.Synced > mostPods {
+			if count < 0 || counts.Gateways < 0 || counts.Synced < 0 || counts.Synced > maxPods {
 				t.Errorf("version %q: %d, gateways %d, synced %d", version, count, counts.Gateways, counts.Synced)
 			}
 		}

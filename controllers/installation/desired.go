@@ -33,56 +33,56 @@ type Input struct {
 type Plan struct {
 	Stages     []Stage
 	Components []Component
-	// Sidecar is the version of the sidecar that pods get when they are created now.
-	Sidecar string
+	// SidecarVersion is the version of the sidecar that pods get when they are created now.
+	SidecarVersion string
 }
 
 // Stage is applied as a whole before the next one.
 type Stage struct {
 	Name    string
 	Objects []*unstructured.Unstructured
-	// Holds says that the next stage waits until everything here is ready.
-	Holds bool
-	// AfterRoots says that the stage waits until the roots of trust are out.
-	AfterRoots bool
+	// WaitReady says that the next stage waits until everything here is ready.
+	WaitReady bool
+	// NeedsRoots says that the stage waits until the roots of trust are out.
+	NeedsRoots bool
 }
 
 // Component is one line of status.components.
 type Component struct {
-	Name       string // in status and in the component label
-	Deployment string
-	Image      string
-	Injects    string // the image it adds to pods of users; empty: none
-	Enabled    bool
-	Ingress    bool // users reach the mesh through it
+	Name         string // in status and in the component label
+	Deployment   string
+	Image        string
+	SidecarImage string // the image it adds to pods of users; empty: none
+	Enabled      bool
+	Ingress      bool // users reach the mesh through it
 }
 
 // The stages of an installation. Gateways hold nothing up: a gateway without an address must not keep pods from being
 // injected.
 const (
-	stageAccess    = "access"
-	stageMesh      = "mesh configuration"
-	stageCitadel   = "citadel"
-	stageControl   = "control plane"
-	stageInjector  = "injector"
-	stageGateways  = "gateways"
-	stageWebhooks  = "webhooks"
-	componentBase  = "base"
-	componentPilot = "pilot"
-	componentCA    = "citadel"
-	componentCheck = "galley"
-	componentAdd   = "sidecarInjector"
+	stageAccess       = "access"
+	stageMesh         = "mesh configuration"
+	stageCitadel      = "citadel"
+	stageControl      = "control plane"
+	stageInjector     = "injector"
+	stageGateways     = "gateways"
+	stageWebhooks     = "webhooks"
+	componentBase     = "base"
+	componentPilot    = "pilot"
+	componentCitadel  = "citadel"
+	componentGalley   = "galley"
+	componentInjector = "sidecarInjector"
 )
 
 func emptyStages() []Stage {
 	return []Stage{
-		{Name: stageAccess, Holds: true},
-		{Name: stageMesh, Holds: true},
-		{Name: stageCitadel, Holds: true},
-		{Name: stageControl, Holds: true, AfterRoots: true},
-		{Name: stageInjector, Holds: true, AfterRoots: true},
-		{Name: stageGateways, AfterRoots: true},
-		{Name: stageWebhooks, AfterRoots: true},
+		{Name: stageAccess, WaitReady: true},
+		{Name: stageMesh, WaitReady: true},
+		{Name: stageCitadel, WaitReady: true},
+		{Name: stageControl, WaitReady: true, NeedsRoots: true},
+		{Name: stageInjector, WaitReady: true, NeedsRoots: true},
+		{Name: stageGateways, NeedsRoots: true},
+		{Name: stageWebhooks, NeedsRoots: true},
 	}
 }
 
@@ -101,14 +101,14 @@ func Desired(in Input) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	plan := Plan{Stages: emptyStages(), Sidecar: versionOf(injection)}
+	plan := Plan{Stages: emptyStages(), SidecarVersion: versionOf(injection)}
 	for _, p := range parts(in, injection) {
 		enabled := p.spec == nil || p.spec.Enabled == nil || *p.spec.Enabled
 		values := commonValues(in, p.component, p.spec, p.image)
 		if p.deployment != "" {
 			image, _ := values["image"].(string)
 			plan.Components = append(plan.Components, Component{Name: p.component, Deployment: p.deployment, Image: image,
-				Injects: p.injects, Enabled: enabled, Ingress: p.ingress})
+				SidecarImage: p.injects, Enabled: enabled, Ingress: p.ingress})
 		}
 		if !enabled {
 			continue
@@ -139,11 +139,11 @@ func parts(in Input, injection map[string]any) []part {
 	out := []part{
 		{component: componentBase, chart: "base", stage: stageMesh, more: map[string]any{
 			"mtlsMode": mode, "outboundTrafficPolicy": outboundPolicy(in.Spec)}},
-		{component: componentCA, deployment: "istio-citadel", chart: "citadel", stage: stageCitadel, spec: c.Citadel, image: in.Images.Operator,
+		{component: componentCitadel, deployment: "istio-citadel", chart: "citadel", stage: stageCitadel, spec: c.Citadel, image: in.Images.Operator,
 			more: map[string]any{"workloadCertTTL": workloadCertTTL(in.Spec)}},
 		{component: componentPilot, deployment: "istio-pilot", chart: "pilot", stage: stageControl, spec: c.Pilot, image: in.Images.Operator},
-		{component: componentCheck, deployment: "istio-galley", chart: "galley", stage: stageControl, spec: c.Galley, image: in.Images.Operator},
-		{component: componentAdd, deployment: "istio-sidecar-injector", chart: "sidecar-injector", stage: stageInjector,
+		{component: componentGalley, deployment: "istio-galley", chart: "galley", stage: stageControl, spec: c.Galley, image: in.Images.Operator},
+		{component: componentInjector, deployment: "istio-sidecar-injector", chart: "sidecar-injector", stage: stageInjector,
 			spec: c.SidecarInjector, image: in.Images.Operator, injects: in.Images.Proxy, more: map[string]any{"injection": injection}},
 	}
 	for _, g := range gateways(in.Spec) {

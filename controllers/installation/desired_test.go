@@ -68,7 +68,7 @@ func show(t *testing.T, plan Plan, name string) string {
 		// The template has its own tests; here it would only make noise.
 		_ = unstructured.SetNestedField(object.Object, "(internal/injecttemplate)", "data", "config")
 		values, _, _ := unstructured.NestedString(object.Object, "data", "values")
-		_ = unstructured.SetNestedField(object.Object, strings.ReplaceAll(values, plan.Sidecar, "(of template and values)"), "data", "values")
+		_ = unstructured.SetNestedField(object.Object, strings.ReplaceAll(values, plan.SidecarVersion, "(of template and values)"), "data", "values")
 	}
 	data, err := yaml.Marshal(object.Object)
 	if err != nil {

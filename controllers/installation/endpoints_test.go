@@ -93,8 +93,8 @@ func TestEndpoints(t *testing.T) {
 	}
 }
 
-// TestIngressGatewaysAreEndpoints takes the gateways from a spec.
-func TestIngressGatewaysAreEndpoints(t *testing.T) {
+// TestEndpointsOfIngressGateways takes the gateways from a spec.
+func TestEndpointsOfIngressGateways(t *testing.T) {
 	out := Outcome{Plan: desired(t, []byte("gateways: [{name: partner}, {name: way-out, type: Egress}]"), true), Services: map[string]*corev1.Service{}}
 	for _, name := range []string{"istio-ingressgateway", "istio-egressgateway", "partner", "way-out", "istio-pilot"} {
 		out.Services[name] = gatewayService(corev1.ServiceTypeLoadBalancer, corev1.LoadBalancerIngress{IP: "203.0.113.7"})

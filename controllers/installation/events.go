@@ -28,8 +28,8 @@ func Events(old, now v1alpha1.InstallationStatus) []Event {
 	return events
 }
 
-// doneEvents says what was restored and what was deleted.
-func doneEvents(out Outcome) []Event {
+// changeEvents says what was restored and what was deleted.
+func changeEvents(out Outcome) []Event {
 	var events []Event
 	for _, change := range out.Changes {
 		if change.Action == apply.Restored {

@@ -54,11 +54,11 @@ func gatewayValues(g v1alpha1.GatewaySpec) map[string]any {
 	drain, _ := gatewayDrain(g)
 	return map[string]any{
 		"drain": drain.String(), "gracePeriod": gracePeriod(drain),
-		"labels": plain(labels), "podLabels": plain(podLabels), "containerPorts": containerPorts(g),
+		"labels": toValues(labels), "podLabels": toValues(podLabels), "containerPorts": containerPorts(g),
 		"concurrency": 2, "logLevel": "warning",
 		"service": map[string]any{
-			"type": serviceType, "annotations": plain(service.Annotations), "loadBalancerClass": service.LoadBalancerClass,
-			"externalTrafficPolicy": trafficPolicy(service, serviceType), "ports": servicePorts(ports),
+			"type": serviceType, "annotations": toValues(service.Annotations), "loadBalancerClass": service.LoadBalancerClass,
+			"externalTrafficPolicy": externalTrafficPolicy(service, serviceType), "ports": servicePorts(ports),
 		},
 	}
 }
@@ -92,8 +92,8 @@ func gracePeriod(drain time.Duration) int64 {
 	return int64(math.Ceil((drain + 25*time.Second).Seconds()))
 }
 
-// trafficPolicy is refused by the API server on a Service without outside traffic.
-func trafficPolicy(service *v1alpha1.GatewayServiceSpec, serviceType string) string {
+// externalTrafficPolicy is refused by the API server on a Service without outside traffic.
+func externalTrafficPolicy(service *v1alpha1.GatewayServiceSpec, serviceType string) string {
 	if serviceType == "ClusterIP" {
 		return ""
 	}
@@ -143,7 +143,7 @@ func gatewayPorts(g v1alpha1.GatewaySpec, serviceType string) []v1alpha1.Gateway
 			ports[i].NodePort = 0
 		}
 		if ports[i].TargetPort == 0 {
-			ports[i].TargetPort = unprivileged(ports[i].Port)
+			ports[i].TargetPort = unprivilegedPort(ports[i].Port)
 		}
 	}
 	return ports
@@ -158,8 +158,8 @@ func mergePorts(defaults, users []v1alpha1.GatewayPort) []v1alpha1.GatewayPort {
 	return append(out, users...)
 }
 
-// unprivileged is the port that a process without privileges listens on for port, which is also pilot's rule.
-func unprivileged(port int32) int32 {
+// unprivilegedPort is the port that a process without privileges listens on for port, which is also pilot's rule.
+func unprivilegedPort(port int32) int32 {
 	if port < 1024 {
 		return port + 8000
 	}

@@ -20,7 +20,7 @@ import (
 
 // install brings the cluster one step closer to what the Installation says, and further with every event that follows.
 func (r *Reconciler) install(ctx context.Context, in *v1alpha1.Installation) (Outcome, error) {
-	out, images := r.asked(in)
+	out, images := r.validate(in)
 	if out.Invalid != "" {
 		return out, nil
 	}
@@ -29,7 +29,7 @@ func (r *Reconciler) install(ctx context.Context, in *v1alpha1.Installation) (Ou
 		return out, err
 	}
 	out.Plan, out.Roots = plan, r.rootsPEM
-	if out.Conflicts, err = r.clusterConflicts(ctx, plan); err != nil || len(out.Conflicts) > 0 {
+	if out.Conflicts, err = r.checkClusterConflicts(ctx, plan); err != nil || len(out.Conflicts) > 0 {
 		return out, err
 	}
 	uid, err := r.bootstrap(ctx)
@@ -43,8 +43,8 @@ func (r *Reconciler) install(ctx context.Context, in *v1alpha1.Installation) (Ou
 	return r.installInto(ctx, in, images, uid, out)
 }
 
-// asked is what the Installation alone tells.
-func (r *Reconciler) asked(in *v1alpha1.Installation) (Outcome, Images) {
+// validate is what the Installation alone tells.
+func (r *Reconciler) validate(in *v1alpha1.Installation) (Outcome, Images) {
 	out := Outcome{Generation: in.Generation, Unsupported: unsupportedParts(&in.Spec), Invalid: invalidSpec(&in.Spec)}
 	images, warnings := chooseImages(&in.Spec, r.Images)
 	out.Warnings = append(warnings, specWarnings(&in.Spec)...)
@@ -68,16 +68,16 @@ func (r *Reconciler) installInto(ctx context.Context, in *v1alpha1.Installation,
 	return out, err
 }
 
-// look adds what the mesh is like, also when something kept the operator from changing it. A plan is needed to know what to
+// observe adds what the mesh is like, also when something kept the operator from changing it. A plan is needed to know what to
 // look at, and access to the namespace, which an operator that has just started gets on the way.
-func (r *Reconciler) look(out *Outcome) {
-	out.Looked = len(out.Plan.Components) > 0 && (r.Watch.mesh != nil || out.Waiting != "")
+func (r *Reconciler) observe(out *Outcome) {
+	out.Observed = len(out.Plan.Components) > 0 && (r.Watch.mesh != nil || out.Waiting != "")
 	out.Deployments, out.Services, out.Pods = r.Watch.Deployments(), r.Watch.Services(), r.Watch.Pods()
-	out.Problems, out.DataPlane = podProblems(out.Pods), r.dataPlane.Of(out.Pods)
+	out.Problems, out.DataPlane = podProblems(out.Pods), r.dataPlane.Update(out.Pods)
 }
 
-// clusterConflicts is the part of the preflight that needs no access to the mesh's namespace, and so comes before it is made.
-func (r *Reconciler) clusterConflicts(ctx context.Context, plan Plan) ([]string, error) {
+// checkClusterConflicts is the part of the preflight that needs no access to the mesh's namespace, and so comes before it is made.
+func (r *Reconciler) checkClusterConflicts(ctx context.Context, plan Plan) ([]string, error) {
 	others, err := r.otherMeshes(ctx)
 	if err != nil || len(others) > 0 {
 		return others, err
@@ -114,7 +114,7 @@ func (r *Reconciler) applyPlan(ctx context.Context, out *Outcome) error {
 	if err := r.inventory.Announce(ctx, out.Plan.Objects()); err != nil {
 		return err
 	}
-	defer func() { out.Changes = append(out.Changes, r.takeChanges()...) }()
+	defer func() { out.Changes = append(out.Changes, r.drainChanges()...) }()
 	if crds != "" {
 		out.Waiting, out.Retry = crds, definitionRetry
 		return nil
@@ -137,14 +137,14 @@ func (r *Reconciler) applyPlan(ctx context.Context, out *Outcome) error {
 func (r *Reconciler) applyStages(ctx context.Context, out *Outcome) error {
 	var errs []error
 	for _, stage := range out.Plan.Stages {
-		if out.Waiting == "" && stage.AfterRoots && len(out.Roots) == 0 {
-			out.Waiting = noRoots(out.Plan)
+		if out.Waiting == "" && stage.NeedsRoots && len(out.Roots) == 0 {
+			out.Waiting = rootsMissingMessage(out.Plan)
 		}
 		held := out.Waiting != "" || len(errs) > 0
 		if held {
 			stage.Objects = slices.DeleteFunc(slices.Clone(stage.Objects), func(o *unstructured.Unstructured) bool { return !r.applier.Applied(o) })
 		}
-		conflicts, err := r.lastLook(ctx, stage.Objects)
+		conflicts, err := r.recheckConflicts(ctx, stage.Objects)
 		if err != nil || len(conflicts) > 0 {
 			out.Conflicts = conflicts
 			return errors.Join(append(errs, err)...)
@@ -160,9 +160,9 @@ func (r *Reconciler) applyStages(ctx context.Context, out *Outcome) error {
 	return errors.Join(errs...)
 }
 
-// noRoots says what the stages wait for that need the roots of trust.
-func noRoots(plan Plan) string {
-	citadel := func(c Component) bool { return c.Name == componentCA }
+// rootsMissingMessage says what the stages wait for that need the roots of trust.
+func rootsMissingMessage(plan Plan) string {
+	citadel := func(c Component) bool { return c.Name == componentCitadel }
 	if i := slices.IndexFunc(plan.Components, citadel); i >= 0 && !plan.Components[i].Enabled {
 		return "the roots of trust, which nobody publishes while spec.components.citadel.enabled is false"
 	}
@@ -176,12 +176,12 @@ func (r *Reconciler) applyStage(ctx context.Context, stage Stage) ([]string, err
 	for _, object := range stage.Objects {
 		change, err := r.applier.Apply(ctx, object)
 		if err != nil {
-			r.doubt(object, err)
+			r.invalidate(object, err)
 			errs = append(errs, err)
 			continue
 		}
 		r.record(change)
-		if stage.Holds && !r.ready(change) {
+		if stage.WaitReady && !r.ready(change) {
 			pending = append(pending, change.Ref.Name)
 		}
 	}
@@ -196,8 +196,8 @@ func (r *Reconciler) record(change apply.Change) {
 	}
 }
 
-// doubt forgets what a refusal puts into question: that nobody has the object's name, and that its kind is defined.
-func (r *Reconciler) doubt(object *unstructured.Unstructured, refusal error) {
+// invalidate forgets what a refusal puts into question: that nobody has the object's name, and that its kind is defined.
+func (r *Reconciler) invalidate(object *unstructured.Unstructured, refusal error) {
 	delete(r.checked, apply.RefOf(object))
 	if meta.IsNoMatchError(refusal) || apierrors.IsNotFound(refusal) {
 		clear(r.established)
@@ -209,7 +209,7 @@ func (r *Reconciler) ready(change apply.Change) bool {
 	if change.Ref.Kind != "Deployment" {
 		return true
 	}
-	if change.Lags {
+	if change.Stale {
 		return false // what the cache says is about an earlier template
 	}
 	live := change.Live
@@ -256,7 +256,7 @@ func (r *Reconciler) prune(ctx context.Context, plan Plan) ([]apply.Ref, error) 
 	return pruned, nil
 }
 
-func (r *Reconciler) takeChanges() []apply.Change {
+func (r *Reconciler) drainChanges() []apply.Change {
 	changes := r.changes
 	r.changes = nil
 	return changes

@@ -33,8 +33,8 @@ func reconciler(t *testing.T, objects ...client.Object) *Reconciler {
 	return r
 }
 
-// TestADefinitionOfOthersIsLookedAtAgain: no watch tells when it is served at last.
-func TestADefinitionOfOthersIsLookedAtAgain(t *testing.T) {
+// TestRequeueWhileForeignDefinitionIsNotEstablished: no watch tells when it is served at last.
+func TestRequeueWhileForeignDefinitionIsNotEstablished(t *testing.T) {
 	name := "peerauthentications.security.istio.io"
 	r := reconciler(t, &apiextensionsv1.CustomResourceDefinition{ObjectMeta: metav1.ObjectMeta{Name: name}})
 	r.CRDs = func() ([]*unstructured.Unstructured, error) {
@@ -53,8 +53,8 @@ func TestADefinitionOfOthersIsLookedAtAgain(t *testing.T) {
 	}
 }
 
-// TestWhatComesBeforeTheStagesIsTold as well when it was restored.
-func TestWhatComesBeforeTheStagesIsTold(t *testing.T) {
+// TestBootstrapChangesAreRecorded as well when it was restored.
+func TestBootstrapChangesAreRecorded(t *testing.T) {
 	r := reconciler(t)
 	for range 2 {
 		if _, err := r.applyRecorded(t.Context(), accessObject()); err != nil {
@@ -65,7 +65,7 @@ func TestWhatComesBeforeTheStagesIsTold(t *testing.T) {
 		}
 	}
 	var got []apply.Action
-	for _, change := range r.takeChanges() {
+	for _, change := range r.drainChanges() {
 		got = append(got, change.Action)
 	}
 	if diff := cmp.Diff([]apply.Action{apply.Created, apply.Restored}, got); diff != "" {
@@ -92,13 +92,13 @@ func TestWebhookNames(t *testing.T) {
 	}
 }
 
-// TestNoRoots: nobody waits for a citadel that is not there.
-func TestNoRoots(t *testing.T) {
+// TestRootsMissingMessage: nobody waits for a citadel that is not there.
+func TestRootsMissingMessage(t *testing.T) {
 	for spec, want := range map[string]string{
 		"{}": "citadel to publish the roots of trust",
 		"components: {citadel: {enabled: false}}": "the roots of trust, which nobody publishes while spec.components.citadel.enabled is false",
 	} {
-		if got := noRoots(desired(t, []byte(spec), false)); got != want {
+		if got := rootsMissingMessage(desired(t, []byte(spec), false)); got != want {
 			t.Errorf("%s: waiting for %q, want %q", spec, got, want)
 		}
 	}

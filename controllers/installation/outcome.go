@@ -20,12 +20,12 @@ type Outcome struct {
 	Plan        Plan
 	Unsupported []unsupported
 	Warnings    []v1alpha1.Warning
-	Looked      bool // into the mesh's namespace; false: what status says about it stays
+	Observed    bool // into the mesh's namespace; false: what status says about it stays
 	Deployments map[string]*appsv1.Deployment
 	Services    map[string]*corev1.Service
 	Pods        []*corev1.Pod
 	Problems    map[string]podProblem // by component
-	DataPlane   dataPlaneAnswer
+	DataPlane   dataPlaneResult
 	Roots       []byte
 	Changes     []apply.Change // what was written
 	Pruned      []apply.Ref    // what was deleted

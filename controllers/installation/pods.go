@@ -50,9 +50,9 @@ func problemOf(pod *corev1.Pod) (podProblem, bool) {
 }
 
 func containerProblem(status corev1.ContainerStatus) (podProblem, bool) {
-	if keepsEnding(status) {
+	if crashLooping(status) {
 		return podProblem{Reason: "CrashLoop", Message: fmt.Sprintf("container %s keeps ending%s; look at kubectl logs --previous",
-			status.Name, exitOf(status))}, true
+			status.Name, terminationDetail(status))}, true
 	}
 	waiting := status.State.Waiting
 	if waiting == nil {
@@ -67,21 +67,21 @@ func containerProblem(status corev1.ContainerStatus) (podProblem, bool) {
 	return podProblem{}, false
 }
 
-// backOffEnds is how long a container has to run for the kubelet to start it at once when it ends.
-const backOffEnds = 10 * time.Minute
+// backOffReset is how long a container has to run for the kubelet to start it at once when it ends.
+const backOffReset = 10 * time.Minute
 
-// keepsEnding reports a container between two crashes as well as in the wait after one, which alone the kubelet names: the
+// crashLooping reports a container between two crashes as well as in the wait after one, which alone the kubelet names: the
 // component is no better while it is on its way to the next. The first restart comes at once, and may be the last.
-func keepsEnding(status corev1.ContainerStatus) bool {
+func crashLooping(status corev1.ContainerStatus) bool {
 	if status.State.Waiting != nil {
 		return status.State.Waiting.Reason == "CrashLoopBackOff"
 	}
-	last := lastEnd(status)
-	return !status.Ready && status.RestartCount >= 2 && last != nil && last.FinishedAt.Sub(last.StartedAt.Time) < backOffEnds
+	last := lastTermination(status)
+	return !status.Ready && status.RestartCount >= 2 && last != nil && last.FinishedAt.Sub(last.StartedAt.Time) < backOffReset
 }
 
-// lastEnd is how the container ended last, nil when it never did.
-func lastEnd(status corev1.ContainerStatus) *corev1.ContainerStateTerminated {
+// lastTermination is how the container ended last, nil when it never did.
+func lastTermination(status corev1.ContainerStatus) *corev1.ContainerStateTerminated {
 	if status.State.Terminated != nil {
 		return status.State.Terminated
 	}
@@ -99,8 +99,8 @@ func pullMessage(message string) string {
 	return strings.TrimPrefix(message, "ErrImagePull: ")
 }
 
-func exitOf(status corev1.ContainerStatus) string {
-	if last := lastEnd(status); last != nil {
+func terminationDetail(status corev1.ContainerStatus) string {
+	if last := lastTermination(status); last != nil {
 		return fmt.Sprintf(" with code %d (%s)", last.ExitCode, last.Reason)
 	}
 	return ""

@@ -16,9 +16,9 @@ func ended(ran time.Duration) corev1.ContainerState {
 	}}
 }
 
-// TestKeepsEnding goes through the life of a container that crashes: from the second restart on the same is said of it all the
+// TestCrashLooping goes through the life of a container that crashes: from the second restart on the same is said of it all the
 // time, whatever it does at the moment.
-func TestKeepsEnding(t *testing.T) {
+func TestCrashLooping(t *testing.T) {
 	running := corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
 	waiting := corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}}
 	loop := podProblem{"CrashLoop", "container discovery keeps ending with code 2 (Error); look at kubectl logs --previous"}

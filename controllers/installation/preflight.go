@@ -44,9 +44,9 @@ func (r *Reconciler) preflight(ctx context.Context, objects []*unstructured.Unst
 	return conflicts, nil
 }
 
-// lastLook repeats the preflight for what is about to be written for the first time: a stage may have waited for hours, and
+// recheckConflicts repeats the preflight for what is about to be written for the first time: a stage may have waited for hours, and
 // an apply would take over whatever has the name by now.
-func (r *Reconciler) lastLook(ctx context.Context, objects []*unstructured.Unstructured) ([]string, error) {
+func (r *Reconciler) recheckConflicts(ctx context.Context, objects []*unstructured.Unstructured) ([]string, error) {
 	for _, object := range objects {
 		if ref := apply.RefOf(object); r.checked[ref] && !r.applier.Applied(object) {
 			delete(r.checked, ref)
@@ -60,7 +60,7 @@ func (r *Reconciler) lastLook(ctx context.Context, objects []*unstructured.Unstr
 func webhookNames(plan Plan) []*unstructured.Unstructured {
 	var out []*unstructured.Unstructured
 	for _, c := range plan.Components {
-		kind := map[string]string{componentCheck: "ValidatingWebhookConfiguration", componentAdd: "MutatingWebhookConfiguration"}[c.Name]
+		kind := map[string]string{componentGalley: "ValidatingWebhookConfiguration", componentInjector: "MutatingWebhookConfiguration"}[c.Name]
 		if kind != "" && c.Enabled {
 			object := &unstructured.Unstructured{}
 			object.SetAPIVersion(admissionGroup + "/v1")
@@ -83,14 +83,14 @@ func (r *Reconciler) otherMeshes(ctx context.Context) ([]string, error) {
 	}
 	var conflicts []string
 	for i := range list.Items {
-		if config := &list.Items[i]; !owner.Owned(config.Labels) && injectsIstio(config) {
+		if config := &list.Items[i]; !owner.Owned(config.Labels) && isIstioInjector(config) {
 			conflicts = append(conflicts, "MutatingWebhookConfiguration "+config.Name+" belongs to another Istio; remove that Istio first")
 		}
 	}
 	return conflicts, nil
 }
 
-func injectsIstio(config *admissionv1.MutatingWebhookConfiguration) bool {
+func isIstioInjector(config *admissionv1.MutatingWebhookConfiguration) bool {
 	if config.Labels["app"] == "sidecar-injector" || config.Labels["operator.istio.io/component"] != "" {
 		return true
 	}

@@ -34,21 +34,21 @@ const maxBlockers = 20
 
 // A removal that stands is looked at after firstPoll, and then more and more rarely.
 const (
-	firstPoll   = time.Second
-	slowestPoll = 10 * time.Second
+	minPollInterval = time.Second
+	maxPollInterval = 10 * time.Second
 )
 
 // removal is one attempt to remove the mesh, from the beginning: every stage finds its work done or does it, so it does not
 // matter in which state the mesh was or where the last attempt ended.
 type removal struct {
-	r         *Reconciler
-	in        *v1alpha1.Installation
-	namespace *metav1.PartialObjectMetadata // of the mesh; nil: gone
-	bound     bool                          // the operator has its access to the namespace
-	running   []string                      // pods with a sidecar
-	keepsRoot bool                          // the root of trust stays, for them
-	shared    bool                          // the namespace stays, because others have objects in it
-	kept      []Event                       // what stays on purpose
+	r             *Reconciler
+	in            *v1alpha1.Installation
+	namespace     *metav1.PartialObjectMetadata // of the mesh; nil: gone
+	hasAccess     bool                          // the operator has its access to the namespace
+	sidecarPods   []string                      // pods with a sidecar
+	rootKept      bool                          // the root of trust stays, for them
+	namespaceKept bool                          // the namespace stays, because others have objects in it
+	kept          []Event                       // what stays on purpose
 }
 
 type removalStep struct {
@@ -60,51 +60,51 @@ type removalStep struct {
 func (r *Reconciler) reconcileRemoval(ctx context.Context, in *v1alpha1.Installation) (ctrl.Result, error) {
 	run := removal{r: r, in: in}
 	status, err := run.remove(ctx)
-	err = errors.Join(err, run.count(ctx))
+	err = errors.Join(err, run.countSidecars(ctx))
 	if status == nil && err == nil {
 		err = r.inventory.Delete(ctx)
 	}
 	if status != nil || err != nil {
 		if status == nil {
-			status = removalSoFar(in)
+			status = lastRemovalStatus(in)
 		}
-		r.poll = pollAfter(in.Status.Removal, status, r.poll)
-		outcome := Outcome{Generation: in.Generation, Removal: status, Sidecars: run.running}
-		return again(r.poll, errors.Join(err, r.patchStatus(ctx, in, outcome, err)))
+		r.pollInterval = nextPollInterval(in.Status.Removal, status, r.pollInterval)
+		outcome := Outcome{Generation: in.Generation, Removal: status, Sidecars: run.sidecarPods}
+		return requeue(r.pollInterval, errors.Join(err, r.patchStatus(ctx, in, outcome, err)))
 	}
-	r.reset()
+	r.forgetMesh()
 	if err := r.setFinalizer(ctx, in, false); client.IgnoreNotFound(err) != nil {
-		return r.unable(ctx, in, err)
+		return r.reportError(ctx, in, err)
 	}
-	r.tell(in, append(run.left(), Event{corev1.EventTypeNormal, "Removed", "the mesh is removed"}))
+	r.recordEvents(in, append(run.finalEvents(), Event{corev1.EventTypeNormal, "Removed", "the mesh is removed"}))
 	r.Log.Info("Removed istio for Installation " + in.Name)
 	return ctrl.Result{}, nil
 }
 
-// removalSoFar is what the last attempt said.
-func removalSoFar(in *v1alpha1.Installation) *v1alpha1.RemovalStatus {
+// lastRemovalStatus is what the last attempt said.
+func lastRemovalStatus(in *v1alpha1.Installation) *v1alpha1.RemovalStatus {
 	if in.Status.Removal != nil {
 		return in.Status.Removal
 	}
 	return &v1alpha1.RemovalStatus{Stage: removeWebhooks}
 }
 
-// pollAfter is when to look at a removal again of which no event tells: soon while it goes on, later and later while it stands.
-func pollAfter(before, now *v1alpha1.RemovalStatus, last time.Duration) time.Duration {
+// nextPollInterval is when to look at a removal again of which no event tells: soon while it goes on, later and later while it stands.
+func nextPollInterval(before, now *v1alpha1.RemovalStatus, last time.Duration) time.Duration {
 	if last == 0 || !equality.Semantic.DeepEqual(before, now) {
-		return firstPoll
+		return minPollInterval
 	}
-	return min(2*last, slowestPoll)
+	return min(2*last, maxPollInterval)
 }
 
-// reset forgets everything that was known about the mesh.
-func (r *Reconciler) reset() {
+// forgetMesh forgets everything that was known about the mesh.
+func (r *Reconciler) forgetMesh() {
 	r.Watch.CloseMesh()
 	r.dataPlane.Forget()
-	r.applier.Forget()
+	r.applier.Reset()
 	clear(r.checked)
 	clear(r.established)
-	r.changes, r.planKey, r.rootsVersion, r.rootsPEM, r.announced, r.sidecars, r.poll = nil, "", "", nil, "", nil, 0
+	r.changes, r.planKey, r.rootsVersion, r.rootsPEM, r.loggedUID, r.sidecars, r.pollInterval = nil, "", "", nil, "", nil, 0
 }
 
 // remove returns how far it came, nil when nothing is left.
@@ -113,13 +113,13 @@ func (m *removal) remove(ctx context.Context) (*v1alpha1.RemovalStatus, error) {
 	if m.namespace, err = m.r.namespace(ctx); err != nil {
 		return nil, err
 	}
-	if m.bound, err = m.access(ctx); err != nil {
+	if m.hasAccess, err = m.access(ctx); err != nil {
 		return nil, err
 	}
 	stages := []removalStep{
 		{removeWebhooks, m.webhooks},
-		{removeNamespace, m.terminating},
-		{removeWorkloads, m.enter},
+		{removeNamespace, m.waitTerminating},
+		{removeWorkloads, m.ensureAccess},
 		{removeWorkloads, m.workloads},
 		{removeRuntime, m.runtimeObjects},
 		{removeAccess, m.permissions},
@@ -139,10 +139,10 @@ func (m *removal) remove(ctx context.Context) (*v1alpha1.RemovalStatus, error) {
 	return nil, nil
 }
 
-// inside reports whether the operator has business in the mesh's namespace: one that it neither made nor put anything into
+// ownsContent reports whether the operator has business in the mesh's namespace: one that it neither made nor put anything into
 // is left alone. Its access tells the same as the inventory, for somebody may have deleted that.
-func (m *removal) inside() bool {
-	return m.namespace != nil && (ours(m.namespace) || m.bound || len(m.r.inventory.Entries()) > 0)
+func (m *removal) ownsContent() bool {
+	return m.namespace != nil && (ours(m.namespace) || m.hasAccess || len(m.r.inventory.Entries()) > 0)
 }
 
 // access reports whether the operator has its access to the namespace.
@@ -165,9 +165,9 @@ func (m *removal) webhooks(ctx context.Context) ([]v1alpha1.Blocker, error) {
 	return nil, m.deleteOwned(ctx, "", webhookKinds)
 }
 
-// terminating waits for a namespace that is being deleted already, by us or by somebody else: citadel may run in it until
+// waitTerminating waits for a namespace that is being deleted already, by us or by somebody else: citadel may run in it until
 // the end, and nothing new can be made in it, not even our own access.
-func (m *removal) terminating(ctx context.Context) ([]v1alpha1.Blocker, error) {
+func (m *removal) waitTerminating(ctx context.Context) ([]v1alpha1.Blocker, error) {
 	if m.namespace == nil || m.namespace.DeletionTimestamp == nil {
 		return nil, nil
 	}
@@ -175,9 +175,9 @@ func (m *removal) terminating(ctx context.Context) ([]v1alpha1.Blocker, error) {
 		Reason: "it is being deleted; kubectl get namespace " + owner.MeshNamespace + " -o yaml tells what it waits for"}}, nil
 }
 
-// enter makes sure of the operator's own access, without which nothing in the namespace can be removed.
-func (m *removal) enter(ctx context.Context) ([]v1alpha1.Blocker, error) {
-	if !m.inside() {
+// ensureAccess makes sure of the operator's own access, without which nothing in the namespace can be removed.
+func (m *removal) ensureAccess(ctx context.Context) ([]v1alpha1.Blocker, error) {
+	if !m.ownsContent() {
 		return nil, nil
 	}
 	_, err := m.r.applyRecorded(ctx, accessObject())
@@ -186,7 +186,7 @@ func (m *removal) enter(ctx context.Context) ([]v1alpha1.Blocker, error) {
 
 // workloads deletes what runs and waits until it has stopped.
 func (m *removal) workloads(ctx context.Context) ([]v1alpha1.Blocker, error) {
-	if !m.inside() {
+	if !m.ownsContent() {
 		return nil, nil
 	}
 	if err := m.deleteOwned(ctx, owner.MeshNamespace, workloadKinds); err != nil {
@@ -205,7 +205,7 @@ func (m *removal) workloads(ctx context.Context) ([]v1alpha1.Blocker, error) {
 
 // permissions takes back what components were allowed to do.
 func (m *removal) permissions(ctx context.Context) ([]v1alpha1.Blocker, error) {
-	if m.inside() {
+	if m.ownsContent() {
 		if err := m.deleteOwned(ctx, owner.MeshNamespace, accessKinds); err != nil {
 			return nil, err
 		}

@@ -34,17 +34,17 @@ var foreignKinds = []schema.GroupVersionKind{
 // lastNamespace deletes the mesh's namespace if we made it, nothing of anybody else is in it and the root may go. Otherwise it
 // stays, and nothing in it is ours any more.
 func (m *removal) lastNamespace(ctx context.Context) ([]v1alpha1.Blocker, error) {
-	if !m.inside() {
+	if !m.ownsContent() {
 		return nil, nil
 	}
 	if !ours(m.namespace) {
-		return nil, m.leave(ctx)
+		return nil, m.removeAccess(ctx)
 	}
 	foreign, err := m.foreign(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if len(foreign) == 0 && !m.keepsRoot {
+	if len(foreign) == 0 && !m.rootKept {
 		m.r.Watch.CloseMesh()
 		if err := m.delete(ctx, kindNamespace, m.namespace); err != nil {
 			return nil, err
@@ -55,15 +55,15 @@ func (m *removal) lastNamespace(ctx context.Context) ([]v1alpha1.Blocker, error)
 		m.kept = append(m.kept, Event{corev1.EventTypeNormal, "Kept",
 			"namespace " + owner.MeshNamespace + " stays, because it holds " + summary(foreign)})
 	}
-	m.shared = len(foreign) > 0
-	if err := m.keep(ctx, kindNamespace, m.namespace); err != nil {
+	m.namespaceKept = len(foreign) > 0
+	if err := m.release(ctx, kindNamespace, m.namespace); err != nil {
 		return nil, err
 	}
-	return nil, m.leave(ctx)
+	return nil, m.removeAccess(ctx)
 }
 
-// leave gives up the operator's own access.
-func (m *removal) leave(ctx context.Context) error {
+// removeAccess gives up the operator's own access.
+func (m *removal) removeAccess(ctx context.Context) error {
 	m.r.Watch.CloseMesh()
 	ref := apply.RefOf(accessObject())
 	kind := accessObject().GroupVersionKind()
@@ -74,8 +74,8 @@ func (m *removal) leave(ctx context.Context) error {
 	return m.delete(ctx, kind, live)
 }
 
-// keep takes our labels off an object that stays: from now on it is nobody's, until there is an Installation again.
-func (m *removal) keep(ctx context.Context, kind schema.GroupVersionKind, object *metav1.PartialObjectMetadata) error {
+// release takes our labels off an object that stays: from now on it is nobody's, until there is an Installation again.
+func (m *removal) release(ctx context.Context, kind schema.GroupVersionKind, object *metav1.PartialObjectMetadata) error {
 	if owner.Kept(object) && !owner.Owned(object.Labels) {
 		return nil
 	}
@@ -87,8 +87,8 @@ func (m *removal) keep(ctx context.Context, kind schema.GroupVersionKind, object
 	})
 }
 
-// takeBack makes an object that a removal left behind ours again.
-func takeBack(ctx context.Context, c client.Client, kind schema.GroupVersionKind, object *metav1.PartialObjectMetadata, component string) error {
+// adopt makes an object that a removal left behind ours again.
+func adopt(ctx context.Context, c client.Client, kind schema.GroupVersionKind, object *metav1.PartialObjectMetadata, component string) error {
 	return relabel(ctx, c, kind, object, func() {
 		object.Labels = owner.Label(object.Labels, component)
 		delete(object.Annotations, owner.AnnotationKept)

@@ -21,10 +21,10 @@ func (m *removal) runtimeObjects(ctx context.Context) ([]v1alpha1.Blocker, error
 		return nil, err
 	}
 	var err error
-	if m.running, err = m.sidecars(ctx); err != nil {
+	if m.sidecarPods, err = m.sidecars(ctx); err != nil {
 		return nil, err
 	}
-	if m.inside() {
+	if m.ownsContent() {
 		if err := m.root(ctx); err != nil {
 			return nil, err
 		}
@@ -43,11 +43,11 @@ func (m *removal) root(ctx context.Context) error {
 		return nil
 	}
 	deletes := m.in.Spec.Uninstall != nil && m.in.Spec.Uninstall.RootCA == "Delete"
-	if deletes || len(m.running) == 0 {
+	if deletes || len(m.sidecarPods) == 0 {
 		return m.delete(ctx, kindSecret, live)
 	}
-	m.keepsRoot = true
-	return m.keep(ctx, kindSecret, live)
+	m.rootKept = true
+	return m.release(ctx, kindSecret, live)
 }
 
 // bundles deletes the roots of trust from all namespaces.

@@ -36,8 +36,8 @@ func TestBelongsToCluster(t *testing.T) {
 	}
 }
 
-// TestPollAfter: a removal that goes on is looked at every second, one that stands more and more rarely.
-func TestPollAfter(t *testing.T) {
+// TestNextPollInterval: a removal that goes on is looked at every second, one that stands more and more rarely.
+func TestNextPollInterval(t *testing.T) {
 	at := func(stage string, names ...string) *v1alpha1.RemovalStatus {
 		status := &v1alpha1.RemovalStatus{Stage: stage, Remaining: int32(len(names))} //nolint:gosec // a handful
 		for _, name := range names {
@@ -60,10 +60,10 @@ func TestPollAfter(t *testing.T) {
 		{at(removeNamespace), time.Second},
 	}
 	var before *v1alpha1.RemovalStatus
-	poll := time.Duration(0)
+	pollInterval := time.Duration(0)
 	for i, step := range steps {
-		if poll = pollAfter(before, step.now, poll); poll != step.want {
-			t.Errorf("look %d: the next comes after %s, want %s", i, poll, step.want)
+		if pollInterval = nextPollInterval(before, step.now, pollInterval); pollInterval != step.want {
+			t.Errorf("look %d: the next comes after %s, want %s", i, pollInterval, step.want)
 		}
 		before = step.now
 	}

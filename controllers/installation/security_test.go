@@ -52,8 +52,8 @@ func deployments(t *testing.T) []appsv1.Deployment {
 	return out
 }
 
-// TestPermissionsAreNamed keeps wildcards, and Secrets of the whole cluster, out of every role.
-func TestPermissionsAreNamed(t *testing.T) {
+// TestRolesHaveNoWildcards keeps wildcards, and Secrets of the whole cluster, out of every role.
+func TestRolesHaveNoWildcards(t *testing.T) {
 	roles := map[string][]rbacv1.PolicyRule{}
 	for _, role := range append(rendered[rbacv1.ClusterRole](t, "ClusterRole"), configured[rbacv1.ClusterRole](t, "ClusterRole")...) {
 		roles["ClusterRole "+role.Name] = role.Rules
@@ -68,7 +68,7 @@ func TestPermissionsAreNamed(t *testing.T) {
 					t.Errorf("%s has %q in %v", name, value, rule)
 				}
 			}
-			clusterWide := strings.HasPrefix(name, "ClusterRole") && name != "ClusterRole "+meshAccess
+			clusterWide := strings.HasPrefix(name, "ClusterRole") && name != "ClusterRole "+meshAccessRole
 			if clusterWide && slices.Contains(rule.Resources, "secrets") {
 				t.Errorf("%s reaches the Secrets of all namespaces: %v", name, rule)
 			}
@@ -78,7 +78,7 @@ func TestPermissionsAreNamed(t *testing.T) {
 		}
 	}
 	for _, binding := range append(rendered[rbacv1.ClusterRoleBinding](t, "ClusterRoleBinding"), configured[rbacv1.ClusterRoleBinding](t, "ClusterRoleBinding")...) {
-		if binding.RoleRef.Name == "cluster-admin" || binding.RoleRef.Name == meshAccess {
+		if binding.RoleRef.Name == "cluster-admin" || binding.RoleRef.Name == meshAccessRole {
 			t.Errorf("ClusterRoleBinding %s grants %s everywhere", binding.Name, binding.RoleRef.Name)
 		}
 	}
@@ -95,7 +95,7 @@ func TestOperatorHoldsWhatItGrants(t *testing.T) {
 		checkHeld(t, "ClusterRole "+role.Name, role.Rules, everywhere)
 	}
 	for _, role := range rendered[rbacv1.Role](t, "Role") {
-		checkHeld(t, "Role "+role.Name, role.Rules, slices.Concat(everywhere, held[meshAccess]))
+		checkHeld(t, "Role "+role.Name, role.Rules, slices.Concat(everywhere, held[meshAccessRole]))
 	}
 }
 
@@ -191,9 +191,9 @@ func TestWebhooksFailClosed(t *testing.T) {
 	}
 }
 
-// TestLabelsOfTheInstallationStayLabels is about a key that goes on as YAML: who may edit the Installation does not write
+// TestPodLabelKeysAreEscaped is about a key that goes on as YAML: who may edit the Installation does not write
 // other fields of a pod.
-func TestLabelsOfTheInstallationStayLabels(t *testing.T) {
+func TestPodLabelKeysAreEscaped(t *testing.T) {
 	key := "x: y\nfinalizers: [written]\nz"
 	spec, err := json.Marshal(map[string]any{"components": map[string]any{"pilot": map[string]any{"podLabels": map[string]string{key: "v"}}}})
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/version"
 )
 
-// expirySoon is how long before its end a root of trust is called unhealthy.
-const expirySoon = 30 * 24 * time.Hour
+// expiryWarning is how long before its end a root of trust is called unhealthy.
+const expiryWarning = 30 * 24 * time.Hour
 
 // Status computes the whole status from what happened. The same trouble gives the same status, word for word, so that
 // nothing is written while nothing changes.
@@ -29,7 +29,7 @@ func Status(old v1alpha1.InstallationStatus, out Outcome, failure error, now tim
 		return status
 	}
 	status.Warnings = out.Warnings
-	if out.Looked || old.Components == nil {
+	if out.Observed || old.Components == nil {
 		status.Components = componentStatuses(out)
 		status.Certificates = certificateStatus(out.Roots)
 		status.DataPlane = dataPlaneStatus(old.DataPlane, out)
@@ -92,7 +92,7 @@ func certificatesHealthy(certificates []v1alpha1.CertificateStatus, now time.Tim
 	switch {
 	case !now.Before(last.NotAfter.Time):
 		return condition(kind, false, "Expired", "the last root of trust expired at "+end)
-	case now.Add(expirySoon).After(last.NotAfter.Time):
+	case now.Add(expiryWarning).After(last.NotAfter.Time):
 		return condition(kind, false, "ExpiresSoon", "the last root of trust expires at "+end)
 	}
 	return condition(kind, true, "Valid", "a root of trust is valid until "+end)
@@ -129,7 +129,7 @@ func readyCondition(out Outcome, failure error, status *v1alpha1.InstallationSta
 		}
 	}
 	for _, part := range out.Unsupported {
-		if part.protects {
+		if part.blocksReady {
 			return condition(kind, false, "Unsupported", part.field+": "+part.message)
 		}
 	}

@@ -83,7 +83,7 @@ var statusCases = map[string]struct {
 	},
 	"ProtectionMissing": {
 		change: func(o *Outcome) {
-			o.Unsupported = []unsupported{{component: "threeScale", field: "spec.threeScale.enabled", message: "not checked", protects: true}}
+			o.Unsupported = []unsupported{{component: "threeScale", field: "spec.threeScale.enabled", message: "not checked", blocksReady: true}}
 		},
 		want:    "CertificatesHealthy False NoRoot; NoConflicts True NoConflicts; Ready False Unsupported; Reconciled True Applied; SpecSupported False Unsupported",
 		message: "spec.threeScale.enabled: not checked",
@@ -113,8 +113,8 @@ func TestStatusConditions(t *testing.T) {
 					t.Errorf("Ready says %q, want %q", condition.Message, c.message)
 				}
 			}
-			again := Status(status, outcome, c.failure, now.Add(time.Minute))
-			if diff := cmp.Diff(status, again); diff != "" {
+			second := Status(status, outcome, c.failure, now.Add(time.Minute))
+			if diff := cmp.Diff(status, second); diff != "" {
 				t.Errorf("the same outcome gives another status (-first +second):\n%s", diff)
 			}
 		})
@@ -129,10 +129,10 @@ func conditions(status v1alpha1.InstallationStatus) string {
 	return strings.Join(lines, "; ")
 }
 
-// TestStatusKeepsWhatNobodyLookedAt: an API server that refuses a call does not take the mesh down.
-func TestStatusKeepsWhatNobodyLookedAt(t *testing.T) {
+// TestStatusKeepsFieldsNotObserved: an API server that refuses a call does not take the mesh down.
+func TestStatusKeepsFieldsNotObserved(t *testing.T) {
 	out := healthy()
-	out.Looked = true
+	out.Observed = true
 	first := Status(v1alpha1.InstallationStatus{}, out, nil, now)
 	first.Endpoints = []v1alpha1.Endpoint{{Name: "g", URL: "http://203.0.113.7"}}
 	first.Certificates = []v1alpha1.CertificateStatus{{Name: "root", NotAfter: metav1.NewTime(now.Add(365 * 24 * time.Hour))}}
@@ -206,13 +206,13 @@ func TestPodProblems(t *testing.T) {
 	}
 }
 
-func TestEventsSayWhatChanged(t *testing.T) {
+func TestEventsForChanges(t *testing.T) {
 	first := Status(v1alpha1.InstallationStatus{}, healthy(), nil, now)
 	if events := Events(first, first); len(events) != 0 {
 		t.Errorf("nothing changed, but: %v", events)
 	}
 	restored := apply.Change{Ref: apply.Ref{Kind: "Service", Namespace: "n", Name: "s"}, Action: apply.Restored, By: "kubectl-edit"}
-	got := append(Events(v1alpha1.InstallationStatus{}, first), doneEvents(Outcome{Changes: []apply.Change{restored}})...)
+	got := append(Events(v1alpha1.InstallationStatus{}, first), changeEvents(Outcome{Changes: []apply.Change{restored}})...)
 	want := []Event{
 		{"Normal", "CertificatesHealthyNoRoot", "CertificatesHealthy is False: citadel has not published the roots of trust yet"},
 		{"Normal", "ReadyReady", "Ready is True: the mesh can be used"},

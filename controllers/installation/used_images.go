@@ -14,7 +14,7 @@ func usedImages(plan Plan, pods []*corev1.Pod) []string {
 	digests := digestsOf(pods)
 	var images []string
 	for _, c := range plan.Components {
-		for _, image := range []string{c.Image, c.Injects} {
+		for _, image := range []string{c.Image, c.SidecarImage} {
 			switch {
 			case !c.Enabled || image == "":
 			case len(digests[image]) > 0:
@@ -33,13 +33,13 @@ func usedImages(plan Plan, pods []*corev1.Pod) []string {
 func digestsOf(pods []*corev1.Pod) map[string][]string {
 	out := map[string][]string{}
 	for _, pod := range pods {
-		asked := map[string]string{}
+		wanted := map[string]string{}
 		for _, c := range pod.Spec.Containers {
-			asked[c.Name] = c.Image
+			wanted[c.Name] = c.Image
 		}
 		for _, status := range pod.Status.ContainerStatuses {
-			if digest := digestOf(status.ImageID, asked[status.Name]); digest != "" && pod.DeletionTimestamp == nil {
-				out[asked[status.Name]] = append(out[asked[status.Name]], digest)
+			if digest := digestOf(status.ImageID, wanted[status.Name]); digest != "" && pod.DeletionTimestamp == nil {
+				out[wanted[status.Name]] = append(out[wanted[status.Name]], digest)
 			}
 		}
 	}
@@ -48,13 +48,13 @@ func digestsOf(pods []*corev1.Pod) map[string][]string {
 
 // digestOf is what an imageID says that can be pulled: an image that was loaded into a node, and not pulled, has the digest
 // of its configuration only, or a repository that the load made up (import-2030-01-01@sha256:...). No registry knows them.
-func digestOf(imageID, asked string) string {
+func digestOf(imageID, image string) string {
 	if _, rest, ok := strings.Cut(imageID, "://"); ok { // docker-pullable://
 		imageID = rest
 	}
 	repository, _, ok := strings.Cut(imageID, "@sha256:")
-	asked, _, _ = strings.Cut(asked, "@")
-	name, _, _ := strings.Cut(path.Base(asked), ":")
+	image, _, _ = strings.Cut(image, "@")
+	name, _, _ := strings.Cut(path.Base(image), ":")
 	if !ok || path.Base(repository) != name {
 		return ""
 	}

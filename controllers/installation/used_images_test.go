@@ -17,7 +17,7 @@ func runs(image, id string) *corev1.Pod {
 func TestUsedImages(t *testing.T) {
 	plan := Plan{Components: []Component{
 		{Name: "pilot", Image: "r/op:1", Enabled: true}, {Name: "citadel", Image: "r/op:1", Enabled: true},
-		{Name: "sidecarInjector", Image: "r/op:1", Injects: "r/proxy:1", Enabled: true},
+		{Name: "sidecarInjector", Image: "r/op:1", SidecarImage: "r/proxy:1", Enabled: true},
 		{Name: "galley", Image: "r/old:1"},
 	}}
 	cases := map[string]struct {

@@ -33,7 +33,7 @@ func commonValues(in Input, component string, spec *v1alpha1.ComponentSpec, imag
 		"podLabels": spec.PodLabels, "podAnnotations": spec.PodAnnotations, "env": spec.Env,
 		"resources": resources(spec.Resources, "10m", "64Mi"),
 	} {
-		values[key] = plain(value)
+		values[key] = toValues(value)
 	}
 	return values
 }
@@ -49,7 +49,7 @@ func pullSecrets(spec *v1alpha1.InstallationSpec) any {
 	if spec.Images == nil {
 		return nil
 	}
-	return plain(spec.Images.PullSecrets)
+	return toValues(spec.Images.PullSecrets)
 }
 
 // resources are what the user said, or small requests and no limit: a control plane that is killed at a limit takes the mesh
@@ -76,7 +76,7 @@ func injectionValues(in Input) (map[string]any, error) {
 		set["imagePullSecrets"] = secrets
 	}
 	if proxy.Resources != nil {
-		set["resources"] = plain(proxy.Resources)
+		set["resources"] = toValues(proxy.Resources)
 	}
 	if proxy.Concurrency != 0 {
 		set["concurrency"] = proxy.Concurrency
@@ -99,8 +99,8 @@ func versionOf(injection map[string]any) string {
 	return version
 }
 
-// plain turns a typed value into what templates see: maps, lists and scalars under their JSON names, nil when it is unset.
-func plain(value any) any {
+// toValues turns a typed value into what templates see: maps, lists and scalars under their JSON names, nil when it is unset.
+func toValues(value any) any {
 	data, err := json.Marshal(value)
 	if err != nil {
 		return nil // only a Raw can fail, and the API server has parsed it before

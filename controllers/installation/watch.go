@@ -49,12 +49,12 @@ type Watch struct {
 
 // session is a group of informers that start and stop together.
 type session struct {
-	stop     context.CancelFunc
-	stores   map[schema.GroupKind]cache.SharedIndexInformer
-	deploys  cache.SharedIndexInformer
-	services cache.SharedIndexInformer
-	pods     cache.SharedIndexInformer
-	refused  atomic.Pointer[error] // the last reason why something could not be listed or watched
+	stop      context.CancelFunc
+	stores    map[schema.GroupKind]cache.SharedIndexInformer
+	deploys   cache.SharedIndexInformer
+	services  cache.SharedIndexInformer
+	pods      cache.SharedIndexInformer
+	lastError atomic.Pointer[error] // the last reason why something could not be listed or watched
 }
 
 type watched struct {
@@ -109,23 +109,23 @@ func (w *Watch) Start(ctx context.Context) error {
 		return err
 	}
 	close(w.started)
-	w.remind(ctx)
+	w.resync(ctx)
 	return nil
 }
 
-// restsFor is how long nobody looks at a mesh in which nothing happens.
-const restsFor = 12 * time.Hour
+// resyncPeriod is how long nobody looks at a mesh in which nothing happens.
+const resyncPeriod = 12 * time.Hour
 
-// remind looks at a mesh at rest until ctx ends: the end of a root of trust comes nearer without an event.
-func (w *Watch) remind(ctx context.Context) {
-	ticker := time.NewTicker(restsFor)
+// resync looks at a mesh at rest until ctx ends: the end of a root of trust comes nearer without an event.
+func (w *Watch) resync(ctx context.Context) {
+	ticker := time.NewTicker(resyncPeriod)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			w.Poke()
+			w.Trigger()
 		}
 	}
 }
@@ -280,8 +280,8 @@ func (w *Watch) open(kinds []watched, namespace string) *session {
 	return s
 }
 
-// Poke makes the operator look again.
-func (w *Watch) Poke() { w.send(&metav1.PartialObjectMetadata{}) }
+// Trigger makes the operator look again.
+func (w *Watch) Trigger() { w.send(&metav1.PartialObjectMetadata{}) }
 
 // send does not wait: nobody reads while the queue is full, but then a reconcile is due anyway.
 func (w *Watch) send(object client.Object) {
@@ -303,14 +303,14 @@ func (w *Watch) notify(s *session, informer cache.SharedIndexInformer) {
 	}
 	handler := cache.ResourceEventHandlerFuncs{AddFunc: send, DeleteFunc: send, UpdateFunc: func(_, now any) { send(now) }}
 	_, err := informer.AddEventHandler(handler)
-	if err = errors.Join(err, informer.SetWatchErrorHandlerWithContext(s.hear)); err != nil {
+	if err = errors.Join(err, informer.SetWatchErrorHandlerWithContext(s.onWatchError)); err != nil {
 		w.log.Error("Cannot watch", "error", err) // only an informer that runs or has stopped refuses
 	}
 }
 
-// hear is called by informers, which then try again.
-func (s *session) hear(ctx context.Context, reflector *cache.Reflector, err error) {
-	s.refused.Store(&err)
+// onWatchError is called by informers, which then try again.
+func (s *session) onWatchError(ctx context.Context, reflector *cache.Reflector, err error) {
+	s.lastError.Store(&err)
 	cache.DefaultWatchErrorHandler(ctx, reflector, err)
 }
 
@@ -327,8 +327,8 @@ func (s *session) sync(ctx context.Context) error {
 	}
 	if !cache.WaitForCacheSync(ctx.Done(), synced...) {
 		err := context.DeadlineExceeded
-		if refused := s.refused.Load(); refused != nil {
-			err = *refused
+		if lastError := s.lastError.Load(); lastError != nil {
+			err = *lastError
 		}
 		return fmt.Errorf("watch the mesh's objects: %w", err)
 	}

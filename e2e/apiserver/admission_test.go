@@ -13,31 +13,31 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// TestRoundTrip sends every Installation that this repository holds, the historic one value for value: what the API server
+// TestSpecsRoundTrip sends every Installation that this repository holds, the historic one value for value: what the API server
 // gives back has all of it.
-func TestRoundTrip(t *testing.T) {
-	o := operate(t, intact)
+func TestSpecsRoundTrip(t *testing.T) {
+	o := startOperator(t, noFaults)
 	defer o.end()
-	for name, spec := range specs(t) {
+	for name, spec := range readSpecs(t) {
 		t.Run(name, func(t *testing.T) {
 			in := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "istio.openshift.com/v1alpha1", "kind": "Installation"}}
 			in.SetName("istio-installation")
 			if spec != nil {
 				in.Object["spec"] = spec
 			}
-			got, err := installations().Create(within(t, 10*time.Second), in, metav1.CreateOptions{
+			got, err := installations().Create(timeout(t, 10*time.Second), in, metav1.CreateOptions{
 				DryRun: []string{metav1.DryRunAll}, FieldValidation: metav1.FieldValidationStrict,
 			})
 			must(t, err)
-			if missing := lost("spec", spec, got.Object["spec"]); len(missing) > 0 {
+			if missing := lostPaths("spec", spec, got.Object["spec"]); len(missing) > 0 {
 				t.Errorf("changed or lost: %q", missing)
 			}
 		})
 	}
 }
 
-// specs collects the samples and the inputs of the golden files.
-func specs(t *testing.T) map[string]map[string]any {
+// readSpecs collects the samples and the inputs of the golden files.
+func readSpecs(t *testing.T) map[string]map[string]any {
 	t.Helper()
 	out := map[string]map[string]any{}
 	for _, pattern := range []string{"config/samples/*.yaml", "controllers/installation/testdata/desired/*.txtar"} {
@@ -80,8 +80,8 @@ func indent(text []byte) []byte {
 	return out
 }
 
-// lost lists the paths whose value was sent and did not come back.
-func lost(path string, sent, got any) []string {
+// lostPaths lists the paths whose value was sent and did not come back.
+func lostPaths(path string, sent, got any) []string {
 	switch sent := sent.(type) {
 	case nil:
 		return nil
@@ -89,7 +89,7 @@ func lost(path string, sent, got any) []string {
 		var out []string
 		fields, _ := got.(map[string]any)
 		for key, value := range sent {
-			out = append(out, lost(path+"."+key, value, fields[key])...)
+			out = append(out, lostPaths(path+"."+key, value, fields[key])...)
 		}
 		return out
 	case []any:
@@ -99,7 +99,7 @@ func lost(path string, sent, got any) []string {
 		}
 		var out []string
 		for i, value := range sent {
-			out = append(out, lost(path+"[]", value, items[i])...)
+			out = append(out, lostPaths(path+"[]", value, items[i])...)
 		}
 		return out
 	case float64:

@@ -16,15 +16,15 @@ import (
 	"github.com/mesh-operator/mesh-operator/e2e/lab"
 )
 
-// inTheWay are objects that have the names of ours, and a webhook of another Istio.
-const inTheWay = `
+// conflictingClusterRole are objects that have the names of ours, and a webhook of another Istio.
+const conflictingClusterRole = `
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata: {name: istio-pilot-istio-system}
 rules: []
 `
 
-const inTheNamespace = `
+const conflictingService = `
 apiVersion: v1
 kind: Namespace
 metadata: {name: istio-system}
@@ -35,39 +35,39 @@ metadata: {name: istio-pilot, namespace: istio-system}
 spec: {ports: [{port: 1}], selector: {app: theirs}}
 `
 
-// TestConflict puts objects of others where ours would go: they are named before anything is written beside the Installation
+// TestForeignObjectsAreConflicts puts objects of others where ours would go: they are named before anything is written beside the Installation
 // and, for what only the namespace can tell, the access to it. When they have gone, the install goes on by itself.
-func TestConflict(t *testing.T) {
-	clean(t)
+func TestForeignObjectsAreConflicts(t *testing.T) {
+	cleanUp(t)
 	atEnd(t, func(ctx context.Context) error { return deleteNamespace(ctx, "istio-system") })
-	must(t, server.Apply(within(t, 10*time.Second), "", inTheWay+"---"+inTheNamespace))
-	o := operate(t, intact)
-	up(t, o)
+	must(t, server.Apply(timeout(t, 10*time.Second), "", conflictingClusterRole+"---"+conflictingService))
+	o := startOperator(t, noFaults)
+	waitPolicies(t, o)
 	create(t, nil)
-	says(t, "NoConflicts", "ClusterRole istio-pilot-istio-system exists and is not managed by this operator")
+	waitCondition(t, "NoConflicts", "ClusterRole istio-pilot-istio-system exists and is not managed by this operator")
 	wroteOnly(t, o, "/installations/")
-	must(t, server.Delete(within(t, 10*time.Second), "", inTheWay))
-	says(t, "NoConflicts", "Service istio-system/istio-pilot exists and is not managed by this operator")
+	must(t, server.Delete(timeout(t, 10*time.Second), "", conflictingClusterRole))
+	waitCondition(t, "NoConflicts", "Service istio-system/istio-pilot exists and is not managed by this operator")
 	wroteOnly(t, o, "/installations/", "/configmaps/istio-installation-inventory", "/rolebindings/istio-operator")
-	must(t, server.Client.CoreV1().Services("istio-system").Delete(within(t, 10*time.Second), "istio-pilot", metav1.DeleteOptions{}))
-	ready(t, actLimit)
+	must(t, server.Client.CoreV1().Services("istio-system").Delete(timeout(t, 10*time.Second), "istio-pilot", metav1.DeleteOptions{}))
+	waitReady(t, stepTimeout)
 	remove(t)
-	gone(t, actLimit)
+	waitGone(t, stepTimeout)
 	if _, err := server.Client.CoreV1().Namespaces().Get(t.Context(), "istio-system", metav1.GetOptions{}); err != nil {
 		t.Errorf("somebody's namespace after the removal: %v", err)
 	}
 }
 
-// up waits until the operator has written its policies, and forgets those writes.
-func up(t *testing.T, o *operator) {
+// waitPolicies waits until the operator has written its policies, and forgets those writes.
+func waitPolicies(t *testing.T, o *operator) {
 	t.Helper()
-	must(t, lab.Until(within(t, actLimit), "the operator is up", func(context.Context) error {
+	must(t, lab.Until(timeout(t, stepTimeout), "the operator is up", func(context.Context) error {
 		if len(o.current().Writes()) < 6 {
 			return errors.New("its policies are not written yet")
 		}
 		return nil
 	}))
-	o.current().Judge(nil)
+	o.current().FaultFunc(nil)
 }
 
 func wroteOnly(t *testing.T, o *operator, allowed ...string) {
@@ -85,36 +85,36 @@ func wroteOnly(t *testing.T, o *operator, allowed ...string) {
 
 // TestMissingPermission takes permissions away and gives them back one by one: the status says each time which one is missing.
 func TestMissingPermission(t *testing.T) {
-	clean(t)
+	cleanUp(t)
 	atEnd(t, server.installOperator)
-	operate(t, intact)
-	missing := []struct{ role, resource, verbs, says string }{
+	startOperator(t, noFaults)
+	missing := []struct{ role, resource, verbs, waitCondition string }{
 		{"roles istio-operator/istio-operator", "configmaps", "patch", `cannot patch resource "configmaps"`},
 		{"clusterroles /istio-operator-mesh", "poddisruptionbudgets", "list watch", `resource "poddisruptionbudgets" in API group "policy"`},
 		{"clusterroles /istio-operator", "customresourcedefinitions", "create", `cannot create resource "customresourcedefinitions"`},
 		{"clusterroles /istio-operator-mesh", "deployments", "patch", `cannot patch resource "deployments"`},
 	}
 	for _, m := range missing {
-		must(t, permit(within(t, 10*time.Second), m.role, m.resource, m.verbs, false))
+		must(t, setVerbs(timeout(t, 10*time.Second), m.role, m.resource, m.verbs, false))
 	}
 	create(t, nil)
 	for _, m := range missing {
-		says(t, "Ready", m.says)
-		must(t, permit(within(t, 10*time.Second), m.role, m.resource, m.verbs, true))
-		impatient(t, m.says)
+		waitCondition(t, "Ready", m.waitCondition)
+		must(t, setVerbs(timeout(t, 10*time.Second), m.role, m.resource, m.verbs, true))
+		retryUntilNot(t, m.waitCondition)
 	}
-	ready(t, actLimit)
-	must(t, permit(within(t, 10*time.Second), "clusterroles /istio-operator", "clusterrolebindings", "delete", false))
+	waitReady(t, stepTimeout)
+	must(t, setVerbs(timeout(t, 10*time.Second), "clusterroles /istio-operator", "clusterrolebindings", "delete", false))
 	remove(t)
-	says(t, "Ready", `cannot delete resource "clusterrolebindings"`)
-	must(t, permit(within(t, 10*time.Second), "clusterroles /istio-operator", "clusterrolebindings", "delete", true))
-	gone(t, actLimit)
+	waitCondition(t, "Ready", `cannot delete resource "clusterrolebindings"`)
+	must(t, setVerbs(timeout(t, 10*time.Second), "clusterroles /istio-operator", "clusterrolebindings", "delete", true))
+	waitGone(t, stepTimeout)
 }
 
-// impatient makes the operator try again at once until the status no longer says words.
-func impatient(t *testing.T, words string) {
+// retryUntilNot makes the operator try again at once until the status no longer says words.
+func retryUntilNot(t *testing.T, words string) {
 	t.Helper()
-	must(t, lab.Until(within(t, actLimit), "status no longer says "+words, func(ctx context.Context) error {
+	must(t, lab.Until(timeout(t, stepTimeout), "status no longer says "+words, func(ctx context.Context) error {
 		change(t, fmt.Sprintf(`{"metadata": {"annotations": {"looked-at": "%d"}}}`, time.Now().UnixNano()))
 		in, err := server.Installation(ctx)
 		if err != nil {
@@ -127,8 +127,8 @@ func impatient(t *testing.T, words string) {
 	}))
 }
 
-// permit adds verbs to the rules for a resource in a role, or takes them from them. The role is "resource namespace/name".
-func permit(ctx context.Context, role, resource, verbs string, yes bool) error {
+// setVerbs adds verbs to the rules for a resource in a role, or takes them from them. The role is "resource namespace/name".
+func setVerbs(ctx context.Context, role, resource, verbs string, yes bool) error {
 	kind, path, _ := strings.Cut(role, " ")
 	namespace, name, _ := strings.Cut(path, "/")
 	roles := server.Dynamic.Resource(schema.GroupVersionResource{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: kind}).Namespace(namespace)

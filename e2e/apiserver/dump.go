@@ -16,8 +16,8 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/apply"
 )
 
-// passing kinds come and go by themselves, or are the cluster's shadows of others.
-var passing = []string{"events", "leases", "endpointslices", "endpoints", "componentstatuses", "pods", "replicasets", "ipaddresses", "apiservices",
+// ignoredResources kinds come and go by themselves, or are the cluster's shadows of others.
+var ignoredResources = []string{"events", "leases", "endpointslices", "endpoints", "componentstatuses", "pods", "replicasets", "ipaddresses", "apiservices",
 	"flowschemas", "prioritylevelconfigurations"}
 
 // Dump is everything the API server holds, as YAML by "resource.group namespace/name", without what is different in any two
@@ -37,7 +37,7 @@ func (s *Server) Dump(ctx context.Context) (Dump, error) {
 			return nil, err
 		}
 		for _, r := range list.APIResources {
-			if !slices.Contains(r.Verbs, "list") || slices.Contains(passing, r.Name) || strings.Contains(r.Name, "/") {
+			if !slices.Contains(r.Verbs, "list") || slices.Contains(ignoredResources, r.Name) || strings.Contains(r.Name, "/") {
 				continue
 			}
 			if err := s.dump(ctx, gv.WithResource(r.Name), out); err != nil {
@@ -58,7 +58,7 @@ func (s *Server) dump(ctx context.Context, resource schema.GroupVersionResource,
 	}
 	for i := range items.Items {
 		u := &items.Items[i]
-		text, err := plain(u)
+		text, err := normalized(u)
 		if err != nil {
 			return err
 		}
@@ -74,7 +74,7 @@ var (
 	nodePorts = regexp.MustCompile(`nodePort: \d+`)
 )
 
-func plain(u *unstructured.Unstructured) (string, error) {
+func normalized(u *unstructured.Unstructured) (string, error) {
 	u = u.DeepCopy()
 	for _, field := range []string{"resourceVersion", "creationTimestamp", "uid"} {
 		unstructured.RemoveNestedField(u.Object, "metadata", field)

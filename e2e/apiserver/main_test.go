@@ -44,7 +44,7 @@ func run(m *testing.M) int {
 			fmt.Fprintln(os.Stderr, err)
 		}
 	}()
-	node, err := NewNode(server.Client)
+	node, err := NewFakeNode(server.Client)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -53,7 +53,7 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-func within(t *testing.T, limit time.Duration) context.Context {
+func timeout(t *testing.T, limit time.Duration) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	t.Cleanup(cancel)
@@ -72,23 +72,23 @@ type operator struct {
 	stop context.CancelFunc
 	done chan struct{}
 
-	mu   sync.Mutex
-	wire *Wire
+	mu        sync.Mutex
+	transport *Transport
 }
 
-// operate starts an operator with the permissions of the real one. Each process of it gets its wire from next. It ends with
+// startOperator starts an operator with the permissions of the real one. Each process of it gets its wire from next. It ends with
 // the test, or earlier by end.
-func operate(t *testing.T, next func() *Wire) *operator {
+func startOperator(t *testing.T, next func() *Transport) *operator {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	o := &operator{stop: stop, done: make(chan struct{})}
-	o.wire = next()
+	o.transport = next()
 	go func() {
 		defer close(o.done)
 		for ctx.Err() == nil {
-			live(ctx, o.current())
+			runOperator(ctx, o.current())
 			o.mu.Lock()
-			o.wire = next()
+			o.transport = next()
 			o.mu.Unlock()
 		}
 	}()
@@ -97,19 +97,19 @@ func operate(t *testing.T, next func() *Wire) *operator {
 }
 
 // current returns the wire of the process that runs.
-func (o *operator) current() *Wire {
+func (o *operator) current() *Transport {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.wire
+	return o.transport
 }
 
-// live is the life of one process of the operator: it ends with ctx, by itself, or when the wire kills it.
-func live(ctx context.Context, wire *Wire) {
+// runOperator is the life of one process of the operator: it ends with ctx, by itself, or when the wire kills it.
+func runOperator(ctx context.Context, transport *Transport) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
 		select {
-		case <-wire.Killed:
+		case <-transport.Killed:
 			stop()
 		case <-ctx.Done():
 		}
@@ -120,7 +120,7 @@ func live(ctx context.Context, wire *Wire) {
 		UserName: "system:serviceaccount:istio-operator:istio-operator",
 		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:istio-operator", "system:authenticated"},
 	}
-	config.Wrap(wire.Through)
+	config.Wrap(transport.Wrap)
 	_ = installation.Run(ctx, installation.Options{ // what it could not do shows in the cluster
 		Config: config, Logger: slog.New(slog.DiscardHandler),
 		Images: installation.ImageDefaults{BuiltIn: installation.Images{Operator: "registry.example/mesh-operator:1", Proxy: "registry.example/proxyv2:1"}},
@@ -133,8 +133,8 @@ func (o *operator) end() {
 	<-o.done
 }
 
-// intact is a wire that never breaks.
-func intact() *Wire { return NewWire(nil) }
+// noFaults is a wire that never breaks.
+func noFaults() *Transport { return NewWire(nil) }
 
 func installations() dynamic.ResourceInterface {
 	return server.Dynamic.Resource(lab.InstallationResource).Namespace("istio-operator")
@@ -148,33 +148,33 @@ func create(t *testing.T, spec map[string]any) {
 	if spec != nil {
 		in.Object["spec"] = spec
 	}
-	_, err := installations().Create(within(t, 10*time.Second), in, metav1.CreateOptions{FieldValidation: metav1.FieldValidationStrict})
+	_, err := installations().Create(timeout(t, 10*time.Second), in, metav1.CreateOptions{FieldValidation: metav1.FieldValidationStrict})
 	must(t, err)
 }
 
 // change merges patch into the Installation.
 func change(t *testing.T, patch string) {
 	t.Helper()
-	_, err := installations().Patch(within(t, 10*time.Second), "istio-installation", types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+	_, err := installations().Patch(timeout(t, 10*time.Second), "istio-installation", types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 	must(t, err)
 }
 
-func ready(t *testing.T, limit time.Duration) {
+func waitReady(t *testing.T, limit time.Duration) {
 	t.Helper()
-	must(t, server.InstallationReady(within(t, limit)))
+	must(t, server.InstallationReady(timeout(t, limit)))
 }
 
 func remove(t *testing.T) {
 	t.Helper()
-	must(t, installations().Delete(within(t, 10*time.Second), "istio-installation", metav1.DeleteOptions{}))
+	must(t, installations().Delete(timeout(t, 10*time.Second), "istio-installation", metav1.DeleteOptions{}))
 }
 
-func gone(t *testing.T, limit time.Duration) {
+func waitGone(t *testing.T, limit time.Duration) {
 	t.Helper()
-	must(t, isGone(within(t, limit)))
+	must(t, installationGone(timeout(t, limit)))
 }
 
-func isGone(ctx context.Context) error {
+func installationGone(ctx context.Context) error {
 	return lab.Gone(ctx, "the Installation", func(ctx context.Context) error {
 		in, err := server.Installation(ctx)
 		if err == nil {
@@ -185,8 +185,8 @@ func isGone(ctx context.Context) error {
 	})
 }
 
-// clean removes what a failed test has left.
-func clean(t *testing.T) {
+// cleanUp removes what a failed test has left.
+func cleanUp(t *testing.T) {
 	t.Helper()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
@@ -195,8 +195,8 @@ func clean(t *testing.T) {
 			return
 		}
 		_ = installations().Delete(ctx, "istio-installation", metav1.DeleteOptions{})
-		o := operate(t, intact)
-		if err := isGone(ctx); err != nil {
+		o := startOperator(t, noFaults)
+		if err := installationGone(ctx); err != nil {
 			t.Error(errors.Join(errors.New("clean up"), err))
 		}
 		o.end()

@@ -21,32 +21,32 @@ import (
 
 // TestOwnership tells ours from theirs, field by field and object by object.
 func TestOwnership(t *testing.T) {
-	clean(t)
-	o := operate(t, intact)
+	cleanUp(t)
+	o := startOperator(t, noFaults)
 	create(t, threeGateways)
-	ready(t, actLimit)
-	settle(t, o)
-	for _, d := range drifts {
-		t.Run(d.name, func(t *testing.T) { drift(t, d.harm, d.keeps) })
+	waitReady(t, stepTimeout)
+	waitIdle(t, o)
+	for _, d := range driftCases {
+		t.Run(d.name, func(t *testing.T) { testDrift(t, d.harm, d.keeps) })
 	}
-	t.Run("NameTaken", func(t *testing.T) { nameTaken(t, o) })
-	t.Run("NotOurs", func(t *testing.T) { notOurs(t, o) })
+	t.Run("NameTaken", func(t *testing.T) { testNameTaken(t, o) })
+	t.Run("NotOurs", func(t *testing.T) { testForeignObjects(t, o) })
 }
 
 func meshConfigMaps() v1.ConfigMapInterface { return server.Client.CoreV1().ConfigMaps("istio-system") }
 
-// someone is another field manager.
-var someone = metav1.PatchOptions{FieldManager: "someone"}
+// otherManager is another field manager.
+var otherManager = metav1.PatchOptions{FieldManager: "someone"}
 
 func patch(kind types.PatchType, text string) func(ctx context.Context) error {
 	return func(ctx context.Context) error {
-		_, err := meshConfigMaps().Patch(ctx, "istio", kind, []byte(text), someone)
+		_, err := meshConfigMaps().Patch(ctx, "istio", kind, []byte(text), otherManager)
 		return err
 	}
 }
 
-// drifts harm the ConfigMap istio. What was ours before is ours again afterwards; keeps says what else must be as it was left.
-var drifts = []struct {
+// driftCases harm the ConfigMap istio. What was ours before is ours again afterwards; keeps says what else must be as it was left.
+var driftCases = []struct {
 	name  string
 	harm  func(ctx context.Context) error
 	keeps func(c *corev1.ConfigMap) error
@@ -77,13 +77,13 @@ var drifts = []struct {
 	}, nil},
 }
 
-// drift does harm and waits until it is undone.
-func drift(t *testing.T, harm func(context.Context) error, keeps func(*corev1.ConfigMap) error) {
+// testDrift does harm and waits until it is undone.
+func testDrift(t *testing.T, harm func(context.Context) error, keeps func(*corev1.ConfigMap) error) {
 	t.Helper()
 	before, err := meshConfigMaps().Get(t.Context(), "istio", metav1.GetOptions{})
 	must(t, err)
-	must(t, harm(within(t, 10*time.Second)))
-	must(t, lab.Until(within(t, 30*time.Second), "the ConfigMap is as before", func(ctx context.Context) error {
+	must(t, harm(timeout(t, 10*time.Second)))
+	must(t, lab.Until(timeout(t, 30*time.Second), "the ConfigMap is as before", func(ctx context.Context) error {
 		now, err := meshConfigMaps().Get(ctx, "istio", metav1.GetOptions{})
 		if err != nil {
 			return err
@@ -115,43 +115,43 @@ func fieldsOf(c *corev1.ConfigMap, manager string) string {
 	return strings.Join(all, "\n")
 }
 
-// nameTaken has somebody else take the name of an object of ours between two looks of the operator: it is named, not touched,
+// testNameTaken has somebody else take the name of an object of ours between two looks of the operator: it is named, not touched,
 // and ours comes back when theirs has gone.
-func nameTaken(t *testing.T, o *operator) {
-	waits, release := o.current().Hold(installationPath)
+func testNameTaken(t *testing.T, o *operator) {
+	waits, release := o.current().HoldReads(installationPath)
 	defer release()
 	change(t, `{"metadata": {"annotations": {"looked-at": "now"}}}`)
 	select {
 	case <-waits: // at the beginning of a look
-	case <-within(t, actLimit).Done():
+	case <-timeout(t, stepTimeout).Done():
 		t.Fatal("the operator does not look")
 	}
-	must(t, meshConfigMaps().Delete(within(t, 10*time.Second), "istio", metav1.DeleteOptions{}))
-	theirs, err := meshConfigMaps().Create(within(t, 10*time.Second), &corev1.ConfigMap{
+	must(t, meshConfigMaps().Delete(timeout(t, 10*time.Second), "istio", metav1.DeleteOptions{}))
+	theirs, err := meshConfigMaps().Create(timeout(t, 10*time.Second), &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Name: "istio"}, Data: map[string]string{"mesh": "theirs"},
 	}, metav1.CreateOptions{})
 	must(t, err)
 	release()
-	says(t, "NoConflicts", "ConfigMap istio-system/istio exists and is not managed by this operator; remove or rename it")
+	waitCondition(t, "NoConflicts", "ConfigMap istio-system/istio exists and is not managed by this operator; remove or rename it")
 	now, err := meshConfigMaps().Get(t.Context(), "istio", metav1.GetOptions{})
 	must(t, err)
 	if now.UID != theirs.UID || now.ResourceVersion != theirs.ResourceVersion {
 		t.Errorf("theirs was touched: %v", now)
 	}
-	must(t, meshConfigMaps().Delete(within(t, 10*time.Second), "istio", metav1.DeleteOptions{}))
-	must(t, lab.Until(within(t, actLimit), "ours is back", func(ctx context.Context) error {
+	must(t, meshConfigMaps().Delete(timeout(t, 10*time.Second), "istio", metav1.DeleteOptions{}))
+	must(t, lab.Until(timeout(t, stepTimeout), "ours is back", func(ctx context.Context) error {
 		now, err := meshConfigMaps().Get(ctx, "istio", metav1.GetOptions{})
 		if err == nil && !owner.Owned(now.Labels) {
 			err = errors.New("it is theirs")
 		}
 		return err
 	}))
-	ready(t, actLimit)
+	waitReady(t, stepTimeout)
 }
 
-// notOurs recreates two objects of a gateway while no operator runs: one as somebody's own, one as a copy of ours. Neither is
+// testForeignObjects recreates two objects of a gateway while no operator runs: one as somebody's own, one as a copy of ours. Neither is
 // what was applied, so the gateway leaves without them.
-func notOurs(t *testing.T, o *operator) {
+func testForeignObjects(t *testing.T, o *operator) {
 	atEnd(t, func(ctx context.Context) error { return deleteNamespace(ctx, "istio-system") })
 	o.end()
 	deployments, services := server.Client.AppsV1().Deployments("istio-system"), server.Client.CoreV1().Services("istio-system")
@@ -172,9 +172,9 @@ func notOurs(t *testing.T, o *operator) {
 	must(t, err)
 	change(t, `{"spec": {"gateways": null}}`)
 
-	operate(t, intact)
-	ready(t, actLimit)
-	must(t, lab.Gone(within(t, 30*time.Second), "what is ours of the gateway", func(ctx context.Context) error {
+	startOperator(t, noFaults)
+	waitReady(t, stepTimeout)
+	must(t, lab.Gone(timeout(t, 30*time.Second), "what is ours of the gateway", func(ctx context.Context) error {
 		_, err := server.Client.CoreV1().ServiceAccounts("istio-system").Get(ctx, "third-service-account", metav1.GetOptions{})
 		return err
 	}))
@@ -188,17 +188,17 @@ func notOurs(t *testing.T, o *operator) {
 		t.Errorf("the copied Service: %v %v", stillThere, err)
 	}
 	remove(t)
-	gone(t, actLimit)
+	waitGone(t, stepTimeout)
 	kept, err := deployments.Get(t.Context(), "third", metav1.GetOptions{})
 	if err != nil || kept.UID != deployment.UID || kept.DeletionTimestamp != nil {
 		t.Errorf("somebody's Deployment after the removal: %v %v", kept, err)
 	}
 }
 
-// says waits until a condition of the Installation is false and says this.
-func says(t *testing.T, condition, words string) {
+// waitCondition waits until a condition of the Installation is false and says this.
+func waitCondition(t *testing.T, condition, words string) {
 	t.Helper()
-	must(t, lab.Until(within(t, actLimit), "status says "+words, func(ctx context.Context) error {
+	must(t, lab.Until(timeout(t, stepTimeout), "status says "+words, func(ctx context.Context) error {
 		in, err := server.Installation(ctx)
 		if err != nil {
 			return err

@@ -15,8 +15,8 @@ import (
 	"github.com/mesh-operator/mesh-operator/e2e/lab"
 )
 
-// tenant is a pod of a user's that got a sidecar before.
-const tenant = `
+// sidecarPod is a pod of a user's that got a sidecar before.
+const sidecarPod = `
 apiVersion: v1
 kind: Pod
 metadata: {name: tenant, namespace: default, annotations: {sidecar.istio.io/status: '{"revision":"default"}'}}
@@ -37,37 +37,37 @@ func TestUninstall(t *testing.T) {
 		{"DeleteRoot", map[string]any{"rootCA": "Delete"}, true, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			clean(t)
+			cleanUp(t)
 			atEnd(t, func(ctx context.Context) error {
 				return errors.Join(deleteNamespace(ctx, "istio-system"), deleteDefinitions(ctx))
 			})
-			beside(t, tenant)
-			operate(t, intact)
+			withObjects(t, sidecarPod)
+			startOperator(t, noFaults)
 			spec := map[string]any{"components": map[string]any{"galley": map[string]any{"enabled": false}}} // it would be asked about the guests
 			if c.uninstall != nil {
 				spec["uninstall"] = c.uninstall
 			}
 			create(t, spec)
-			ready(t, actLimit)
-			beside(t, guests)
+			waitReady(t, stepTimeout)
+			withObjects(t, userObjects)
 			remove(t)
-			gone(t, actLimit)
-			isThere(t, "networking.istio.io/virtualservices", "default", "guest", c.definitions)
-			isThere(t, "security.istio.io/peerauthentications", "default", "guest", c.definitions)
-			isThere(t, "apiextensions.k8s.io/customresourcedefinitions", "", "gateways.networking.istio.io", c.definitions)
-			isThere(t, "/secrets", "istio-system", "istio-ca-secret", c.root)
-			isThere(t, "/configmaps", "istio-system", "guest", true)
-			isThere(t, "/pods", "default", "tenant", true)
+			waitGone(t, stepTimeout)
+			checkExists(t, "networking.istio.io/virtualservices", "default", "guest", c.definitions)
+			checkExists(t, "security.istio.io/peerauthentications", "default", "guest", c.definitions)
+			checkExists(t, "apiextensions.k8s.io/customresourcedefinitions", "", "gateways.networking.istio.io", c.definitions)
+			checkExists(t, "/secrets", "istio-system", "istio-ca-secret", c.root)
+			checkExists(t, "/configmaps", "istio-system", "guest", true)
+			checkExists(t, "/pods", "default", "tenant", true)
 		})
 	}
 }
 
-// isThere compares whether an object of a "group/resource" of version v1 exists with whether it should.
-func isThere(t *testing.T, resource, namespace, name string, want bool) {
+// checkExists compares whether an object of a "group/resource" of version v1 exists with whether it should.
+func checkExists(t *testing.T, resource, namespace, name string, want bool) {
 	t.Helper()
 	group, plural, _ := strings.Cut(resource, "/")
 	_, err := server.Dynamic.Resource(schema.GroupVersionResource{Group: group, Version: "v1", Resource: plural}).Namespace(namespace).
-		Get(within(t, 10*time.Second), name, metav1.GetOptions{})
+		Get(timeout(t, 10*time.Second), name, metav1.GetOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
 		t.Fatal(err)
 	}
@@ -76,19 +76,19 @@ func isThere(t *testing.T, resource, namespace, name string, want bool) {
 	}
 }
 
-// TestDefinitionDeleted deletes the definition of PeerAuthentication, and so every object of it, in a strict mesh. Both come
+// TestIstioDefinitionDeleted deletes the definition of PeerAuthentication, and so every object of it, in a strict mesh. Both come
 // back, and meanwhile what pilot reads still says strict.
-func TestDefinitionDeleted(t *testing.T) {
-	clean(t)
-	operate(t, intact)
+func TestIstioDefinitionDeleted(t *testing.T) {
+	cleanUp(t)
+	startOperator(t, noFaults)
 	create(t, map[string]any{"istio": map[string]any{"authentication": true}})
-	ready(t, actLimit)
+	waitReady(t, stepTimeout)
 	policies := server.Dynamic.Resource(schema.GroupVersionResource{Group: "security.istio.io", Version: "v1", Resource: "peerauthentications"}).Namespace("istio-system")
 	before, err := policies.Get(t.Context(), "default", metav1.GetOptions{})
 	must(t, err)
 	definitions := server.Dynamic.Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"})
-	must(t, definitions.Delete(within(t, 10*time.Second), "peerauthentications.security.istio.io", metav1.DeleteOptions{}))
-	must(t, lab.Until(within(t, actLimit), "the mesh's policy is back", func(ctx context.Context) error {
+	must(t, definitions.Delete(timeout(t, 10*time.Second), "peerauthentications.security.istio.io", metav1.DeleteOptions{}))
+	must(t, lab.Until(timeout(t, stepTimeout), "the mesh's policy is back", func(ctx context.Context) error {
 		config, err := meshConfigMaps().Get(ctx, "istio", metav1.GetOptions{})
 		if err != nil {
 			return err
@@ -102,27 +102,27 @@ func TestDefinitionDeleted(t *testing.T) {
 		}
 		return err
 	}))
-	ready(t, actLimit)
+	waitReady(t, stepTimeout)
 	remove(t)
-	gone(t, actLimit)
+	waitGone(t, stepTimeout)
 }
 
-// TestUnsupportedParts asks for a protection that this version does not give: the mesh works and is not Ready, until the
+// TestUnsupportedFields asks for a protection that this version does not give: the mesh works and is not Ready, until the
 // Installation no longer asks for it.
-func TestUnsupportedParts(t *testing.T) {
-	clean(t)
-	operate(t, intact)
+func TestUnsupportedFields(t *testing.T) {
+	cleanUp(t)
+	startOperator(t, noFaults)
 	create(t, map[string]any{"threeScale": map[string]any{"enabled": true}, "jaeger": map[string]any{"version": 1.9}})
-	says(t, "Ready", "Unsupported: spec.threeScale.enabled: this version does not install the 3scale adapter")
-	says(t, "SpecSupported", "spec.jaeger, spec.threeScale.enabled")
+	waitCondition(t, "Ready", "Unsupported: spec.threeScale.enabled: this version does not install the 3scale adapter")
+	waitCondition(t, "SpecSupported", "spec.jaeger, spec.threeScale.enabled")
 	in, err := server.Installation(t.Context())
 	must(t, err)
 	if text := fmt.Sprint(in.Object["status"]); !strings.Contains(text, "UnquotedNumber") {
 		t.Errorf("status has no warning of the number that is a version: %s", text)
 	}
 	change(t, `{"spec": {"threeScale": {"enabled": false}}}`)
-	ready(t, actLimit)
-	says(t, "SpecSupported", "spec.jaeger")
+	waitReady(t, stepTimeout)
+	waitCondition(t, "SpecSupported", "spec.jaeger")
 	remove(t)
-	gone(t, actLimit)
+	waitGone(t, stepTimeout)
 }

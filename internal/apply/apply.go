@@ -65,8 +65,8 @@ type Change struct {
 	By string
 	// Live is the object as the API server returned it; nil when nothing was written.
 	Live *unstructured.Unstructured
-	// Lags says that the cache has not heard of our last write yet.
-	Lags bool
+	// Stale says that the cache has not heard of our last write yet.
+	Stale bool
 }
 
 // Lookup returns the metadata of a live object from a cache, nil when the cache has none.
@@ -93,8 +93,8 @@ func New(c client.Client, lookup Lookup) *Applier {
 	return &Applier{client: c, lookup: lookup, applied: map[Ref]record{}}
 }
 
-// Forget drops what is remembered, so that everything is applied again.
-func (a *Applier) Forget() { clear(a.applied) }
+// Reset drops what is remembered, so that everything is applied again.
+func (a *Applier) Reset() { clear(a.applied) }
 
 // Drop forgets one object, because we have deleted it or made it again by other means: what has its name from now on is
 // neither drift nor somebody else's.
@@ -116,14 +116,14 @@ func (a *Applier) Apply(ctx context.Context, object *unstructured.Unstructured) 
 	}
 	live := a.lookup(ref)
 	last, known := a.applied[ref]
-	lags := last.lags(live)
+	isStale := last.isStale(live)
 	if known && (live == nil || live.GetUID() != last.uid) {
-		if live, err = a.missing(ctx, object.GroupVersionKind(), ref, last.uid); err != nil {
+		if live, err = a.lookupLive(ctx, object.GroupVersionKind(), ref, last.uid); err != nil {
 			return Change{}, err
 		}
 	}
-	if known && last.wanted == wanted && last.holds(live) {
-		return Change{Ref: ref, UID: last.uid, Lags: lags}, nil
+	if known && last.wanted == wanted && last.matches(live) {
+		return Change{Ref: ref, UID: last.uid, Stale: isStale}, nil
 	}
 	result := object.DeepCopy()
 	err = a.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(result), client.FieldOwner(FieldManager), client.ForceOwnership)
@@ -136,9 +136,9 @@ func (a *Applier) Apply(ctx context.Context, object *unstructured.Unstructured) 
 	return change, nil
 }
 
-// missing finds out about an object that the cache has lost, or not seen yet: an apply would take over whatever has its name
+// lookupLive finds out about an object that the cache has lost, or not seen yet: an apply would take over whatever has its name
 // by now. What took its place is forgotten, so that whoever looks for conflicts looks at it as at any other.
-func (a *Applier) missing(ctx context.Context, gvk schema.GroupVersionKind, ref Ref, uid types.UID) (metav1.Object, error) {
+func (a *Applier) lookupLive(ctx context.Context, gvk schema.GroupVersionKind, ref Ref, uid types.UID) (metav1.Object, error) {
 	now, err := Metadata(ctx, a.client, gvk, types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name})
 	if err != nil {
 		return nil, fmt.Errorf("look up %s: %w", ref, err)
@@ -153,22 +153,22 @@ func (a *Applier) missing(ctx context.Context, gvk schema.GroupVersionKind, ref 
 	return now, nil
 }
 
-// lags reports a cache that is older than what the record says.
-func (r record) lags(live metav1.Object) bool {
+// isStale reports a cache that is older than what the record says.
+func (r record) isStale(live metav1.Object) bool {
 	return live == nil || older(live.GetResourceVersion(), r.version)
 }
 
-// holds reports whether live is still as the record says: the same object, and we own the same fields. Whoever changes or
+// matches reports whether live is still as the record says: the same object, and we own the same fields. Whoever changes or
 // removes the value of a field takes it from us in managedFields, so nothing else has to be compared. A cache that lags
 // behind our own write is not a sign of drift.
-func (r record) holds(live metav1.Object) bool {
+func (r record) matches(live metav1.Object) bool {
 	if live == nil {
 		return false
 	}
 	if live.GetUID() != r.uid {
 		return false
 	}
-	return live.GetResourceVersion() == r.version || r.lags(live) || bytes.Equal(ownFields(live), r.fields)
+	return live.GetResourceVersion() == r.version || r.isStale(live) || bytes.Equal(ownFields(live), r.fields)
 }
 
 // older compares resource versions, which are increasing integers (KEP-5504).

@@ -10,38 +10,38 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 )
 
-func seen(uid, version string, managers ...metav1.ManagedFieldsEntry) *metav1.PartialObjectMetadata {
+func liveObject(uid, version string, managers ...metav1.ManagedFieldsEntry) *metav1.PartialObjectMetadata {
 	return &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{UID: types.UID(uid), ResourceVersion: version, ManagedFields: managers}}
 }
 
-func owns(manager string, fields string) metav1.ManagedFieldsEntry {
+func ownedFields(manager string, fields string) metav1.ManagedFieldsEntry {
 	return metav1.ManagedFieldsEntry{Manager: manager, Operation: metav1.ManagedFieldsOperationApply, FieldsV1: metav1.NewFieldsV1(fields)}
 }
 
-// TestHolds is the truth table of drift: what others add is none, what they take from us is.
-func TestHolds(t *testing.T) {
+// TestRecordMatches is the truth table of drift: what others add is none, what they take from us is.
+func TestRecordMatches(t *testing.T) {
 	r := record{uid: "u", version: "10", fields: []byte(`{"f:a":{},"f:b":{}}`)}
 	cases := map[string]struct {
 		reason string
 		live   metav1.Object
 		want   bool
 	}{
-		"Same":         {"nothing happened", seen("u", "10"), true},
-		"Lagging":      {"the cache is older than our write", seen("u", "9"), true},
-		"OthersAdd":    {"their fields are theirs", seen("u", "11", owns(FieldManager, `{"f:b":{},"f:a":{}}`), owns("kubectl", `{"f:c":{}}`)), true},
-		"OthersChange": {"a changed value is no longer ours", seen("u", "11", owns(FieldManager, `{"f:a":{}}`), owns("kubectl", `{"f:b":{}}`)), false},
-		"Stripped":     {"somebody emptied managedFields", seen("u", "11"), false},
-		"Recreated":    {"another object of the same name", seen("v", "11", owns(FieldManager, `{"f:a":{},"f:b":{}}`)), false},
+		"Same":         {"nothing happened", liveObject("u", "10"), true},
+		"Lagging":      {"the cache is older than our write", liveObject("u", "9"), true},
+		"OthersAdd":    {"their fields are theirs", liveObject("u", "11", ownedFields(FieldManager, `{"f:b":{},"f:a":{}}`), ownedFields("kubectl", `{"f:c":{}}`)), true},
+		"OthersChange": {"a changed value is no longer ours", liveObject("u", "11", ownedFields(FieldManager, `{"f:a":{}}`), ownedFields("kubectl", `{"f:b":{}}`)), false},
+		"Stripped":     {"somebody emptied managedFields", liveObject("u", "11"), false},
+		"Recreated":    {"another object of the same name", liveObject("v", "11", ownedFields(FieldManager, `{"f:a":{},"f:b":{}}`)), false},
 		"Deleted":      {"there is none", nil, false},
 	}
 	for name, c := range cases {
-		if got := r.holds(c.live); got != c.want {
+		if got := r.matches(c.live); got != c.want {
 			t.Errorf("%s (%s): holds is %t, want %t", name, c.reason, got, c.want)
 		}
 	}
 }
 
-func TestDescribe(t *testing.T) {
+func TestDescribeChange(t *testing.T) {
 	after := &unstructured.Unstructured{Object: map[string]any{}}
 	after.SetUID("u")
 	after.SetResourceVersion("11")
@@ -53,11 +53,11 @@ func TestDescribe(t *testing.T) {
 	}{
 		"Created":            {nil, false, Created},
 		"Deleted":            {nil, true, Restored},
-		"ReplacedByAnother":  {seen("v", "9"), true, Restored},
-		"Edited":             {seen("u", "10"), true, Restored},
-		"WantedDiffers":      {seen("u", "10"), false, Configured},
-		"NothingWasWritten":  {seen("u", "11"), false, Unchanged},
-		"NothingWasRestored": {seen("u", "11"), true, Unchanged},
+		"ReplacedByAnother":  {liveObject("v", "9"), true, Restored},
+		"Edited":             {liveObject("u", "10"), true, Restored},
+		"WantedDiffers":      {liveObject("u", "10"), false, Configured},
+		"NothingWasWritten":  {liveObject("u", "11"), false, Unchanged},
+		"NothingWasRestored": {liveObject("u", "11"), true, Unchanged},
 	}
 	for name, c := range cases {
 		if got, _ := describe(c.before, after, c.same); got != c.want {
@@ -66,9 +66,9 @@ func TestDescribe(t *testing.T) {
 	}
 }
 
-// TestAnotherOfTheName: what took the name of an applied object is not taken over, unless we know that it is ours; and then
+// TestApplyRefusesReplacedObject: what took the name of an applied object is not taken over, unless we know that it is ours; and then
 // nothing was restored.
-func TestAnotherOfTheName(t *testing.T) {
+func TestApplyRefusesReplacedObject(t *testing.T) {
 	named := func(uid types.UID) *corev1.ConfigMap {
 		return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "mesh", Name: "a", UID: uid}}
 	}
@@ -96,13 +96,13 @@ func TestAnotherOfTheName(t *testing.T) {
 	}
 }
 
-// TestACacheThatLags has not seen what was applied a moment ago: that is no reason to apply it again, nor has anybody changed it.
-func TestACacheThatLags(t *testing.T) {
+// TestApplyWithStaleCache has not seen what was applied a moment ago: that is no reason to apply it again, nor has anybody changed it.
+func TestApplyWithStaleCache(t *testing.T) {
 	a := New(fake.NewClientBuilder().Build(), func(Ref) metav1.Object { return nil })
-	for i, want := range []Change{{Action: Created}, {Lags: true}} {
+	for i, want := range []Change{{Action: Created}, {Stale: true}} {
 		got, err := a.Apply(t.Context(), object("a"))
-		if err != nil || got.Action != want.Action || got.Lags != want.Lags {
-			t.Errorf("apply %d: %q, lags is %t, %v", i, got.Action, got.Lags, err)
+		if err != nil || got.Action != want.Action || got.Stale != want.Stale {
+			t.Errorf("apply %d: %q, lags is %t, %v", i, got.Action, got.Stale, err)
 		}
 	}
 }

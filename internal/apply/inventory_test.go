@@ -23,8 +23,8 @@ func object(name string) *unstructured.Unstructured {
 	return o
 }
 
-// TestInventorySurvivesTheOperator plays an operator that is killed between its announcement and its first write.
-func TestInventorySurvivesTheOperator(t *testing.T) {
+// TestInventoryIsReadBack plays an operator that is killed between its announcement and its first write.
+func TestInventoryIsReadBack(t *testing.T) {
 	ctx, c := context.Background(), fake.NewClientBuilder().Build()
 	first := NewInventory(c, key, nil)
 	if err := first.Load(ctx); err != nil {
@@ -59,8 +59,8 @@ func TestInventorySurvivesTheOperator(t *testing.T) {
 	}
 }
 
-// TestPruneDeletesWhatWasApplied and nothing else of that name.
-func TestPruneDeletesWhatWasApplied(t *testing.T) {
+// TestPruneChecksUIDAndOwner and nothing else of that name.
+func TestPruneChecksUIDAndOwner(t *testing.T) {
 	owned := func(labels map[string]string) bool { return labels["ours"] == "yes" }
 	cases := map[string]struct {
 		uid    types.UID

@@ -15,12 +15,12 @@ func Ready(object *unstructured.Unstructured) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("compute status of %s: %w", RefOf(object), err)
 	}
-	return result.Status == status.CurrentStatus || rolledOut(object), nil
+	return result.Status == status.CurrentStatus || wasRolledOut(object), nil
 }
 
-// rolledOut reports a Deployment whose present template has once had all its pods. Its controller says so in a condition,
+// wasRolledOut reports a Deployment whose present template has once had all its pods. Its controller says so in a condition,
 // which stays until there is another template; the numbers tell of a return to an earlier one, which it says late.
-func rolledOut(object *unstructured.Unstructured) bool {
+func wasRolledOut(object *unstructured.Unstructured) bool {
 	if object.GetKind() != "Deployment" {
 		return false
 	}

@@ -13,42 +13,42 @@ import (
 )
 
 // A story is the life of a mesh in three acts. What is there after each of them must not depend on what went wrong meanwhile.
-var story = []struct {
+var lifecycle = []struct {
 	name string
-	act  func(t *testing.T)
-	over func(ctx context.Context) error
+	run  func(t *testing.T)
+	done func(ctx context.Context) error
 }{
 	{"install", func(t *testing.T) { t.Helper(); create(t, threeGateways) }, func(ctx context.Context) error { return server.InstallationReady(ctx) }},
 	{"change", func(t *testing.T) { t.Helper(); change(t, `{"spec": {"gateways": null}}`) }, func(ctx context.Context) error { return server.InstallationReady(ctx) }},
-	{"removal", func(t *testing.T) { t.Helper(); remove(t) }, isGone},
+	{"removal", func(t *testing.T) { t.Helper(); remove(t) }, installationGone},
 }
 
 // threeGateways asks for a gateway beyond the two usual ones, in a namespace of its own user.
 var threeGateways = map[string]any{"gateways": []any{map[string]any{"name": "third"}}}
 
-const actLimit = 90 * time.Second
+const stepTimeout = 90 * time.Second
 
-// told is what there is before a story and after each act of it.
-type told struct {
+// lifecycleResult is what there is before a story and after each act of it.
+type lifecycleResult struct {
 	before Dump
 	after  map[string]Dump
 	writes map[string]int
 }
 
-// tell plays a story without faults.
-func tell(t *testing.T, o *operator) told {
+// runLifecycle plays a story without faults.
+func runLifecycle(t *testing.T, o *operator) lifecycleResult {
 	t.Helper()
-	out := told{after: map[string]Dump{}, writes: map[string]int{}}
+	out := lifecycleResult{after: map[string]Dump{}, writes: map[string]int{}}
 	var err error
-	out.before, err = server.Dump(within(t, time.Minute))
+	out.before, err = server.Dump(timeout(t, time.Minute))
 	must(t, err)
-	for _, scene := range story {
-		o.current().Judge(nil)
-		scene.act(t)
-		must(t, scene.over(within(t, actLimit)))
-		settle(t, o)
+	for _, scene := range lifecycle {
+		o.current().FaultFunc(nil)
+		scene.run(t)
+		must(t, scene.done(timeout(t, stepTimeout)))
+		waitIdle(t, o)
 		out.writes[scene.name] = len(o.current().Writes())
-		out.after[scene.name], err = server.Dump(within(t, time.Minute))
+		out.after[scene.name], err = server.Dump(timeout(t, time.Minute))
 		must(t, err)
 	}
 	if diff := cmp.Diff(out.before, out.after["removal"]); diff != "" {
@@ -57,20 +57,20 @@ func tell(t *testing.T, o *operator) told {
 	return out
 }
 
-// retell plays the story again, with begin called before each act, and compares.
-func retell(t *testing.T, first told, begin func(act string)) {
+// replayLifecycle plays the story again, with begin called before each act, and compares.
+func replayLifecycle(t *testing.T, first lifecycleResult, begin func(run string)) {
 	t.Helper()
-	for _, scene := range story {
+	for _, scene := range lifecycle {
 		begin(scene.name)
-		scene.act(t)
-		if err := errors.Join(scene.over(within(t, actLimit)), same(within(t, 20*time.Second), first.after[scene.name])); err != nil {
+		scene.run(t)
+		if err := errors.Join(scene.done(timeout(t, stepTimeout)), waitSameState(timeout(t, 20*time.Second), first.after[scene.name])); err != nil {
 			t.Fatalf("%s: %v", scene.name, err)
 		}
 	}
 }
 
-// same waits until everything is as in want.
-func same(ctx context.Context, want Dump) error {
+// waitSameState waits until everything is as in want.
+func waitSameState(ctx context.Context, want Dump) error {
 	return lab.Until(ctx, "all objects are as without faults", func(ctx context.Context) error {
 		got, err := server.Dump(ctx)
 		if err != nil {
@@ -85,15 +85,15 @@ func same(ctx context.Context, want Dump) error {
 
 const installationPath = "/apis/istio.openshift.com/v1alpha1/namespaces/istio-operator/installations/istio-installation"
 
-// reconciled makes the operator look at everything once and returns what that wrote. An annotation starts a reconcile, the
+// reconcileOnce makes the operator look at everything once and returns what that wrote. An annotation starts a reconcile, the
 // first thing of which is to read the Installation; when the read of a second one is there, the first has ended.
-func reconciled(t *testing.T, o *operator) []string {
+func reconcileOnce(t *testing.T, o *operator) []string {
 	t.Helper()
 	before := len(o.current().Writes())
 	for range 2 {
 		reads := count(o.current().Reads(), "GET "+installationPath)
 		change(t, fmt.Sprintf(`{"metadata": {"annotations": {"looked-at": "%d"}}}`, time.Now().UnixNano()))
-		must(t, lab.Until(within(t, 20*time.Second), "the operator looks again", func(context.Context) error {
+		must(t, lab.Until(timeout(t, 20*time.Second), "the operator looks again", func(context.Context) error {
 			if count(o.current().Reads(), "GET "+installationPath) == reads {
 				return errors.New("it has not")
 			}
@@ -104,15 +104,15 @@ func reconciled(t *testing.T, o *operator) []string {
 	return o.current().Writes()[before:]
 }
 
-// settle waits until a look at everything writes nothing any more, if there is a mesh.
-func settle(t *testing.T, o *operator) {
+// waitIdle waits until a look at everything writes nothing any more, if there is a mesh.
+func waitIdle(t *testing.T, o *operator) {
 	t.Helper()
 	for range 10 {
-		if _, err := server.Installation(t.Context()); err != nil || len(reconciled(t, o)) == 0 {
+		if _, err := server.Installation(t.Context()); err != nil || len(reconcileOnce(t, o)) == 0 {
 			return
 		}
 	}
-	t.Errorf("the operator never rests; it wrote %q", reconciled(t, o))
+	t.Errorf("the operator never rests; it wrote %q", reconcileOnce(t, o))
 }
 
 func count(all []string, one string) int {

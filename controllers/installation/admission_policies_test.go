@@ -12,9 +12,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestPoliciesAreKept: the operator outlives a cluster that is not ready for its policies, and puts back those that somebody
+// TestAdmissionPoliciesAreRestored: the operator outlives a cluster that is not ready for its policies, and puts back those that somebody
 // deletes.
-func TestPoliciesAreKept(t *testing.T) {
+func TestAdmissionPoliciesAreRestored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -42,7 +42,7 @@ func TestPoliciesAreKept(t *testing.T) {
 		if err := api.DeleteAllOf(ctx, &admissionv1.ValidatingAdmissionPolicy{}); err != nil {
 			t.Fatal(err)
 		}
-		<-time.After(policiesRest)
+		<-time.After(policiesInterval)
 		if got := count(); got != 3 {
 			t.Errorf("%d policies after somebody deleted them, want 3", got)
 		}

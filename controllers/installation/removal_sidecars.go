@@ -33,17 +33,17 @@ func (m *removal) sidecars(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// count gives a removal that still waits the pods that it knows of, so that they are told before the Installation is gone. It
+// countSidecars gives a removal that still waits the pods that it knows of, so that they are told before the Installation is gone. It
 // looks once: in a large cluster a list of all pods is no small thing.
-func (m *removal) count(ctx context.Context) error {
-	if m.running == nil && m.r.sidecars == nil {
+func (m *removal) countSidecars(ctx context.Context) error {
+	if m.sidecarPods == nil && m.r.sidecars == nil {
 		var err error
 		if m.r.sidecars, err = m.sidecars(ctx); err != nil {
 			return err
 		}
 	}
-	if m.running == nil {
-		m.running = m.r.sidecars
+	if m.sidecarPods == nil {
+		m.sidecarPods = m.r.sidecars
 	}
 	return nil
 }
@@ -58,15 +58,15 @@ func sidecarsMessage(pods []string) string {
 		"workloads (kubectl rollout restart; those of kube-inject: apply the manifest without the sidecar)", len(pods), named)
 }
 
-// left are the Events about what stays, with the next step for each.
-func (m *removal) left() []Event {
-	if len(m.running) == 0 {
+// finalEvents are the Events about what stays, with the next step for each.
+func (m *removal) finalEvents() []Event {
+	if len(m.sidecarPods) == 0 {
 		return m.kept
 	}
-	message := sidecarsMessage(m.running)
-	if m.keepsRoot {
+	message := sidecarsMessage(m.sidecarPods)
+	if m.rootKept {
 		next := "kubectl delete namespace " + owner.MeshNamespace
-		if m.shared || !ours(m.namespace) {
+		if m.namespaceKept || !ours(m.namespace) {
 			next = "kubectl delete secret -n " + owner.MeshNamespace + " " + rootSecret
 		}
 		message += "; Secret " + rootSecret + " stays in namespace " + owner.MeshNamespace + " until then, and a new Installation goes on with it: " +

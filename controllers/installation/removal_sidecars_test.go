@@ -11,21 +11,21 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/owner"
 )
 
-// TestLeftSaysTheNextStep for whatever stays with running sidecars.
-func TestLeftSaysTheNextStep(t *testing.T) {
+// TestFinalEventsNameTheNextStep for whatever stays with running sidecars.
+func TestFinalEventsNameTheNextStep(t *testing.T) {
 	made := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{UID: "1", Annotations: map[string]string{owner.AnnotationKept: "1"}}}
 	cases := map[string]struct {
 		removal removal
 		want    string // how the message ends; empty: no Event
 	}{
 		"NoSidecars":     {removal: removal{namespace: made}},
-		"NoRoot":         {removal{running: []string{"a/b"}}, "apply the manifest without the sidecar)"},
-		"OurNamespace":   {removal{running: []string{"a/b"}, keepsRoot: true, namespace: made}, "run kubectl delete namespace istio-system"},
-		"WithUserThings": {removal{running: []string{"a/b"}, keepsRoot: true, namespace: made, shared: true}, "run kubectl delete secret -n istio-system istio-ca-secret"},
-		"UsersNamespace": {removal{running: []string{"a/b"}, keepsRoot: true, namespace: &metav1.PartialObjectMetadata{}}, "run kubectl delete secret -n istio-system istio-ca-secret"},
+		"NoRoot":         {removal{sidecarPods: []string{"a/b"}}, "apply the manifest without the sidecar)"},
+		"OurNamespace":   {removal{sidecarPods: []string{"a/b"}, rootKept: true, namespace: made}, "run kubectl delete namespace istio-system"},
+		"WithUserThings": {removal{sidecarPods: []string{"a/b"}, rootKept: true, namespace: made, namespaceKept: true}, "run kubectl delete secret -n istio-system istio-ca-secret"},
+		"UsersNamespace": {removal{sidecarPods: []string{"a/b"}, rootKept: true, namespace: &metav1.PartialObjectMetadata{}}, "run kubectl delete secret -n istio-system istio-ca-secret"},
 	}
 	for name, c := range cases {
-		events := c.removal.left()
+		events := c.removal.finalEvents()
 		switch {
 		case c.want == "" && len(events) == 0:
 		case len(events) != 1 || events[0].Reason != "SidecarsRunning" || !strings.HasSuffix(events[0].Message, c.want):
@@ -34,8 +34,8 @@ func TestLeftSaysTheNextStep(t *testing.T) {
 	}
 }
 
-// TestSidecarsAreToldWhileRemoving because nobody can read the status afterwards.
-func TestSidecarsAreToldWhileRemoving(t *testing.T) {
+// TestRemovalMessageListsSidecarPods because nobody can read the status afterwards.
+func TestRemovalMessageListsSidecarPods(t *testing.T) {
 	out := Outcome{Removal: &v1alpha1.RemovalStatus{Stage: removeWorkloads}, Sidecars: []string{"a/1", "a/2", "a/3", "b/4", "b/5", "b/6", "c/7"}}
 	for _, failure := range []error{nil, errors.New("delete Service: refused")} {
 		message := Status(v1alpha1.InstallationStatus{}, out, failure, now).Conditions[0].Message
@@ -45,8 +45,8 @@ func TestSidecarsAreToldWhileRemoving(t *testing.T) {
 	}
 }
 
-// TestACopyOfWhatWasKeptIsNotOurs: who keeps a copy of the root keeps it when the mesh's namespace goes.
-func TestACopyOfWhatWasKeptIsNotOurs(t *testing.T) {
+// TestCopyOfAKeptObjectIsNotOurs: who keeps a copy of the root keeps it when the mesh's namespace goes.
+func TestCopyOfAKeptObjectIsNotOurs(t *testing.T) {
 	kept := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{UID: "1", Annotations: map[string]string{owner.AnnotationKept: "1"}}}
 	duplicate := kept.DeepCopy()
 	duplicate.UID = "2"

@@ -24,37 +24,37 @@ import (
 // everything is a list or a Get without conditions.
 var everything = metav1.ListOptions{}
 
-// Node plays what is missing without a node: a kubelet that starts and stops every pod at once, and the citadel in the pod
+// FakeNode plays what is missing without a node: a kubelet that starts and stops every pod at once, and the citadel in the pod
 // istio-citadel, which publishes the roots of trust for as long as it runs.
-type Node struct {
+type FakeNode struct {
 	client kubernetes.Interface
 	root   []byte // certificate as PEM
 }
 
-// NewNode returns a Node with a root of its own, and starts nothing.
-func NewNode(client kubernetes.Interface) (*Node, error) {
+// NewFakeNode returns a Node with a root of its own, and starts nothing.
+func NewFakeNode(client kubernetes.Interface) (*FakeNode, error) {
 	root, err := newRoot()
-	return &Node{client, root}, err
+	return &FakeNode{client, root}, err
 }
 
 // Run plays until ctx ends.
-func (n *Node) Run(ctx context.Context) {
-	see := func(object any) {
+func (n *FakeNode) Run(ctx context.Context) {
+	reconcilePod := func(object any) {
 		if pod, ok := object.(*corev1.Pod); ok {
-			n.see(ctx, pod)
+			n.reconcilePod(ctx, pod)
 		}
 	}
 	_, informer := cache.NewInformerWithOptions(cache.InformerOptions{
 		ListerWatcher: cache.NewListWatchFromClient(n.client.CoreV1().RESTClient(), "pods", "", fields.Everything()),
 		ObjectType:    &corev1.Pod{},
-		Handler:       cache.ResourceEventHandlerFuncs{AddFunc: see, UpdateFunc: func(_, now any) { see(now) }},
+		Handler:       cache.ResourceEventHandlerFuncs{AddFunc: reconcilePod, UpdateFunc: func(_, now any) { reconcilePod(now) }},
 		ResyncPeriod:  time.Second, // what failed is tried again
 	})
 	informer.RunWithContext(ctx)
 }
 
-// see does the next thing for a pod. Whoever changed or deleted it meanwhile wins; the next look repeats what failed.
-func (n *Node) see(ctx context.Context, pod *corev1.Pod) {
+// reconcilePod does the next thing for a pod. Whoever changed or deleted it meanwhile wins; the next look repeats what failed.
+func (n *FakeNode) reconcilePod(ctx context.Context, pod *corev1.Pod) {
 	pods := n.client.CoreV1().Pods(pod.Namespace)
 	switch {
 	case pod.DeletionTimestamp != nil:
@@ -66,14 +66,14 @@ func (n *Node) see(ctx context.Context, pod *corev1.Pod) {
 			Target:     corev1.ObjectReference{Kind: "Node", Name: "node"},
 		}, metav1.CreateOptions{})
 	case pod.Status.Phase != corev1.PodRunning:
-		_, _ = pods.UpdateStatus(ctx, running(pod), metav1.UpdateOptions{})
+		_, _ = pods.UpdateStatus(ctx, runningPod(pod), metav1.UpdateOptions{})
 	case pod.Labels["istio"] == "citadel":
 		n.publish(ctx)
 	}
 }
 
-// running is the pod with all its containers ready.
-func running(pod *corev1.Pod) *corev1.Pod {
+// runningPod is the pod with all its containers ready.
+func runningPod(pod *corev1.Pod) *corev1.Pod {
 	pod = pod.DeepCopy()
 	pod.Status.Phase = corev1.PodRunning
 	for _, kind := range []corev1.PodConditionType{corev1.PodScheduled, corev1.PodInitialized, corev1.ContainersReady, corev1.PodReady} {
@@ -90,7 +90,7 @@ func running(pod *corev1.Pod) *corev1.Pod {
 }
 
 // publish writes what citadel writes: its root, and the bundle of roots in every namespace. What is there stays.
-func (n *Node) publish(ctx context.Context) {
+func (n *FakeNode) publish(ctx context.Context) {
 	mesh, err := n.client.CoreV1().Namespaces().Get(ctx, owner.MeshNamespace, metav1.GetOptions{})
 	if err != nil {
 		return

@@ -28,52 +28,54 @@ const (
 	DeadDone Fault = "dead after"       // and after
 )
 
-// Judge decides what happens to the n-th write, counted from 1. Events are not counted: they come when they come.
-type Judge func(n int, request string) Fault
+// FaultFunc decides what happens to the n-th write, counted from 1. Events are not counted: they come when they come.
+type FaultFunc func(n int, request string) Fault
 
-// Wire carries an operator's requests and breaks as told.
-type Wire struct {
+// Transport carries an operator's requests and breaks as told.
+type Transport struct {
 	// Killed is closed by the fault Dead; from then on nothing gets through.
 	Killed chan struct{}
 
-	mu     sync.Mutex
-	judge  Judge
-	gate   *gate
-	dead   bool
-	writes []string
-	reads  []string
+	mu       sync.Mutex
+	fault    FaultFunc
+	readGate *readGate
+	dead     bool
+	writes   []string
+	reads    []string
 }
 
 // NewWire returns a wire that breaks writes as judge says; nil: never.
-func NewWire(judge Judge) *Wire { return &Wire{judge: judge, Killed: make(chan struct{})} }
-
-// Judge has judge decide from now on, and counts from 1 again.
-func (w *Wire) Judge(judge Judge) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.judge, w.writes, w.reads = judge, nil, nil
+func NewWire(fault FaultFunc) *Transport {
+	return &Transport{fault: fault, Killed: make(chan struct{})}
 }
 
-// gate holds reads of a path.
-type gate struct {
+// FaultFunc has judge decide from now on, and counts from 1 again.
+func (w *Transport) FaultFunc(fault FaultFunc) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.fault, w.writes, w.reads = fault, nil, nil
+}
+
+// readGate holds reads of a path.
+type readGate struct {
 	path          string
 	waits, opened chan struct{}
 	once          sync.Once
 }
 
-// Hold makes reads of path wait until release is called; waits is closed as soon as one does.
-func (w *Wire) Hold(path string) (waits <-chan struct{}, release func()) {
-	g := &gate{path: path, waits: make(chan struct{}), opened: make(chan struct{})}
+// HoldReads makes reads of path wait until release is called; waits is closed as soon as one does.
+func (w *Transport) HoldReads(path string) (waits <-chan struct{}, release func()) {
+	g := &readGate{path: path, waits: make(chan struct{}), opened: make(chan struct{})}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.gate = g
+	w.readGate = g
 	return g.waits, sync.OnceFunc(func() { close(g.opened) })
 }
 
 // wait waits where a read is held.
-func (w *Wire) wait(request *http.Request) {
+func (w *Transport) wait(request *http.Request) {
 	w.mu.Lock()
-	g := w.gate
+	g := w.readGate
 	w.mu.Unlock()
 	if g == nil || request.Method != http.MethodGet || request.URL.Path != g.path {
 		return
@@ -86,42 +88,42 @@ func (w *Wire) wait(request *http.Request) {
 }
 
 // Writes returns all writes so far, Events left out.
-func (w *Wire) Writes() []string {
+func (w *Transport) Writes() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.writes)
 }
 
 // Reads returns all reads so far, watches left out.
-func (w *Wire) Reads() []string {
+func (w *Transport) Reads() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.reads)
 }
 
-// Through puts the wire in front of next.
-func (w *Wire) Through(next http.RoundTripper) http.RoundTripper { return &wired{w, next} }
+// Wrap puts the wire in front of next.
+func (w *Transport) Wrap(next http.RoundTripper) http.RoundTripper { return &faultyTransport{w, next} }
 
-type wired struct {
-	wire *Wire
-	next http.RoundTripper
+type faultyTransport struct {
+	transport *Transport
+	next      http.RoundTripper
 }
 
 var errDead = errors.New("the operator is dead")
 
 // RoundTrip sends one request, or does not.
-func (t *wired) RoundTrip(request *http.Request) (*http.Response, error) {
-	fault := t.wire.decide(request)
-	t.wire.wait(request)
+func (t *faultyTransport) RoundTrip(request *http.Request) (*http.Response, error) {
+	fault := t.transport.nextFault(request)
+	t.transport.wait(request)
 	switch fault {
 	case None:
 		return t.next.RoundTrip(request)
 	case Internal:
-		return answer(request, http.StatusInternalServerError, "InternalError"), nil
+		return errorResponse(request, http.StatusInternalServerError, "InternalError"), nil
 	case Busy:
-		return answer(request, http.StatusTooManyRequests, "TooManyRequests"), nil
+		return errorResponse(request, http.StatusTooManyRequests, "TooManyRequests"), nil
 	case Conflict:
-		return answer(request, http.StatusConflict, "Conflict"), nil
+		return errorResponse(request, http.StatusConflict, "Conflict"), nil
 	case Reset:
 		closeBody(request)
 		return nil, &os.SyscallError{Syscall: "read", Err: syscall.ECONNRESET}
@@ -135,8 +137,8 @@ func (t *wired) RoundTrip(request *http.Request) (*http.Response, error) {
 		}
 		_, _ = io.Copy(io.Discard, response.Body)
 		_ = response.Body.Close()
-		t.wire.afterwards(fault)
-		return nil, timeout{}
+		t.transport.applyKill(fault)
+		return nil, timeoutError{}
 	}
 }
 
@@ -146,15 +148,15 @@ func closeBody(request *http.Request) {
 	}
 }
 
-// timeout is what an answer that never comes looks like.
-type timeout struct{}
+// timeoutError is what an answer that never comes looks like.
+type timeoutError struct{}
 
-func (timeout) Error() string   { return "net/http: timeout awaiting response headers" }
-func (timeout) Timeout() bool   { return true }
-func (timeout) Temporary() bool { return true }
+func (timeoutError) Error() string   { return "net/http: timeout awaiting response headers" }
+func (timeoutError) Timeout() bool   { return true }
+func (timeoutError) Temporary() bool { return true }
 
-// decide counts a request and returns its fault.
-func (w *Wire) decide(request *http.Request) Fault {
+// nextFault counts a request and returns its fault.
+func (w *Transport) nextFault(request *http.Request) Fault {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.dead {
@@ -169,34 +171,34 @@ func (w *Wire) decide(request *http.Request) Fault {
 		return None
 	}
 	w.writes = append(w.writes, text)
-	if w.judge == nil {
+	if w.fault == nil {
 		return None
 	}
-	fault := w.judge(len(w.writes), text)
+	fault := w.fault(len(w.writes), text)
 	if fault == Dead {
-		w.die()
+		w.kill()
 	}
 	return fault
 }
 
-func (w *Wire) afterwards(fault Fault) {
+func (w *Transport) applyKill(fault Fault) {
 	if fault != DeadDone {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.die()
+	w.kill()
 }
 
-func (w *Wire) die() {
+func (w *Transport) kill() {
 	if !w.dead {
 		w.dead = true
 		close(w.Killed)
 	}
 }
 
-// answer is what the API server says when it fails.
-func answer(request *http.Request, code int, reason string) *http.Response {
+// errorResponse is what the API server says when it fails.
+func errorResponse(request *http.Request, code int, reason string) *http.Response {
 	closeBody(request)
 	header := http.Header{"Content-Type": {"application/json"}}
 	if code == http.StatusTooManyRequests {

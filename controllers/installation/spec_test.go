@@ -22,9 +22,9 @@ func specOf(t *testing.T, text string) *v1alpha1.InstallationSpec {
 	return spec
 }
 
-// TestWhatIsAskedForInVain answers specs as people write them: what is not done is named, and the mesh is not Ready only where
+// TestUnsupportedFields answers specs as people write them: what is not done is named, and the mesh is not Ready only where
 // the absence leaves something open.
-func TestWhatIsAskedForInVain(t *testing.T) {
+func TestUnsupportedFields(t *testing.T) {
 	for name, c := range map[string]struct {
 		spec  string
 		parts string // in status.components
@@ -71,9 +71,9 @@ func TestWhatIsAskedForInVain(t *testing.T) {
 	}
 }
 
-// TestWarningsOfSpecsAsPeopleWriteThem: numbers that YAML has changed, drains that are none, and
+// TestSpecWarnings: numbers that YAML has changed, drains that are none, and
 // secrets in the clear, which are never repeated.
-func TestWarningsOfSpecsAsPeopleWriteThem(t *testing.T) {
+func TestSpecWarnings(t *testing.T) {
 	for name, c := range map[string]struct {
 		spec string
 		want []string // field, reason and, for a number, what it was read as
@@ -110,9 +110,9 @@ func TestWarningsOfSpecsAsPeopleWriteThem(t *testing.T) {
 	}
 }
 
-// TestTheModeIsSaidTwice: what the Installation asks for is in the PeerAuthentication that people look at and, for the time
+// TestMTLSModeInPolicyAndMeshConfig: what the Installation asks for is in the PeerAuthentication that people look at and, for the time
 // without it, in pilot's configuration.
-func TestTheModeIsSaidTwice(t *testing.T) {
+func TestMTLSModeInPolicyAndMeshConfig(t *testing.T) {
 	for spec, want := range map[string]string{
 		``:                                  "PERMISSIVE",
 		`istio: {authentication: true}`:     "STRICT",

@@ -14,8 +14,8 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/owner"
 )
 
-// strangers are objects of other people that have nothing to do with the mesh but their names.
-const strangers = `
+// unrelatedObjects are objects of other people that have nothing to do with the mesh but their names.
+const unrelatedObjects = `
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: istio, namespace: default}
@@ -27,8 +27,8 @@ metadata: {name: istio-reader}
 rules: []
 `
 
-// guests live in the mesh: they keep its namespace, and the definitions of their kinds.
-const guests = `
+// userObjects live in the mesh: they keep its namespace, and the definitions of their kinds.
+const userObjects = `
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: guest, namespace: istio-system}
@@ -54,25 +54,25 @@ metadata: {name: guest, namespace: default}
 spec: {mtls: {mode: STRICT}}
 `
 
-// beside puts objects of other people into the cluster for the time of a test.
-func beside(t *testing.T, text string) {
+// withObjects puts objects of other people into the cluster for the time of a test.
+func withObjects(t *testing.T, text string) {
 	t.Helper()
-	must(t, server.Apply(within(t, 10*time.Second), "", text))
+	must(t, server.Apply(timeout(t, 10*time.Second), "", text))
 	atEnd(t, func(ctx context.Context) error { return server.Delete(ctx, "", text) })
 }
 
-// inside installs a mesh and puts guests into it: when it is removed, its namespace and the definitions of Istio's kinds
+// installedBefore installs a mesh and puts guests into it: when it is removed, its namespace and the definitions of Istio's kinds
 // stay, until the end of the test.
-func inside(t *testing.T) {
+func installedBefore(t *testing.T) {
 	t.Helper()
 	atEnd(t, func(ctx context.Context) error {
 		return errors.Join(deleteNamespace(ctx, "istio-system"), deleteDefinitions(ctx))
 	})
 	create(t, map[string]any{"components": map[string]any{"galley": map[string]any{"enabled": false}}}) // it would be asked about the guests
-	ready(t, actLimit)
-	beside(t, guests)
+	waitReady(t, stepTimeout)
+	withObjects(t, userObjects)
 	remove(t)
-	gone(t, actLimit)
+	waitGone(t, stepTimeout)
 }
 
 func atEnd(t *testing.T, do func(ctx context.Context) error) {

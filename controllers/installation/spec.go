@@ -9,10 +9,10 @@ import (
 
 // unsupported is something that an Installation asks for and this version cannot do.
 type unsupported struct {
-	component string
-	field     string
-	message   string
-	protects  bool // its absence leaves something open, so the mesh must not call itself Ready
+	component   string
+	field       string
+	message     string
+	blocksReady bool // its absence leaves something open, so the mesh must not call itself Ready
 }
 
 // unsupportedParts lists what spec asks for in vain, sorted by component.
@@ -22,7 +22,7 @@ func unsupportedParts(spec *v1alpha1.InstallationSpec) []unsupported {
 		parts = append(parts, unsupported{component: "jaeger", field: "spec.jaeger",
 			message: "this version does not install Jaeger; requests are not traced"})
 	}
-	if kialiWanted(spec.Kiali) {
+	if kialiEnabled(spec.Kiali) {
 		parts = append(parts, unsupported{component: "kiali", field: "spec.kiali",
 			message: "this version does not install Kiali"})
 	}
@@ -31,14 +31,14 @@ func unsupportedParts(spec *v1alpha1.InstallationSpec) []unsupported {
 			message: "this version does not install the Fabric8 launcher"})
 	}
 	if spec.ThreeScale != nil && isTrue(spec.ThreeScale.Enabled) {
-		parts = append(parts, unsupported{component: "threeScale", field: "spec.threeScale.enabled", protects: true,
+		parts = append(parts, unsupported{component: "threeScale", field: "spec.threeScale.enabled", blocksReady: true,
 			message: "this version does not install the 3scale adapter, so no request is checked with 3scale; set it to false to go on without"})
 	}
 	return parts
 }
 
-// kialiWanted keeps the historic rule: the console is asked for by its credentials.
-func kialiWanted(kiali *v1alpha1.KialiSpec) bool {
+// kialiEnabled keeps the historic rule: the console is asked for by its credentials.
+func kialiEnabled(kiali *v1alpha1.KialiSpec) bool {
 	return kiali != nil && kiali.Username != "" && kiali.Password != ""
 }
 
@@ -138,22 +138,22 @@ func invalidSpec(spec *v1alpha1.InstallationSpec) string {
 		if reservedNames[gateway.Name] {
 			problems = append(problems, "spec.gateways: name "+gateway.Name+" is the name of a component; choose another")
 		}
-		if port, found := portInTheWay(gateway); found {
+		if port, found := reservedPort(gateway); found {
 			problems = append(problems, fmt.Sprintf("spec.gateways: targetPort %d of gateway %s is among 15000 to 15099, which belong to the proxy itself; choose another", port, gateway.Name))
 		}
 	}
 	return strings.Join(problems, "; ")
 }
 
-// portInTheWay finds a port that the proxy needs for itself; 15021 is the gateways' own to publish.
-func portInTheWay(gateway v1alpha1.GatewaySpec) (int32, bool) {
+// reservedPort finds a port that the proxy needs for itself; 15021 is the gateways' own to publish.
+func reservedPort(gateway v1alpha1.GatewaySpec) (int32, bool) {
 	if gateway.Service == nil {
 		return 0, false
 	}
 	for _, p := range gateway.Service.Ports {
 		target := p.TargetPort
 		if target == 0 {
-			target = unprivileged(p.Port)
+			target = unprivilegedPort(p.Port)
 		}
 		if target >= 15000 && target < 15100 && target != 15021 {
 			return target, true

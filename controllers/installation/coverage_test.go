@@ -7,9 +7,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// TestEveryKindIsWatchedAndRemoved keeps the lists of watch.go and removal_objects.go complete: what is applied but not
+// TestEveryRenderedKindIsWatchedAndRemoved keeps the lists of watch.go and removal_objects.go complete: what is applied but not
 // watched is never repaired, and what is not removed stays for ever.
-func TestEveryKindIsWatchedAndRemoved(t *testing.T) {
+func TestEveryRenderedKindIsWatchedAndRemoved(t *testing.T) {
 	watchedKinds := map[schema.GroupKind]bool{{Group: "apps", Kind: "Deployment"}: true, {Kind: "Service"}: true}
 	for _, w := range slices.Concat(clusterKinds, meshKinds, istioKinds) {
 		watchedKinds[schema.GroupKind{Group: w.Group, Kind: w.kind}] = true
