@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/mesh-operator/mesh-operator/internal/connlimit"
-	"github.com/mesh-operator/mesh-operator/internal/monitoring"
+	"github.com/mesh-operator/mesh-operator/internal/httpserver"
 )
 
 // What connections may cost before they have said anything.
@@ -45,7 +45,7 @@ func serve(ctx context.Context, plain net.Listener, config *tls.Config, handler 
 	config = config.Clone()
 	config.NextProtos = []string{"http/1.1"}
 	bounded := connlimit.New(plain, connectionsPerAddress, connections)
-	return monitoring.ServeListener(ctx, tls.NewListener(bounded, config), handler)
+	return httpserver.ServeListener(ctx, tls.NewListener(bounded, config), handler)
 }
 
 // sendAway has every client of handler come back on another connection, and so to another pod, once ctx has ended: one that

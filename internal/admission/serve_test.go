@@ -19,7 +19,7 @@ import (
 
 	admissionv1 "k8s.io/api/admission/v1"
 
-	"github.com/mesh-operator/mesh-operator/internal/monitoring"
+	"github.com/mesh-operator/mesh-operator/internal/httpserver"
 )
 
 // TestHTTP2IsNotSpoken is about CVE-2023-44487, even when the TLS configuration would allow it.
@@ -124,7 +124,7 @@ func TestADrippingBodyIsLeft(t *testing.T) {
 		listener := make(pipes)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
-		go func() { done <- monitoring.ServeListener(ctx, listener, handler(allow)) }()
+		go func() { done <- httpserver.ServeListener(ctx, listener, handler(allow)) }()
 		near, far := net.Pipe()
 		listener <- far
 		go io.Copy(io.Discard, near) //nolint:errcheck // ends with the connection

@@ -10,10 +10,10 @@ import (
 )
 
 // servers are the only files that make a server, each with limits on time, size and connections. A new one goes through
-// internal/monitoring or is listed here with limits of its own.
+// internal/httpserver or is listed here with limits of its own.
 var servers = []string{
 	"ca/run.go",
-	"internal/monitoring/monitoring.go",
+	"internal/httpserver/httpserver.go",
 	"proxy/agent/socket.go",
 	"xds/server/grpc.go",
 }
@@ -35,7 +35,7 @@ func TestServersHaveLimits(t *testing.T) {
 			if ok && slices.Contains(makers, of.Name+"."+selector.Sel.Name) && !isPointer(file, selector) {
 				found[path] = true
 				if !slices.Contains(servers, filepath.ToSlash(path)) {
-					t.Errorf("%s: a server of its own; use internal/monitoring.Serve, which has limits", set.Position(selector.Pos()))
+					t.Errorf("%s: a server of its own; use internal/httpserver.Serve, which has limits", set.Position(selector.Pos()))
 				}
 			}
 			return true

@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"sync/atomic"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -19,7 +18,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/mesh-operator/mesh-operator/internal/connlimit"
+	"github.com/mesh-operator/mesh-operator/internal/httpserver"
 	"github.com/mesh-operator/mesh-operator/internal/version"
 )
 
@@ -66,12 +65,12 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	if s.flags.Address != "" {
-		group.Go(func() error { return Serve(ctx, s.flags.Address, s.open()) })
+		group.Go(func() error { return httpserver.Serve(ctx, s.flags.Address, s.open()) })
 	}
 	if s.flags.Debug != "" {
 		mux := s.open()
 		mux.Handle("/debug/", s.debug)
-		group.Go(func() error { return Serve(ctx, s.flags.Debug, mux) })
+		group.Go(func() error { return httpserver.Serve(ctx, s.flags.Debug, mux) })
 	}
 	return group.Wait()
 }
@@ -109,62 +108,4 @@ func (s *Server) serveReady(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	fmt.Fprintln(w, "ok")
-}
-
-// Serve runs a plain HTTP/1.1 server with this product's limits on address until ctx ends.
-func Serve(ctx context.Context, address string, handler http.Handler) error {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
-	if err != nil {
-		return fmt.Errorf("listen: %w", err)
-	}
-	return ServeListener(ctx, connlimit.New(listener, connectionsPerAddress, connections), handler)
-}
-
-// What connections may cost before they have said anything, on a port that strangers reach.
-const (
-	connectionsPerAddress = 256
-	connections           = 2048
-)
-
-// idleTimeout is longer than the API server keeps a connection on which it asks nothing, 90 s: were this side the first to
-// leave, it would do so under a question now and then, and nobody asks a webhook twice.
-const idleTimeout = 3 * time.Minute
-
-// grace is what a request under way has at the end of the process: well within a pod's usual 30 s.
-const grace = 5 * time.Second
-
-// ServeListener is Serve on a listener that is already open; it closes it. Requests under way when ctx ends have grace to be
-// answered before ServeListener returns; what is left then is closed.
-func ServeListener(ctx context.Context, listener net.Listener, handler http.Handler) error {
-	unending := context.WithoutCancel(ctx)
-	server := &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: 10 * time.Second,
-		WriteTimeout:      time.Minute, // of an answer, or somebody who never reads holds it
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    64 << 10,
-		BaseContext:       func(net.Listener) context.Context { return unending },
-	}
-	drained := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(drained)
-		drain(unending, server)
-	})
-	err := server.Serve(listener)
-	if !stop() {
-		<-drained
-	}
-	if !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve %s: %w", listener.Addr(), err)
-	}
-	return nil
-}
-
-// drain ends the server as soon as the requests under way are answered, and after grace in any case.
-func drain(ctx context.Context, server *http.Server) {
-	ctx, cancel := context.WithTimeout(ctx, grace)
-	defer cancel()
-	if server.Shutdown(ctx) != nil {
-		_ = server.Close()
-	}
 }

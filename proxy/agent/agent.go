@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mesh-operator/mesh-operator/internal/certclient"
-	"github.com/mesh-operator/mesh-operator/internal/monitoring"
+	"github.com/mesh-operator/mesh-operator/internal/httpserver"
 )
 
 // Options is what Run needs beside the pod's configuration.
@@ -69,9 +69,9 @@ func (a *agent) serve(ctx context.Context, group *errgroup.Group, stop context.C
 	group.Go(func() error { return a.client.Run(ctx) })
 	group.Go(func() error { a.health.report(ctx); return nil })
 	ports := a.o.Config.Ports
-	group.Go(func() error { return monitoring.Serve(ctx, address("", ports.Agent), a.health.open()) })
+	group.Go(func() error { return httpserver.Serve(ctx, address("", ports.Agent), a.health.open()) })
 	group.Go(func() error {
-		return monitoring.Serve(ctx, address("127.0.0.1", ports.Drain), a.drainer.commands(stop))
+		return httpserver.Serve(ctx, address("127.0.0.1", ports.Drain), a.drainer.commands(stop))
 	})
 }
 
