@@ -44,7 +44,7 @@ func proxyMetrics(t *testing.T, pods ...*corev1.Pod) string {
 	return strings.Join(lines, "")
 }
 
-func TestProxiesAreCounted(t *testing.T) {
+func TestProxyMetrics(t *testing.T) {
 	starting, leaving, labelled := proxyPod("starting", "v1", "proxy", "sidecar"), proxyPod("leaving", "v1", "proxy", "sidecar"), proxyPod("labelled", "")
 	starting.Status.Phase = corev1.PodPending
 	leaving.DeletionTimestamp = &metav1.Time{}
@@ -62,8 +62,8 @@ pilot_proxy_synced 1
 	}
 }
 
-// TestVersionsAreBounded has a pod of its own for each of many versions.
-func TestVersionsAreBounded(t *testing.T) {
+// TestProxyVersionsAreBounded has a pod of its own for each of many versions.
+func TestProxyVersionsAreBounded(t *testing.T) {
 	var pods []*corev1.Pod
 	for i := range 3 * mostVersions {
 		pods = append(pods, proxyPod(fmt.Sprint("p", i), fmt.Sprint("v", i), "proxy", "sidecar"))

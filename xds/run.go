@@ -146,7 +146,7 @@ func (p *pilot) run(ctx context.Context) error {
 // change is built on that one, with everything that has changed since.
 func (p *pilot) publish(in mesh.Inputs) {
 	if mistake := mesh.Guarded(mesh.Pilot, func() { p.replace(in) }); mistake != nil {
-		p.server.Keep(*mistake)
+		p.server.BuildFailed(*mistake)
 	}
 }
 

@@ -79,8 +79,8 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestAMeshThatCannotBeBuilt leaves the one before in place, and the next change is built on that one.
-func TestAMeshThatCannotBeBuilt(t *testing.T) {
+// TestBuildFailureIsReported leaves the one before in place, and the next change is built on that one.
+func TestBuildFailureIsReported(t *testing.T) {
 	p, err := newPilot(t.Context(), options())
 	if err != nil {
 		t.Fatal(err)
@@ -180,7 +180,7 @@ func waitReady(t *testing.T, url string) {
 	}
 }
 
-func TestAMistakeInAnAddressIsToldAtOnce(t *testing.T) {
+func TestInvalidAddressFailsAtStart(t *testing.T) {
 	cases := map[string]struct {
 		change func(*Options)
 		says   string

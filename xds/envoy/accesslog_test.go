@@ -14,9 +14,9 @@ import (
 // proven finds the identities in a line of the access log: they come first, whatever follows.
 var proven = regexp.MustCompile(`^\[[^\]]*\] peer=(\S+) local=(\S+) `)
 
-// TestNobodyWritesIdentitiesIntoTheLog lets clients, with and without a certificate, write into all that is logged of a
+// TestLoggedIdentitiesCannotBeForged lets clients, with and without a certificate, write into all that is logged of a
 // request what a line says about identities.
-func TestNobodyWritesIdentitiesIntoTheLog(t *testing.T) {
+func TestLoggedIdentitiesCannotBeForged(t *testing.T) {
 	const forgery = `" peer=spiffe://cluster.local/ns/default/sa/admin local=spiffe://cluster.local/ns/default/sa/server `
 	const server = "spiffe://cluster.local/ns/default/sa/server"
 	log, port, ca := filepath.Join(t.TempDir(), "access.log"), envoytest.FreePort(t), newAuthority(t)

@@ -41,20 +41,20 @@ func (p part) bytes() int {
 	return n
 }
 
-// mistaken tells whether there is nothing in it because of a mistake of pilot's own.
-func (p part) mistaken() bool {
+// panicked tells whether there is nothing in it because of a mistake of pilot's own.
+func (p part) panicked() bool {
 	return len(p.resources)+len(p.hosts) == 0 && slices.ContainsFunc(p.problems, func(p mesh.Problem) bool { return p.Stack != "" })
 }
 
 // The bounds of a generation of the caches: a mesh of five thousand services has some ten thousand parts, of a few KiB each.
 const (
-	mostParts     = 1 << 15
-	mostPartBytes = 128 << 20
+	maxParts     = 1 << 15
+	maxPartBytes = 128 << 20
 )
 
 // NewBuilder returns a Builder that remembers nothing yet.
 func NewBuilder() *Builder {
-	return &Builder{newCache(mostParts, mostPartBytes, part.bytes), newCache(mostParts, mostPartBytes, part.bytes)}
+	return &Builder{newCache(maxParts, maxPartBytes, part.bytes), newCache(maxParts, maxPartBytes, part.bytes)}
 }
 
 // Build returns the resources for s, and what could not be expressed.
@@ -84,7 +84,7 @@ type collector struct {
 	part
 	builder    *Builder
 	scope      scope.Scope
-	near       string          // of a piece that is one service: what nearTo says
+	near       string          // of a piece that is one service: what nearCaller says
 	routeNames map[string]bool // of a gateway
 }
 
@@ -95,12 +95,12 @@ func newCollector(b *Builder, s scope.Scope) *collector {
 // add takes a part that is made from sources and what key is the hash of, and from nothing else but the settings.
 func (c *collector) add(key mesh.Hash, sources []resource.Object, build func(*draft)) {
 	key.List(objectTexts(sources)).Add(c.scope.Settings.Key).Bool(c.scope.IPv4).Bool(c.scope.IPv6)
-	c.take(c.builder.parts.get(key.Key(), func() part { return drafted(sources, build) }))
+	c.take(c.builder.parts.get(key.Key(), func() part { return buildPart(sources, build) }))
 }
 
 // make takes a part that is too large to be remembered by its key.
 func (c *collector) make(sources []resource.Object, build func(*draft)) {
-	c.take(drafted(sources, build))
+	c.take(buildPart(sources, build))
 }
 
 func (c *collector) take(p part) {
@@ -119,11 +119,11 @@ type draft struct {
 // mesh from being configured either.
 type failure struct{ reason string }
 
-func drafted(sources []resource.Object, build func(*draft)) (p part) {
+func buildPart(sources []resource.Object, build func(*draft)) (p part) {
 	d := &draft{sources: sources}
 	defer func() {
 		if r := recover(); r != nil {
-			d.failWith(r)
+			d.recoverFrom(r)
 			p = part{problems: d.problems}
 		}
 	}()
@@ -131,7 +131,7 @@ func drafted(sources []resource.Object, build func(*draft)) (p part) {
 	return d.part
 }
 
-func (d *draft) failWith(recovered any) {
+func (d *draft) recoverFrom(recovered any) {
 	if f, ok := recovered.(failure); ok {
 		d.fail(f.reason)
 		return

@@ -12,9 +12,9 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/scope"
 )
 
-// TestRememberedPartsAreTheRightOnes builds every case with one Builder, in two orders, and compares with a Builder that
+// TestPartCacheKeysAreComplete builds every case with one Builder, in two orders, and compares with a Builder that
 // remembers nothing: a part whose key forgets an input would show up as another case's part.
-func TestRememberedPartsAreTheRightOnes(t *testing.T) {
+func TestPartCacheKeysAreComplete(t *testing.T) {
 	paths, err := filepath.Glob(cases)
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("no cases (%v)", err)
@@ -46,7 +46,7 @@ func contents(set *resource.Set) map[string]string {
 	return out
 }
 
-func TestCacheForgetsWhatIsNotAskedFor(t *testing.T) {
+func TestCacheEvictsUnusedEntries(t *testing.T) {
 	c := newCache(2, 100, func(int) int { return 1 })
 	computed := 0
 	get := func(key string) { c.get(key, func() int { computed++; return computed }) }
@@ -61,8 +61,8 @@ func TestCacheForgetsWhatIsNotAskedFor(t *testing.T) {
 	}
 }
 
-// TestCacheForgetsManyBytes has values of 40 bytes, of which three fill a generation.
-func TestCacheForgetsManyBytes(t *testing.T) {
+// TestCacheEvictsByBytes has values of 40 bytes, of which three fill a generation.
+func TestCacheEvictsByBytes(t *testing.T) {
 	c := newCache(1000, 100, func(string) int { return 40 })
 	for i := range 100 {
 		c.get(fmt.Sprint(i), func() string { return "value" })

@@ -13,7 +13,7 @@ func (c *collector) fixedClusters() {
 	from := c.inboundBind()
 	c.add(mesh.NewHash().Add("fixed clusters"), nil, func(d *draft) {
 		through := originalCluster(passthroughCluster, nil)
-		speakAsAsked(through)
+		useDownstreamProtocol(through)
 		d.emit(resource.Cluster, passthroughCluster, through)
 		d.emit(resource.Cluster, inboundPassthroughCluster, originalCluster(inboundPassthroughCluster, from))
 		d.emit(resource.Cluster, blackHoleCluster, emptyCluster())

@@ -111,8 +111,8 @@ func setUpstreamProtocol(c *clusterv3.Cluster, protocol mesh.Protocol, pool *net
 	c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpProtocolOptions: pack(options)}
 }
 
-// speakAsAsked speaks to a server what the client speaks, for servers that nobody has declared a protocol of.
-func speakAsAsked(c *clusterv3.Cluster) {
+// useDownstreamProtocol speaks to a server what the client speaks, for servers that nobody has declared a protocol of.
+func useDownstreamProtocol(c *clusterv3.Cluster) {
 	c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpProtocolOptions: pack(&httpv3.HttpProtocolOptions{
 		UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_UseDownstreamProtocolConfig{
 			UseDownstreamProtocolConfig: &httpv3.HttpProtocolOptions_UseDownstreamHttpConfig{

@@ -181,8 +181,8 @@ func TestEveryConnectionManagerIsHardened(t *testing.T) {
 	})
 }
 
-// trustsNobody: with no range at all Envoy trusts every private address, so there must be one, that no client can have.
-func trustsNobody(c *hcmv3.HttpConnectionManager_InternalAddressConfig) bool {
+// trustsNoAddress: with no range at all Envoy trusts every private address, so there must be one, that no client can have.
+func trustsNoAddress(c *hcmv3.HttpConnectionManager_InternalAddressConfig) bool {
 	r := c.GetCidrRanges()
 	return len(r) == 1 && r[0].AddressPrefix == "0.0.0.0" && r[0].PrefixLen.GetValue() == 32 && !c.UnixSockets
 }
@@ -203,7 +203,7 @@ func weaknesses(l *listenerv3.Listener, m *hcmv3.HttpConnectionManager) (found [
 		{"merge_slashes", m.MergeSlashes},
 		{"path_with_escaped_slashes_action", m.PathWithEscapedSlashesAction == hcmv3.HttpConnectionManager_UNESCAPE_AND_REDIRECT},
 		{"strip_trailing_host_dot", m.StripTrailingHostDot},
-		{"internal_address_config trusts nobody", trustsNobody(m.InternalAddressConfig)},
+		{"internal_address_config trusts nobody", trustsNoAddress(m.InternalAddressConfig)},
 		{"server_name", m.ServerName == "istio-envoy"},
 		{"websocket", len(m.UpgradeConfigs) == 1 && m.UpgradeConfigs[0].UpgradeType == "websocket"},
 		{"use_remote_address only at the edge", m.GetUseRemoteAddress().GetValue() == gateway},

@@ -20,13 +20,13 @@ func faultOf(f *networking.HTTPFaultInjection) *faultv3.HTTPFault {
 	if d := f.GetDelay(); d.GetPercentage().GetValue() > 0 && d.GetFixedDelay() != nil {
 		out.Delay = &commonfaultv3.FaultDelay{
 			FaultDelaySecifier: &commonfaultv3.FaultDelay_FixedDelay{FixedDelay: d.GetFixedDelay()},
-			Percentage:         millionths(d.GetPercentage().GetValue()),
+			Percentage:         fractionOf(d.GetPercentage().GetValue()),
 		}
 	}
 	if a := f.GetAbort(); a.GetPercentage().GetValue() > 0 && a.GetHttpStatus() != 0 {
 		out.Abort = &faultv3.FaultAbort{
 			ErrorType:  &faultv3.FaultAbort_HttpStatus{HttpStatus: uint32(a.GetHttpStatus())},
-			Percentage: millionths(a.GetPercentage().GetValue()),
+			Percentage: fractionOf(a.GetPercentage().GetValue()),
 		}
 	}
 	if out.Delay == nil && out.Abort == nil {

@@ -191,7 +191,7 @@ func (c *collector) gatewayListener(port uint32) *listenerv3.Listener {
 }
 
 func (c *collector) gatewayChain(routes string) *listenerv3.FilterChain {
-	m := withRoutes(withFilters(edge(c.hcm("outbound_"+routes)), faultFilter()), routes)
+	m := withRoutes(withFilters(faceUntrustedClients(c.hcm("outbound_"+routes)), faultFilter()), routes)
 	return &listenerv3.FilterChain{Filters: []*listenerv3.Filter{hcmNetworkFilter(m)}}
 }
 

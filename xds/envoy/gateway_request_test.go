@@ -19,8 +19,8 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/envoytest"
 )
 
-// TestGatewayFacesStrangers sends requests through a real Envoy that has what is generated for a router.
-func TestGatewayFacesStrangers(t *testing.T) {
+// TestGatewayUntrustedClients sends requests through a real Envoy that has what is generated for a router.
+func TestGatewayUntrustedClients(t *testing.T) {
 	believed := []string{"X-Istio-Attributes", "X-Envoy-Decorator-Operation", "X-Envoy-Max-Retries", "X-Forwarded-Client-Cert", "X-Envoy-Original-Path", "X_forwarded_client_cert"}
 	var failed atomic.Bool
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -65,9 +65,9 @@ func TestGatewayFacesStrangers(t *testing.T) {
 	}
 }
 
-// TestSilenceAtTheGateway has two requests whose answers never begin, at a gateway that is made impatient: it ends the one, and
+// TestGatewayStreamIdleTimeout has two requests whose answers never begin, at a gateway that is made impatient: it ends the one, and
 // the other, of a rule without a timeout, goes on although it is the older one.
-func TestSilenceAtTheGateway(t *testing.T) {
+func TestGatewayStreamIdleTimeout(t *testing.T) {
 	begun, release := make(chan bool), make(chan bool)
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/events") {
@@ -97,14 +97,14 @@ func TestSilenceAtTheGateway(t *testing.T) {
 	}
 }
 
-// TestUploadsFindALivingServer: a gateway tries another server when one cannot be reached, also for a request with a body.
-func TestUploadsFindALivingServer(t *testing.T) {
+// TestGatewayRetriesUploads: a gateway tries another server when one cannot be reached, also for a request with a body.
+func TestGatewayRetriesUploads(t *testing.T) {
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n, _ := io.Copy(io.Discard, r.Body)
 		fmt.Fprint(w, n)
 	}))
 	t.Cleanup(app.Close)
-	gateway := startRouter(t, app.Listener.Addr().String(), besideADeadOne)
+	gateway := startRouter(t, app.Listener.Addr().String(), withDeadEndpoint)
 	const size = 500 << 10
 	for range 20 {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+gateway.address+"/productpage", bytes.NewReader(make([]byte, size)))
@@ -124,8 +124,8 @@ func TestUploadsFindALivingServer(t *testing.T) {
 	}
 }
 
-// besideADeadOne adds an endpoint on which nothing listens to every cluster of the service.
-func besideADeadOne(b *bootstrapv3.Bootstrap) {
+// withDeadEndpoint adds an endpoint on which nothing listens to every cluster of the service.
+func withDeadEndpoint(b *bootstrapv3.Bootstrap) {
 	for _, c := range b.StaticResources.Clusters {
 		if strings.HasPrefix(c.Name, "outbound|") && c.LoadAssignment != nil {
 			all := c.LoadAssignment.Endpoints[0]

@@ -26,14 +26,14 @@ func (c *collector) gatewayRoutes(name string, servers []scope.Server) {
 			g.server(s)
 		}
 		config := routeConfiguration(name, g.done())
-		config.RequestHeadersToRemove = edgeHeaders
+		config.RequestHeadersToRemove = untrustedHeaders
 		d.emit(resource.Route, name, config)
 	})
 }
 
-// repeatable is how much of a request's body a gateway keeps, so that it can try another server when the first cannot be
+// retryBodyLimit is how much of a request's body a gateway keeps, so that it can try another server when the first cannot be
 // reached. It is Envoy's default for a connection; the listener's own limit is for what waits, and far lower.
-const repeatable = 1 << 20
+const retryBodyLimit = 1 << 20
 
 // gatewayHosts collects virtual hosts by domain: several VirtualServices may have routes for one host.
 type gatewayHosts struct {
@@ -109,7 +109,7 @@ func last(r *routev3.Route) int {
 func (g *gatewayHosts) host(domain string, gateway *mesh.Gateway) *routev3.VirtualHost {
 	host, ok := g.byDomain[domain]
 	if !ok {
-		host = &routev3.VirtualHost{Name: domain + ":" + number(g.port), Domains: []string{domain}, RequestBodyBufferLimit: wrapperspb.UInt64(repeatable)}
+		host = &routev3.VirtualHost{Name: domain + ":" + number(g.port), Domains: []string{domain}, RequestBodyBufferLimit: wrapperspb.UInt64(retryBodyLimit)}
 		g.byDomain[domain], g.first[domain] = host, gateway
 		g.list = append(g.list, host)
 	}

@@ -25,7 +25,7 @@ func (c *collector) hcm(stat string) *hcmv3.HttpConnectionManager {
 		PathWithEscapedSlashesAction: hcmv3.HttpConnectionManager_UNESCAPE_AND_REDIRECT,
 		StripTrailingHostDot:         true,
 		UseRemoteAddress:             wrapperspb.Bool(false),
-		InternalAddressConfig:        nobodyInside(),
+		InternalAddressConfig:        noInternalAddresses(),
 		StreamIdleTimeout:            seconds(0),                                        // a request takes as long as it takes, unless a route says otherwise
 		HttpProtocolOptions:          &corev3.Http1ProtocolOptions{AcceptHttp_10: true}, // nginx, for one, speaks it to those behind it
 		Http2ProtocolOptions:         http2Options(),
@@ -39,31 +39,31 @@ func (c *collector) hcm(stat string) *hcmv3.HttpConnectionManager {
 	}
 }
 
-// nobodyInside makes Envoy follow the x-envoy-* headers of no client, which say how often to retry or how long to wait.
+// noInternalAddresses makes Envoy follow the x-envoy-* headers of no client, which say how often to retry or how long to wait.
 // With no range at all it would follow everybody's with a private address, as all have behind a node's port: hence one that
 // no client has.
-func nobodyInside() *hcmv3.HttpConnectionManager_InternalAddressConfig {
+func noInternalAddresses() *hcmv3.HttpConnectionManager_InternalAddressConfig {
 	return &hcmv3.HttpConnectionManager_InternalAddressConfig{CidrRanges: []*corev3.CidrRange{
 		{AddressPrefix: "0.0.0.0", PrefixLen: wrapperspb.UInt32(32)},
 	}}
 }
 
-// edgeSilence is how long both sides of a stranger's request or WebSocket may be silent: the streams of one who never takes his
-// answer would be held for ever. A route with a timeout of its own says otherwise; see silenceOf.
-const edgeSilence = 5 * time.Minute
+// gatewayIdleTimeout is how long both sides of a stranger's request or WebSocket may be silent: the streams of one who never takes his
+// answer would be held for ever. A route with a timeout of its own says otherwise; see routeIdleTimeout.
+const gatewayIdleTimeout = 5 * time.Minute
 
-// silenceOf is how long the requests of a route may be silent; nil leaves it to the connection manager. Whoever gives them no
+// routeIdleTimeout is how long the requests of a route may be silent; nil leaves it to the connection manager. Whoever gives them no
 // timeout, or a long one, expects them to take that long.
-func silenceOf(timeout *durationpb.Duration) *durationpb.Duration {
-	if timeout == nil || timeout.AsDuration() > 0 && timeout.AsDuration() <= edgeSilence {
+func routeIdleTimeout(timeout *durationpb.Duration) *durationpb.Duration {
+	if timeout == nil || timeout.AsDuration() > 0 && timeout.AsDuration() <= gatewayIdleTimeout {
 		return nil
 	}
 	return timeout
 }
 
-// edge makes a connection manager face strangers: it believes nothing that they say of themselves and bounds what they can
+// faceUntrustedClients makes a connection manager face strangers: it believes nothing that they say of themselves and bounds what they can
 // make it hold.
-func edge(m *hcmv3.HttpConnectionManager) *hcmv3.HttpConnectionManager {
+func faceUntrustedClients(m *hcmv3.HttpConnectionManager) *hcmv3.HttpConnectionManager {
 	m.UseRemoteAddress = yes()
 	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE_SET
 	m.SetCurrentClientCertDetails = clientCertDetails()
@@ -71,15 +71,15 @@ func edge(m *hcmv3.HttpConnectionManager) *hcmv3.HttpConnectionManager {
 	// Many servers take x_forwarded_client_cert for the header that was removed, as CGI once wrote it.
 	m.CommonHttpProtocolOptions.HeadersWithUnderscoresAction = corev3.HttpProtocolOptions_DROP_HEADER
 	m.RequestHeadersTimeout = seconds(10)
-	m.StreamIdleTimeout = durationpb.New(edgeSilence)
+	m.StreamIdleTimeout = durationpb.New(gatewayIdleTimeout)
 	m.Http2ProtocolOptions.MaxConcurrentStreams = wrapperspb.UInt32(100)
 	m.Http2ProtocolOptions.InitialStreamWindowSize = wrapperspb.UInt32(64 << 10)
 	m.Http2ProtocolOptions.InitialConnectionWindowSize = wrapperspb.UInt32(1 << 20)
 	return m
 }
 
-// workload makes a connection manager face the workload's callers, whose certificate it reports.
-func workload(m *hcmv3.HttpConnectionManager, mutual bool) *hcmv3.HttpConnectionManager {
+// faceWorkloadClients makes a connection manager face the workload's callers, whose certificate it reports.
+func faceWorkloadClients(m *hcmv3.HttpConnectionManager, mutual bool) *hcmv3.HttpConnectionManager {
 	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE
 	if mutual {
 		m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_APPEND_FORWARD

@@ -110,7 +110,7 @@ func (c *collector) inboundChain(p mesh.InboundPort, kind string, match *listene
 	case p.Host == "":
 		chain.Filters = []*listenerv3.Filter{c.tcpProxy(inboundPassthroughCluster)}
 	case p.Protocol.IsHTTP():
-		m := workload(c.hcm("inbound_"+name), mutual)
+		m := faceWorkloadClients(c.hcm("inbound_"+name), mutual)
 		if p.Protocol == mesh.GRPCWeb {
 			m = withFilters(m, grpcWebFilter())
 		}

@@ -12,20 +12,20 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/scope"
 )
 
-// TestAMistakeCostsOnePart shows that a panic while one part is built is that part's problem and nobody else's.
-func TestAMistakeCostsOnePart(t *testing.T) {
+// TestPanicAffectsOnePart shows that a panic while one part is built is that part's problem and nobody else's.
+func TestPanicAffectsOnePart(t *testing.T) {
 	var nothing map[string]*structpb.Value
-	p := drafted([]resource.Object{"VirtualService/default/odd"}, func(*draft) { nothing["x"] = nil })
-	if len(p.resources) != 0 || len(p.problems) != 1 || !strings.Contains(p.problems[0].Stack, "TestAMistakeCostsOnePart") {
+	p := buildPart([]resource.Object{"VirtualService/default/odd"}, func(*draft) { nothing["x"] = nil })
+	if len(p.resources) != 0 || len(p.problems) != 1 || !strings.Contains(p.problems[0].Stack, "TestPanicAffectsOnePart") {
 		t.Errorf("got %+v, want one problem that says where the mistake is", p)
 	}
-	if p = drafted(nil, func(*draft) { nothing["x"] = nil }); len(p.problems) != 1 {
+	if p = buildPart(nil, func(*draft) { nothing["x"] = nil }); len(p.problems) != 1 {
 		t.Errorf("got %+v, want a problem although nobody is to blame", p)
 	}
 }
 
-// TestAMistakeCostsOneService translates a service that has a port which is none, beside one that is as it should be.
-func TestAMistakeCostsOneService(t *testing.T) {
+// TestPanicAffectsOneService translates a service that has a port which is none, beside one that is as it should be.
+func TestPanicAffectsOneService(t *testing.T) {
 	view := func(name string, ports ...*mesh.Port) *scope.Service {
 		s := &mesh.Service{Object: resource.Object("Service/a/" + name), Namespace: "a", Name: name, Host: mesh.HostOf("a", name), Addresses: []string{"10.96.0.1"}, Ports: ports}
 		return &scope.Service{Service: s, Key: name}
@@ -44,9 +44,9 @@ func TestAMistakeCostsOneService(t *testing.T) {
 	}
 }
 
-// TestAMistakeKeepsWhatAServiceHad changes a service to one that cannot be translated, by a mistake of pilot's own, to another
+// TestPanicKeepsLastGoodService changes a service to one that cannot be translated, by a mistake of pilot's own, to another
 // such, to one that can, and to none.
-func TestAMistakeKeepsWhatAServiceHad(t *testing.T) {
+func TestPanicKeepsLastGoodService(t *testing.T) {
 	const host = "pay.a.svc.cluster.local"
 	b, shared, web := NewBuilder(), (*Shared)(nil), &mesh.Port{Number: 80, Protocol: mesh.HTTP}
 	for i, c := range []struct {

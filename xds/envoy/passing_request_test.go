@@ -15,9 +15,9 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/envoytest"
 )
 
-// TestPassingThroughBothSidecars lets a request go from a client's real Envoy to a server's, over mutual TLS, and looks at
+// TestRequestThroughBothSidecars lets a request go from a client's real Envoy to a server's, over mutual TLS, and looks at
 // what applications rely on.
-func TestPassingThroughBothSidecars(t *testing.T) {
+func TestRequestThroughBothSidecars(t *testing.T) {
 	for _, protocol := range []string{"http", "http2"} {
 		t.Run(protocol, func(t *testing.T) {
 			address := passMesh(t, protocol, passed)
@@ -31,9 +31,9 @@ func TestPassingThroughBothSidecars(t *testing.T) {
 	}
 }
 
-// TestBrowsersSpeakToGRPC: the sidecar of a port named grpc-web makes gRPC of gRPC-Web, and puts the trailers, which a browser
+// TestGRPCWeb: the sidecar of a port named grpc-web makes gRPC of gRPC-Web, and puts the trailers, which a browser
 // cannot read, into the body. Clients that speak gRPC themselves are served as well.
-func TestBrowsersSpeakToGRPC(t *testing.T) {
+func TestGRPCWeb(t *testing.T) {
 	const message = "\x00\x00\x00\x00\x02hi"
 	address := passMesh(t, "grpc-web", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/grpc")

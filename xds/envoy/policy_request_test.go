@@ -139,8 +139,8 @@ func TestMatches(t *testing.T) {
 	}
 }
 
-// TestAShareOfRequestsFails counts faults that are for some requests only, in both spellings.
-func TestAShareOfRequestsFails(t *testing.T) {
+// TestFaultPercentage counts faults that are for some requests only, in both spellings.
+func TestFaultPercentage(t *testing.T) {
 	client := startOutbound(t, reviewsMesh(map[string]string{"v1": serve(t, "v1")})+rulesOfReviews("", `
   - {match: [{uri: {prefix: /half}}], fault: {abort: {percent: 50, httpStatus: 418}}, route: [{destination: {host: reviews}}]}
   - {match: [{uri: {prefix: /eighth}}], fault: {abort: {percentage: {value: 12.5}, httpStatus: 418}}, route: [{destination: {host: reviews}}]}

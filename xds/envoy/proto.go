@@ -40,8 +40,8 @@ func adsSource(timeout *durationpb.Duration) *corev3.ConfigSource {
 	}
 }
 
-// millionths turns a percentage with decimals into Envoy's fraction.
-func millionths(percent float64) *typev3.FractionalPercent {
+// fractionOf turns a percentage with decimals into Envoy's fraction.
+func fractionOf(percent float64) *typev3.FractionalPercent {
 	n := uint32(min(max(percent, 0), 100) * 10000)
 	return &typev3.FractionalPercent{Numerator: n, Denominator: typev3.FractionalPercent_MILLION}
 }

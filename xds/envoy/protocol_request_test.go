@@ -14,9 +14,9 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/envoytest"
 )
 
-// TestProtocolsOfTheClient asks through a real Envoy in each version of HTTP, for a service and for a host that the mesh
+// TestClientProtocols asks through a real Envoy in each version of HTTP, for a service and for a host that the mesh
 // does not know.
-func TestProtocolsOfTheClient(t *testing.T) {
+func TestClientProtocols(t *testing.T) {
 	server := serveProtocol(t)
 	b := bootstrapFor(t, `
 apiVersion: v1

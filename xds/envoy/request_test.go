@@ -24,8 +24,8 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/golden"
 )
 
-// TestRequestsFollowTheRules sends requests through a real Envoy that has what is generated for the caller.
-func TestRequestsFollowTheRules(t *testing.T) {
+// TestRequestsFollowRules sends requests through a real Envoy that has what is generated for the caller.
+func TestRequestsFollowRules(t *testing.T) {
 	versions := map[string]string{}
 	for _, v := range []string{"v1", "v2", "v3"} {
 		versions[v] = serve(t, v)

@@ -159,5 +159,5 @@ func serviceNames(namespace, name, caller string) []string {
 	return names
 }
 
-// edgeHeaders are stripped from what strangers send: they would be believed further in. Envoy strips most of its own by itself.
-var edgeHeaders = []string{"x-istio-attributes", "x-envoy-decorator-operation", "x-envoy-original-path"}
+// untrustedHeaders are stripped from what strangers send: they would be believed further in. Envoy strips most of its own by itself.
+var untrustedHeaders = []string{"x-istio-attributes", "x-envoy-decorator-operation", "x-envoy-original-path"}

@@ -79,7 +79,7 @@ func (t routeTranslator) action(r *networking.HTTPRoute, m *networking.HTTPMatch
 		a.Timeout = r.GetTimeout()
 	}
 	if t.edge {
-		a.IdleTimeout = silenceOf(r.GetTimeout())
+		a.IdleTimeout = routeIdleTimeout(r.GetTimeout())
 	}
 	if err := t.setClusters(a, r.GetRoute()); err != nil {
 		return nil, err
@@ -98,7 +98,7 @@ func (t routeTranslator) action(r *networking.HTTPRoute, m *networking.HTTPMatch
 		if share > 0 {
 			a.RequestMirrorPolicies = []*routev3.RouteAction_RequestMirrorPolicy{{
 				Cluster:         t.cluster(mirror),
-				RuntimeFraction: &corev3.RuntimeFractionalPercent{DefaultValue: millionths(share)},
+				RuntimeFraction: &corev3.RuntimeFractionalPercent{DefaultValue: fractionOf(share)},
 				TraceSampled:    wrapperspb.Bool(false),
 			}}
 		}

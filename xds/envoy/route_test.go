@@ -14,9 +14,9 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/scope"
 )
 
-// TestNoDomainIsThereTwice lets a rule for hosts that are no services name those of services, in every way that they are
+// TestDomainsAreUnique lets a rule for hosts that are no services name those of services, in every way that they are
 // called. Envoy would refuse the whole route table.
-func TestNoDomainIsThereTwice(t *testing.T) {
+func TestDomainsAreUnique(t *testing.T) {
 	const text = `
 apiVersion: v1
 kind: Pod
@@ -55,12 +55,12 @@ spec:
 	}
 }
 
-func TestSilenceOf(t *testing.T) {
+func TestRouteIdleTimeout(t *testing.T) {
 	for timeout, want := range map[*durationpb.Duration]time.Duration{
 		nil: -1, seconds(0): 0, seconds(10): -1, seconds(300): -1, seconds(301): 301 * time.Second, seconds(3600): time.Hour,
 	} {
 		got := time.Duration(-1) // what the connection manager says
-		if s := silenceOf(timeout); s != nil {
+		if s := routeIdleTimeout(timeout); s != nil {
 			got = s.AsDuration()
 		}
 		if got != want {
@@ -69,8 +69,8 @@ func TestSilenceOf(t *testing.T) {
 	}
 }
 
-// TestOnlyGatewaysEndSilentRequests has a route with a long timeout: inside the mesh a WebSocket may be silent for ever.
-func TestOnlyGatewaysEndSilentRequests(t *testing.T) {
+// TestOnlyGatewaysHaveStreamIdleTimeout has a route with a long timeout: inside the mesh a WebSocket may be silent for ever.
+func TestOnlyGatewaysHaveStreamIdleTimeout(t *testing.T) {
 	r := &networking.HTTPRoute{Timeout: seconds(600), Route: []*networking.HTTPRouteDestination{{Destination: &networking.Destination{Host: "x"}}}}
 	for edge, want := range map[bool]time.Duration{true: 10 * time.Minute, false: 0} {
 		route, err := routeTranslator{v: &scope.VirtualService{VirtualService: &mesh.VirtualService{}}, edge: edge}.route(r, nil)

@@ -18,13 +18,13 @@ type Shared struct {
 	addresses table.Groups[*resource.Resource] // TCP listeners, by name and the host that asks for it
 	hosts     table.Groups[*virtualHost]       // by port and object
 	faults    table.Table[*faults]             // by what they were found in
-	kept      table.Table[*part]               // by host: what is there of services that pilot itself has failed at since
+	lastGood  table.Table[*part]               // by host: what is there of services that pilot itself has failed at since
 }
 
 type faults struct{ problems []mesh.Problem }
 
 // Share translates what s has in common with the scopes of other sidecars. It starts from before, which may be nil, was made
-// for another scope of the same line, and is not changed. The result is that of starting from nothing.
+// for another scope of the same share key, and is not changed. The result is that of starting from nothing.
 func (b *Builder) Share(before *Shared, s scope.Scope) *Shared {
 	if before == nil || before.settings.Key != s.Settings.Key {
 		before = &Shared{outbound: &scope.Outbound{}, settings: s.Settings}
@@ -48,17 +48,17 @@ func (b *Builder) Share(before *Shared, s scope.Scope) *Shared {
 	return &now
 }
 
-// service translates what a sidecar does with one service: a function of its view and of nearTo. There is nothing to
+// service translates what a sidecar does with one service: a function of its view and of nearCaller. There is nothing to
 // translate of a service that is not there.
 func (b *Builder) service(s scope.Scope, view *scope.Service) part {
 	if view == nil {
 		return part{}
 	}
-	near := nearTo(view.Service, s.Outbound.Namespace)
+	near := nearCaller(view.Service, s.Outbound.Namespace)
 	s.Outbound, s.Inbound = nil, nil
 	key := mesh.NewHash().Add(view.Sum(), s.Settings.Key, near).Bool(s.IPv4).Bool(s.IPv6)
 	return b.services.get(key.Key(), func() part {
-		return drafted([]resource.Object{view.Object}, func(d *draft) {
+		return buildPart([]resource.Object{view.Object}, func(d *draft) {
 			c := newCollector(b, s)
 			c.near = near
 			c.clusters(view)
@@ -69,9 +69,9 @@ func (b *Builder) service(s scope.Scope, view *scope.Service) part {
 	})
 }
 
-// nearTo is the namespace of a caller to whom a service is near, by itself or by one of its aliases; for all others, who
+// nearCaller is the namespace of a caller to whom a service is near, by itself or by one of its aliases; for all others, who
 // call it by full names only, it is empty.
-func nearTo(s *mesh.Service, caller string) string {
+func nearCaller(s *mesh.Service, caller string) string {
 	if s.Namespace == caller || slices.ContainsFunc(s.Aliases, func(a mesh.Name) bool { return a.Namespace == caller }) {
 		return caller
 	}
@@ -81,15 +81,15 @@ func nearTo(s *mesh.Service, caller string) string {
 // replace takes the translation of a service out and puts another in. If it was a mistake of pilot's own that no other could
 // be made, what is there stays.
 func (s *Shared) replace(host string, before, now part) {
-	if was := s.kept.Get(host); was != nil {
+	if was := s.lastGood.Get(host); was != nil {
 		before = *was
 	}
-	if now.mistaken() {
-		s.kept = s.kept.With(host, &before)
+	if now.panicked() {
+		s.lastGood = s.lastGood.With(host, &before)
 		s.report(host, now.problems)
 		return
 	}
-	s.kept = s.kept.Without(host)
+	s.lastGood = s.lastGood.Without(host)
 	kept := map[*resource.Resource]bool{}
 	for _, r := range now.resources {
 		kept[r] = true
@@ -116,7 +116,7 @@ func (s *Shared) replace(host string, before, now part) {
 func (s *Shared) remove(host string, r *resource.Resource) {
 	if r.Type == resource.Listener {
 		s.addresses = s.addresses.Without(r.Name, host)
-		s.settle(r.Name)
+		s.resolveAddress(r.Name)
 		return
 	}
 	s.set = s.set.With(r.Type, s.set.Of(r.Type).Without(r.Name))
@@ -125,7 +125,7 @@ func (s *Shared) remove(host string, r *resource.Resource) {
 func (s *Shared) put(host string, r *resource.Resource) {
 	if r.Type == resource.Listener {
 		s.addresses = s.addresses.With(r.Name, host, r)
-		s.settle(r.Name)
+		s.resolveAddress(r.Name)
 		return
 	}
 	if s.set.Of(r.Type).Get(r.Name) != r {
@@ -133,8 +133,8 @@ func (s *Shared) put(host string, r *resource.Resource) {
 	}
 }
 
-// settle gives an address to the first of the services that claim it and tells the others.
-func (s *Shared) settle(name string) {
+// resolveAddress gives an address to the first of the services that claim it and tells the others.
+func (s *Shared) resolveAddress(name string) {
 	listeners := s.set.Of(resource.Listener).Without(name)
 	var problems []mesh.Problem
 	for r := range s.addresses.Get(name).Values() {

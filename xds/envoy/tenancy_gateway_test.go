@@ -14,9 +14,9 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/resource"
 )
 
-// TestAGatewayKeepsItsHosts has an owner who keeps his hosts for his namespace, and a tenant who writes Gateways of his own
+// TestGatewayReservesHosts has an owner who keeps his hosts for his namespace, and a tenant who writes Gateways of his own
 // for the same gateway and port to get at them.
-func TestAGatewayKeepsItsHosts(t *testing.T) {
+func TestGatewayReservesHosts(t *testing.T) {
 	for name, c := range map[string]struct {
 		owner, tenant string // hosts of the Gateways' servers
 		vs            string // host of the tenant's VirtualService
@@ -59,8 +59,8 @@ func TestAGatewayKeepsItsHosts(t *testing.T) {
 	}
 }
 
-// TestNobodyRedirectsAnothersHost is about a Gateway that asks for HTTPS where another one serves in the clear.
-func TestNobodyRedirectsAnothersHost(t *testing.T) {
+// TestHTTPSRedirectOfForeignHost is about a Gateway that asks for HTTPS where another one serves in the clear.
+func TestHTTPSRedirectOfForeignHost(t *testing.T) {
 	text := victims + gatewayOf("bank", "2026-01-01", "shop.example.com", "") + routesOf("bank", "shop.example.com", "/") +
 		gatewayOf("tenant", "2026-02-01", "shop.example.com, own.example.com", "true") + routesOf("tenant", "own.example.com", "/")
 	hosts, problems := hostsOf(t, text)

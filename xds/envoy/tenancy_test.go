@@ -73,9 +73,9 @@ func TestSecretsStayInTheirNamespace(t *testing.T) {
 	}
 }
 
-// TestAClaimedAddressIsForItsOwnNamespace lets a tenant write into an EndpointSlice the address of another's pod, as his
+// TestUnprovenAddressIsForOwnNamespace lets a tenant write into an EndpointSlice the address of another's pod, as his
 // pod's, and one outside of the cluster. The listener for an address decides about connections to it.
-func TestAClaimedAddressIsForItsOwnNamespace(t *testing.T) {
+func TestUnprovenAddressIsForOwnNamespace(t *testing.T) {
 	const text = `
 apiVersion: v1
 kind: Service

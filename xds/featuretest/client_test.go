@@ -21,8 +21,8 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/resource"
 )
 
-// patience is how long a message may take before a test gives up. It is never waited for when all is well.
-const patience = 20 * time.Second
+// acceptTimeout is how long a message may take before a test gives up. It is never waited for when all is well.
+const acceptTimeout = 20 * time.Second
 
 // client is one delta stream of a proxy.
 type client struct {
@@ -150,7 +150,7 @@ func (c *client) next(t resource.Type) *discovery.DeltaDiscoveryResponse {
 		return r
 	case err := <-c.failed:
 		c.t.Fatalf("stream ended before %s: %v", t.Short(), err)
-	case <-time.After(patience):
+	case <-time.After(acceptTimeout):
 		c.t.Fatalf("no %s", t.Short())
 	}
 	return nil
@@ -172,7 +172,7 @@ func (c *client) refused() *status.Status {
 		c.t.Fatalf("got %s, want a refusal", brief(r))
 	case err := <-c.failed:
 		return status.Convert(err)
-	case <-time.After(patience):
+	case <-time.After(acceptTimeout):
 		c.t.Fatal("neither answered nor refused")
 	}
 	return nil

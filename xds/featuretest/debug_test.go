@@ -16,7 +16,7 @@ func get(handler http.HandlerFunc, path string) *httptest.ResponseRecorder {
 	return w
 }
 
-func TestSyncTellsWhereEachProxyStands(t *testing.T) {
+func TestSyncDebugEndpoint(t *testing.T) {
 	p := startPilot(t, workload("bookinfo", "reviews", "10.244.0.1"))
 	c := p.connect(sidecar("bookinfo", "reviews", "10.244.0.1"))
 	c.subscribe(resource.Cluster)
@@ -43,7 +43,7 @@ func TestSyncTellsWhereEachProxyStands(t *testing.T) {
 	}
 }
 
-func TestConfigListsWhatAProxyShouldHaveButNoSecrets(t *testing.T) {
+func TestConfigDebugEndpointHidesSecrets(t *testing.T) {
 	p := startPilot(t, router("istio-system", "ingress", "10.244.0.1"), gatewayFor("istio-system", "ingress", "shop-credential"))
 	p.apply(p.ca.secret(t, "istio-system", "shop-credential"))
 	c := p.connect(routerNode("istio-system", "ingress", "10.244.0.1"))

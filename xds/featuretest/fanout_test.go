@@ -9,7 +9,7 @@ import (
 
 const ratings = "outbound|9080||ratings.bookinfo.svc.cluster.local"
 
-func TestAChangeSendsNothingButWhatChanged(t *testing.T) {
+func TestPushSendsOnlyChanges(t *testing.T) {
 	p := startPilot(t, workload("bookinfo", "reviews", "10.244.0.1"), workload("bookinfo", "ratings", "10.244.0.2"))
 	c := p.connect(sidecar("bookinfo", "reviews", "10.244.0.1"))
 	c.everything()
@@ -30,8 +30,8 @@ func TestAChangeSendsNothingButWhatChanged(t *testing.T) {
 	}
 }
 
-// TestASlowProxyLagsAndHoldsNobodyUp has one proxy that acknowledges nothing while pilot publishes on.
-func TestASlowProxyLagsAndHoldsNobodyUp(t *testing.T) {
+// TestSlowProxyDoesNotBlockOthers has one proxy that acknowledges nothing while pilot publishes on.
+func TestSlowProxyDoesNotBlockOthers(t *testing.T) {
 	p := startPilot(t, workload("bookinfo", "reviews", "10.244.0.1"), workload("bookinfo", "ratings", "10.244.0.2"))
 	slow, quick := p.connect(sidecar("bookinfo", "reviews", "10.244.0.1")), p.connect(sidecar("bookinfo", "ratings", "10.244.0.2"))
 	quick.everything()
@@ -64,8 +64,8 @@ func newest(t *testing.T, p *pilot) map[string]string {
 	return versions(c.accept(resource.Endpoint))
 }
 
-// TestAProxyThatDoesNotReadHoldsNobodyUp has one proxy that takes nothing from its connection.
-func TestAProxyThatDoesNotReadHoldsNobodyUp(t *testing.T) {
+// TestNonReadingProxyDoesNotBlockOthers has one proxy that takes nothing from its connection.
+func TestNonReadingProxyDoesNotBlockOthers(t *testing.T) {
 	objects := []string{}
 	for i := range 200 {
 		objects = append(objects, workload("bookinfo", fmt.Sprintf("service-%d", i), fmt.Sprintf("10.244.%d.%d", 2+i/100, 1+i%100)))

@@ -16,7 +16,7 @@ import (
 
 const reviewsIP = "10.244.0.1"
 
-func TestAProxyGetsTheConfigurationOfItsPodOnly(t *testing.T) {
+func TestProxyGetsOnlyItsPodsConfiguration(t *testing.T) {
 	p := startPilot(t, workload("bookinfo", "reviews", reviewsIP), workload("bookinfo", "ratings", "10.244.0.2"),
 		workload("bank", "reviews", "10.244.0.3"), router("bookinfo", "gateway", "10.244.0.4"))
 	reviews := identity("bookinfo", "reviews")
@@ -92,7 +92,7 @@ func TestAProxyGetsTheConfigurationOfItsPodOnly(t *testing.T) {
 	}
 }
 
-func TestAProxyWithItsOwnCertificateIsServed(t *testing.T) {
+func TestProxyWithCertificateIsServed(t *testing.T) {
 	p := startPilot(t, workload("bookinfo", "reviews", reviewsIP))
 	c := p.connectAs(sidecar("bookinfo", "reviews", reviewsIP), identity("bookinfo", "reviews"))
 	if got := c.everything(); len(got[resource.Listener]) == 0 || len(got[resource.Endpoint]) == 0 {
@@ -100,7 +100,7 @@ func TestAProxyWithItsOwnCertificateIsServed(t *testing.T) {
 	}
 }
 
-func TestPlaintextIsStillLimitedToPodsThatExist(t *testing.T) {
+func TestPlaintextListenerRequiresExistingPod(t *testing.T) {
 	p := startPilot(t, workload("bookinfo", "reviews", reviewsIP))
 	c := p.connect(sidecar("bookinfo", "nobody", reviewsIP))
 	c.subscribe(resource.Cluster)
@@ -109,7 +109,7 @@ func TestPlaintextIsStillLimitedToPodsThatExist(t *testing.T) {
 	}
 }
 
-func TestNobodyIsServedBeforeThereIsAConfiguration(t *testing.T) {
+func TestUnavailableBeforeFirstConfiguration(t *testing.T) {
 	p := startPilot(t)
 	c := p.connect(sidecar("bookinfo", "reviews", reviewsIP))
 	c.subscribe(resource.Cluster)
@@ -118,7 +118,7 @@ func TestNobodyIsServedBeforeThereIsAConfiguration(t *testing.T) {
 	}
 }
 
-func TestAStreamEndsWithItsPod(t *testing.T) {
+func TestStreamEndsWithPod(t *testing.T) {
 	p := startPilot(t, workload("bookinfo", "reviews", reviewsIP))
 	deleted := p.connect(sidecar("bookinfo", "reviews", reviewsIP))
 	deleted.everything()
@@ -128,7 +128,7 @@ func TestAStreamEndsWithItsPod(t *testing.T) {
 	}
 }
 
-func TestAStreamEndsWhenItsPodIsReplaced(t *testing.T) {
+func TestStreamEndsWhenPodIsReplaced(t *testing.T) {
 	p := startPilot(t, workload("bookinfo", "reviews", reviewsIP))
 	c := p.connect(sidecar("bookinfo", "reviews", reviewsIP))
 	c.everything()
@@ -138,8 +138,8 @@ func TestAStreamEndsWhenItsPodIsReplaced(t *testing.T) {
 	}
 }
 
-// TestAPodHasAShareOfTheStreams is about a tenant who opens as many streams as his certificate gets him.
-func TestAPodHasAShareOfTheStreams(t *testing.T) {
+// TestStreamLimitPerPod is about a tenant who opens as many streams as his certificate gets him.
+func TestStreamLimitPerPod(t *testing.T) {
 	p := startPilot(t, workload("bookinfo", "reviews", reviewsIP), workload("bookinfo", "ratings", "10.244.0.2"))
 	node := sidecar("bookinfo", "reviews", reviewsIP)
 	var streams []*client
@@ -162,8 +162,8 @@ func TestAPodHasAShareOfTheStreams(t *testing.T) {
 	p.connect(node).everything() // the places of streams that ended are free
 }
 
-// TestAConnectionHasFewStreams: what a stream may hold before anybody asks which pod it is of is not to be had many times over.
-func TestAConnectionHasFewStreams(t *testing.T) {
+// TestStreamLimitPerConnection: what a stream may hold before anybody asks which pod it is of is not to be had many times over.
+func TestStreamLimitPerConnection(t *testing.T) {
 	p := startPilot(t, workload("bookinfo", "reviews", reviewsIP))
 	api := discovery.NewAggregatedDiscoveryServiceClient(p.dial(p.insecure, insecure.NewCredentials()))
 	for range 4 {

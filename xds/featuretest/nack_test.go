@@ -16,8 +16,8 @@ spec:
   - fault: {abort: {percentage: {value: 100}, httpStatus: STATUS}}
     route: [{destination: {host: ratings}}]`
 
-// TestARejectedResourceIsCountedAndItsObjectNamed has a proxy that rejects the routes made from one VirtualService.
-func TestARejectedResourceIsCountedAndItsObjectNamed(t *testing.T) {
+// TestRejectionNamesObject has a proxy that rejects the routes made from one VirtualService.
+func TestRejectionNamesObject(t *testing.T) {
 	p := startPilot(t, workload("bookinfo", "reviews", "10.244.0.1"), workload("bookinfo", "ratings", "10.244.0.2"))
 	c := p.connect(sidecar("bookinfo", "reviews", "10.244.0.1"))
 	c.subscribe(resource.Route, "9080")
@@ -46,9 +46,9 @@ func TestARejectedResourceIsCountedAndItsObjectNamed(t *testing.T) {
 	}
 }
 
-// TestALongReasonIsCut is about a client whose reason fills a message of 4 MiB: it is searched for the name of every
+// TestLongRejectionIsTruncated is about a client whose reason fills a message of 4 MiB: it is searched for the name of every
 // resource that was sent, and logged.
-func TestALongReasonIsCut(t *testing.T) {
+func TestLongRejectionIsTruncated(t *testing.T) {
 	p := startPilot(t, workload("bookinfo", "reviews", "10.244.0.1"))
 	c := p.connect(sidecar("bookinfo", "reviews", "10.244.0.1"))
 	c.subscribe(resource.Cluster)

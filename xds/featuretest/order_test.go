@@ -15,9 +15,9 @@ spec:
   http:
   - route: [{destination: {host: TARGET}}]`
 
-// TestANewServiceIsMadeBeforeItIsUsedAndBrokenAfter moves a route to a service that is created in the same change, and
+// TestMakeBeforeBreak moves a route to a service that is created in the same change, and
 // back when that service is deleted.
-func TestANewServiceIsMadeBeforeItIsUsedAndBrokenAfter(t *testing.T) {
+func TestMakeBeforeBreak(t *testing.T) {
 	p := startPilot(t, workload("bookinfo", "reviews", "10.244.0.1"), workload("bookinfo", "productpage", "10.244.0.5"))
 	c := p.connect(sidecar("bookinfo", "productpage", "10.244.0.5"))
 	c.everything()

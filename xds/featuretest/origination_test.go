@@ -65,9 +65,9 @@ func secretsOf(t *testing.T, r *discovery.DeltaDiscoveryResponse, cluster string
 	return nil
 }
 
-// TestEachModeOfTLSReachesASidecar changes one rule from mode to mode: each sends one cluster again, which asks the agent
+// TestClientTLSModes changes one rule from mode to mode: each sends one cluster again, which asks the agent
 // for what the mode needs.
-func TestEachModeOfTLSReachesASidecar(t *testing.T) {
+func TestClientTLSModes(t *testing.T) {
 	p := startPilot(t, workload("shop", "web", "10.244.0.1"), workload("bank", "bank", "10.244.0.2"))
 	c := p.connect(sidecar("shop", "web", "10.244.0.1"))
 	c.subscribe(resource.Cluster)
@@ -91,8 +91,8 @@ func TestEachModeOfTLSReachesASidecar(t *testing.T) {
 	}
 }
 
-// TestACredentialOfARuleGoesToTheGatewaysOfItsNamespace: two gateways with one route, of which one namespace has the Secret.
-func TestACredentialOfARuleGoesToTheGatewaysOfItsNamespace(t *testing.T) {
+// TestRuleCredentialIsForGatewaysOfItsNamespace: two gateways with one route, of which one namespace has the Secret.
+func TestRuleCredentialIsForGatewaysOfItsNamespace(t *testing.T) {
 	const pair, authorities = "kubernetes://bank-client", "kubernetes-ca://bank-client"
 	p := startPilot(t, workload("bank", "bank", "10.244.0.2"), bankRoute,
 		router("istio-system", "ingress", "10.244.0.3"), router("other", "ingress", "10.244.0.4"),
@@ -119,8 +119,8 @@ func TestACredentialOfARuleGoesToTheGatewaysOfItsNamespace(t *testing.T) {
 	}
 }
 
-// TestARenewedCredentialOfARuleIsSent, and nothing with it.
-func TestARenewedCredentialOfARuleIsSent(t *testing.T) {
+// TestRenewedRuleCredentialIsSent, and nothing with it.
+func TestRenewedRuleCredentialIsSent(t *testing.T) {
 	const pair = "kubernetes://bank-client"
 	p := startPilot(t, workload("bank", "bank", "10.244.0.2"), bankRoute, router("istio-system", "ingress", "10.244.0.3"),
 		bankRule("bank", "{mode: MUTUAL, credentialName: bank-client}"))

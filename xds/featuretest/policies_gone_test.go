@@ -15,10 +15,10 @@ kind: PeerAuthentication
 metadata: {namespace: istio-system, name: default}
 spec: {mtls: {mode: STRICT}}`
 
-// TestAStrictMeshStaysStrictWithoutItsPolicies: somebody deletes the definition of PeerAuthentication, and with it all objects,
+// TestStrictMeshStaysStrictWithoutPolicies: somebody deletes the definition of PeerAuthentication, and with it all objects,
 // the mesh's own and the exemption of a namespace. Whoever asks then, a proxy that was there or a new one, lets nothing in in
 // the clear.
-func TestAStrictMeshStaysStrictWithoutItsPolicies(t *testing.T) {
+func TestStrictMeshStaysStrictWithoutPolicies(t *testing.T) {
 	p := startPilot(t)
 	p.mode = mesh.Strict
 	const exemption = `apiVersion: security.istio.io/v1

@@ -10,9 +10,9 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/resource"
 )
 
-// TestAnUnchangedProxyThatComesBackCostsNothing covers another replica or a restarted pilot as well: a second one is built
+// TestReconnectWithoutChangeSendsNothing covers another replica or a restarted pilot as well: a second one is built
 // from the same objects and has nothing else in common with the first.
-func TestAnUnchangedProxyThatComesBackCostsNothing(t *testing.T) {
+func TestReconnectWithoutChangeSendsNothing(t *testing.T) {
 	objects := []string{workload("bookinfo", "reviews", "10.244.0.1"), workload("bookinfo", "ratings", "10.244.0.2")}
 	node := sidecar("bookinfo", "reviews", "10.244.0.1")
 	first := startPilot(t, objects...).connect(node)
@@ -45,7 +45,7 @@ func TestAnUnchangedProxyThatComesBackCostsNothing(t *testing.T) {
 	}
 }
 
-func TestAProxyThatComesBackGetsWhatChangedMeanwhile(t *testing.T) {
+func TestReconnectSendsChanges(t *testing.T) {
 	p := startPilot(t, workload("bookinfo", "reviews", "10.244.0.1"), workload("bookinfo", "ratings", "10.244.0.2"))
 	node := sidecar("bookinfo", "reviews", "10.244.0.1")
 	first := p.connect(node)

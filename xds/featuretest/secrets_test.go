@@ -23,9 +23,9 @@ func routerNode(namespace, name, ip string) string {
 	return strings.Replace(sidecar(namespace, name, ip), "sidecar~", "router~", 1)
 }
 
-// TestASecretGoesToGatewaysOfItsNamespaceOnly lets every identity ask for every name in every spelling, twice, so that
+// TestSecretIsForGatewaysOfItsNamespace lets every identity ask for every name in every spelling, twice, so that
 // caches are warm the second time.
-func TestASecretGoesToGatewaysOfItsNamespaceOnly(t *testing.T) {
+func TestSecretIsForGatewaysOfItsNamespace(t *testing.T) {
 	p := startPilot(t, workload("istio-system", "job", "10.244.0.9"),
 		router("istio-system", "ingress", "10.244.0.1"), router("bank", "ingress", "10.244.0.2"))
 	p.apply(p.ca.secret(t, "istio-system", "shop-credential"), p.ca.secret(t, "bank", "bank-credential"),
@@ -64,7 +64,7 @@ func TestASecretGoesToGatewaysOfItsNamespaceOnly(t *testing.T) {
 	}
 }
 
-func TestASecretThatAppearsAndChangesIsSent(t *testing.T) {
+func TestChangedSecretIsSent(t *testing.T) {
 	const name = "kubernetes://shop-credential"
 	p := startPilot(t, router("istio-system", "ingress", "10.244.0.1"), gatewayFor("istio-system", "ingress", "shop-credential"))
 	c := p.connect(routerNode("istio-system", "ingress", "10.244.0.1"))

@@ -65,9 +65,9 @@ func TestAMistakeCostsOneObject(t *testing.T) {
 	}
 }
 
-// TestAMistakeInSharedWorkIsEverybodysAndIsForgotten asks twice for a value whose computation panics, and in the next
+// TestPanicInSharedComputation asks twice for a value whose computation panics, and in the next
 // snapshot again: it starts from the last good one.
-func TestAMistakeInSharedWorkIsEverybodysAndIsForgotten(t *testing.T) {
+func TestPanicInSharedComputation(t *testing.T) {
 	s := Build(nil, Inputs{})
 	s.Once("key", func(any) any { return "good" })
 	s = Build(s, Inputs{})
@@ -84,8 +84,8 @@ func TestAMistakeInSharedWorkIsEverybodysAndIsForgotten(t *testing.T) {
 	}
 }
 
-// TestAMistakeInACheckNamesWhatWasChecked panics in the check of two rules.
-func TestAMistakeInACheckNamesWhatWasChecked(t *testing.T) {
+// TestPanicInCheckNamesObjects panics in the check of two rules.
+func TestPanicInCheckNamesObjects(t *testing.T) {
 	found := Build(nil, Inputs{}).check(func(*references) { panic("odd") }, "DestinationRule/a/x", "DestinationRule/a/y")
 	if len(found) != 2 || found[0].Object != "DestinationRule/a/x" || found[1].Object != "DestinationRule/a/y" || found[0].Stack == "" {
 		t.Errorf("the mistake is told of %+v, want of both rules", found)

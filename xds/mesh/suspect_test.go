@@ -26,8 +26,8 @@ func subsetOf(namespace, name, host string) istioconfig.Object {
 	}}
 }
 
-// TestAChangeIsCheckedWhereItMatters counts the rules that are checked again in a mesh where every service has two.
-func TestAChangeIsCheckedWhereItMatters(t *testing.T) {
+// TestIncrementalChecks counts the rules that are checked again in a mesh where every service has two.
+func TestIncrementalChecks(t *testing.T) {
 	in := Inputs{MeshNamespace: "root"}
 	add := func(in *Inputs, i int, port int32) {
 		name := fmt.Sprintf("s%d", i)
@@ -68,8 +68,8 @@ func TestAChangeIsCheckedWhereItMatters(t *testing.T) {
 	}
 }
 
-// TestARuleIsHeardWhereAProxyIs lets the first proxy of a namespace come and go.
-func TestARuleIsHeardWhereAProxyIs(t *testing.T) {
+// TestRuleOfNamespaceWithoutProxy lets the first proxy of a namespace come and go.
+func TestRuleOfNamespaceWithoutProxy(t *testing.T) {
 	in := Inputs{MeshNamespace: "root"}
 	Add(&in.Services, &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "s"}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "http", Port: 80}}}})
 	AddConfig(&in.Config, routesTo("b", "v", "s.a.svc.cluster.local"), subsetOf("b", "r", "s.a.svc.cluster.local"))
@@ -85,8 +85,8 @@ func TestARuleIsHeardWhereAProxyIs(t *testing.T) {
 	}
 }
 
-// TestProblemsOfAnObjectAreFew has two rules that lead nowhere, one of them in many ways, and one that is invalid in many.
-func TestProblemsOfAnObjectAreFew(t *testing.T) {
+// TestProblemsPerObjectAreBounded has two rules that lead nowhere, one of them in many ways, and one that is invalid in many.
+func TestProblemsPerObjectAreBounded(t *testing.T) {
 	many, invalid := routesTo("a", "many", "s"), routesTo("a", "invalid", "s")
 	for i := range 1000 {
 		elsewhere := &networking.HTTPRouteDestination{Destination: &networking.Destination{Host: fmt.Sprintf("x%d", i)}, Weight: 1}

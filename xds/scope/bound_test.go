@@ -22,8 +22,8 @@ func told(s *mesh.Snapshot, reason string) bool {
 	return false
 }
 
-// TestSubsetsDoNotMultiply has rules that are small one by one, and services of many ports.
-func TestSubsetsDoNotMultiply(t *testing.T) {
+// TestSubsetsAreBounded has rules that are small one by one, and services of many ports.
+func TestSubsetsAreBounded(t *testing.T) {
 	for name, c := range map[string]struct {
 		ports, rules, subsets, want int
 		problem                     string
@@ -52,9 +52,9 @@ func TestSubsetsDoNotMultiply(t *testing.T) {
 	}
 }
 
-// TestGatewaysDoNotMultiplyRoutes binds a VirtualService for all hosts, with 10 KiB of rules, to Gateways that have them on one
+// TestRoutesPerGatewaysAreBounded binds a VirtualService for all hosts, with 10 KiB of rules, to Gateways that have them on one
 // server, on many, or on many Gateways.
-func TestGatewaysDoNotMultiplyRoutes(t *testing.T) {
+func TestRoutesPerGatewaysAreBounded(t *testing.T) {
 	routes := &networking.VirtualService{Hosts: []string{"*"}}
 	for range 20 {
 		routes.Http = append(routes.Http, &networking.HTTPRoute{Route: []*networking.HTTPRouteDestination{{Destination: &networking.Destination{Host: "pay"}}}})
@@ -106,8 +106,8 @@ func routesAt(s *mesh.Snapshot, app string) (hosts int) {
 	return hosts
 }
 
-// TestPortsDoNotMultiplyRoutes has a VirtualService for a service of many ports, and for a host that is none.
-func TestPortsDoNotMultiplyRoutes(t *testing.T) {
+// TestRoutesPerPortsAreBounded has a VirtualService for a service of many ports, and for a host that is none.
+func TestRoutesPerPortsAreBounded(t *testing.T) {
 	for name, c := range map[string]struct {
 		host                       string
 		ports, matches, toEach     int
@@ -153,9 +153,9 @@ func TestPortsDoNotMultiplyRoutes(t *testing.T) {
 	}
 }
 
-// TestRoutesComeAndGoWithPorts lets a service have more ports than its rules can be on, and less again, and others that make
+// TestRouteBoundFollowsPorts lets a service have more ports than its rules can be on, and less again, and others that make
 // the mesh have more.
-func TestRoutesComeAndGoWithPorts(t *testing.T) {
+func TestRouteBoundFollowsPorts(t *testing.T) {
 	service := func(name string, first, ports int) *corev1.Service {
 		k := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name}}
 		for i := range ports {
@@ -190,8 +190,8 @@ func TestRoutesComeAndGoWithPorts(t *testing.T) {
 	}
 }
 
-// TestRoutesOfGatewaysConcernNoService edits a rule for all hosts of gateways: no service has to be looked at for it.
-func TestRoutesOfGatewaysConcernNoService(t *testing.T) {
+// TestGatewayRoutesDoNotTouchServices edits a rule for all hosts of gateways: no service has to be looked at for it.
+func TestGatewayRoutesDoNotTouchServices(t *testing.T) {
 	for gateway, want := range map[string]int{"root/gate": 0, "mesh": 1} {
 		in := mesh.Inputs{MeshNamespace: "root", Services: smallServices()}
 		s := mesh.Build(nil, in)

@@ -8,12 +8,12 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/table"
 )
 
-// moment identifies a snapshot. What was made at another one than that which changes start from has missed some of them.
-type moment struct{ _ byte }
+// generation identifies a snapshot. What was made at another one than that which changes start from has missed some of them.
+type generation struct{ _ byte }
 
 // changes is what differs between a snapshot and the one before it, for the views of all scopes.
 type changes struct {
-	at, from *moment         // of the snapshot and the one before
+	at, from *generation     // of the snapshot and the one before
 	of       *mesh.Snapshot  // stripped
 	all      bool            // nothing is known of the snapshot before: from is nil
 	hosts    map[string]bool // whose services, routes or rules may be others
@@ -27,12 +27,12 @@ type changes struct {
 func changesOf(snapshot *mesh.Snapshot) *changes {
 	return snapshot.Once("changes", func(before any) any {
 		now := &mesh.Snapshot{Settings: snapshot.Settings, Services: snapshot.Services, VirtualServices: snapshot.VirtualServices, Rules: snapshot.Rules, Gateways: snapshot.Gateways}
-		c := &changes{at: &moment{}, of: now, hosts: map[string]bool{}, routes: map[string]bool{}, wild: map[string]bool{}, ports: snapshot.Lookup.Everywhere()}
+		c := &changes{at: &generation{}, of: now, hosts: map[string]bool{}, routes: map[string]bool{}, wild: map[string]bool{}, ports: snapshot.Lookup.Everywhere()}
 		if last, ok := before.(*changes); ok && last.of.Settings.RootNamespace == now.Settings.RootNamespace {
 			c.from = last.at
 			c.find(last.of, snapshot)
 			if c.ports != last.ports {
-				c.lookAt(now.VirtualServices)
+				c.markRoutes(now.VirtualServices)
 			}
 		} else {
 			c.all = true
@@ -60,7 +60,7 @@ func (c *changes) find(before, now *mesh.Snapshot) {
 	for d := range table.Diff(before.Gateways, now.Gateways) {
 		for _, g := range []*mesh.Gateway{d.Old, d.New} {
 			if g != nil { // what a VirtualService comes to depends on all that it names
-				c.lookAt(now.Lookup.RoutesByGateway.Get(nameOf(g)))
+				c.markRoutes(now.Lookup.RoutesByGateway.Get(nameOf(g)))
 			}
 		}
 	}
@@ -89,11 +89,11 @@ func (c *changes) structure(now *mesh.Snapshot, host string) {
 		c.markHosts(v)
 	}
 	for routes := range now.Lookup.RoutesByHost.Get(host).Values() {
-		c.lookAt(routes)
+		c.markRoutes(routes)
 	}
 }
 
-func (c *changes) lookAt(routes table.Table[*mesh.VirtualService]) {
+func (c *changes) markRoutes(routes table.Table[*mesh.VirtualService]) {
 	for age := range routes.All() {
 		c.routes[age] = true
 	}

@@ -58,9 +58,9 @@ type ServerRoutes struct {
 // Sum is the hash of the view with its hosts.
 func (r *ServerRoutes) Sum() string { return r.sum }
 
-// visit is a gateway's view and what of the snapshot makes another of it, whatever else has changed.
-type visit struct {
-	at          *moment
+// gatewayView is a gateway's view and what of the snapshot makes another of it, whatever else has changed.
+type gatewayView struct {
+	at          *generation
 	gateways    table.Table[*mesh.Gateway]
 	credentials table.Table[*mesh.Credential]
 	view        *Gateway
@@ -68,11 +68,11 @@ type visit struct {
 
 // gatewayFor shares one view between the replicas of a gateway. It is made once more if a Gateway or a Secret of the
 // router's has changed; of all else that changes only what it leads to is looked at.
-func gatewayFor(snapshot *mesh.Snapshot, p *Place) *Gateway {
+func gatewayFor(snapshot *mesh.Snapshot, p *ProxyClass) *Gateway {
 	return snapshot.Once(gatewayKey(p), func(before any) any {
-		last, ok := before.(visit)
+		last, ok := before.(gatewayView)
 		changed := changesOf(snapshot)
-		now := visit{at: changed.at, gateways: snapshot.Gateways, credentials: snapshot.Credentials}
+		now := gatewayView{at: changed.at, gateways: snapshot.Gateways, credentials: snapshot.Credentials}
 		if !ok || changed.all || last.at != changed.from || last.reshaped(now, p.caller) {
 			now.view = newGateway(snapshot, p)
 		} else {
@@ -82,10 +82,10 @@ func gatewayFor(snapshot *mesh.Snapshot, p *Place) *Gateway {
 			now.view = last.view
 		}
 		return now
-	}).(visit).view
+	}).(gatewayView).view
 }
 
-func gatewayKey(p *Place) string {
+func gatewayKey(p *ProxyClass) string {
 	h := mesh.NewHash().Add(p.caller.namespace, p.caller.labelsKey)
 	for _, e := range p.exposed {
 		h.Uint(uint64(e.ServicePort)).Uint(uint64(e.TargetPort))
@@ -94,7 +94,7 @@ func gatewayKey(p *Place) string {
 }
 
 // reshaped tells whether a Gateway or a Secret has changed that the router has.
-func (v visit) reshaped(now visit, c caller) bool {
+func (v gatewayView) reshaped(now gatewayView, c caller) bool {
 	for d := range table.Diff(v.gateways, now.gateways) {
 		for _, g := range []*mesh.Gateway{d.Old, d.New} {
 			if g != nil && mesh.Selects(g.Spec.GetSelector(), c.labels) {
@@ -110,7 +110,7 @@ func (v visit) reshaped(now visit, c caller) bool {
 	return false
 }
 
-func newGateway(snapshot *mesh.Snapshot, p *Place) *Gateway {
+func newGateway(snapshot *mesh.Snapshot, p *ProxyClass) *Gateway {
 	g := &Gateway{Namespace: p.caller.namespace}
 	ports, reserved := map[uint32][]Server{}, map[uint32][]reservation{}
 	changed := &changes{routes: map[string]bool{}}

@@ -8,7 +8,7 @@ import (
 // Outbound is what the sidecars of one namespace may call, and how.
 type Outbound struct {
 	Namespace string
-	Line      string                // the same in all snapshots, unlike the key: where to look for what there was before
+	ShareKey  string                // the same in all snapshots, unlike the key: where to look for what there was before
 	Services  table.Table[*Service] // by host
 	Foreign   table.Table[*Foreign] // oldest first
 	Key       string
@@ -39,26 +39,26 @@ func (f *Foreign) Sum() string { return f.sum }
 
 // outboundFor shares one view between the proxies that no rule tells apart.
 func outboundFor(snapshot *mesh.Snapshot, c caller) *Outbound {
-	line := c.namespace + "\x00" + c.partition(snapshot)
-	return snapshot.Once("outbound\x00"+line, func(before any) any {
-		last, _ := before.(datedOutbound)
+	shareKey := c.namespace + "\x00" + c.partition(snapshot)
+	return snapshot.Once("outbound\x00"+shareKey, func(before any) any {
+		last, _ := before.(outboundView)
 		changed := changesOf(snapshot)
-		now := datedOutbound{newOutbound(last, changed, snapshot, c), changed.at}
-		now.Line = line
+		now := outboundView{newOutbound(last, changed, snapshot, c), changed.at}
+		now.ShareKey = shareKey
 		if last.Outbound != nil && last.Key == now.Key {
 			now.Outbound = last.Outbound
 		}
 		return now
-	}).(datedOutbound).Outbound
+	}).(outboundView).Outbound
 }
 
-// datedOutbound says which snapshot a view was made, or found to be as it was, at.
-type datedOutbound struct {
+// outboundView says which snapshot a view was made, or found to be as it was, at.
+type outboundView struct {
 	*Outbound
-	at *moment
+	at *generation
 }
 
-func newOutbound(last datedOutbound, changed *changes, snapshot *mesh.Snapshot, c caller) *Outbound {
+func newOutbound(last outboundView, changed *changes, snapshot *mesh.Snapshot, c caller) *Outbound {
 	out := &Outbound{Namespace: c.namespace}
 	f := newFinder(snapshot, c)
 	if last.Outbound == nil || changed.all || last.at != changed.from {

@@ -33,8 +33,8 @@ func reserves(server *networking.Server) bool {
 	})
 }
 
-// keeps tells whether host is for other namespaces than this one.
-func (r reservation) keeps(host, namespace string) bool {
+// excludes tells whether host is for other namespaces than this one.
+func (r reservation) excludes(host, namespace string) bool {
 	kept := false
 	for _, h := range r.spec.GetHosts() {
 		owner, pattern, ok := strings.Cut(h, "/")
@@ -55,10 +55,10 @@ func (r reservation) keeps(host, namespace string) bool {
 	return kept
 }
 
-// keeper returns the oldest reservation of another Gateway's namespace that keeps host from namespace, or nil.
-func keeper(older []reservation, gateway *mesh.Gateway, host, namespace string) *reservation {
+// reservationFor returns the oldest reservation of another Gateway's namespace that keeps host from namespace, or nil.
+func reservationFor(older []reservation, gateway *mesh.Gateway, host, namespace string) *reservation {
 	for i, r := range older {
-		if r.gateway.Namespace != gateway.Namespace && r.keeps(host, namespace) {
+		if r.gateway.Namespace != gateway.Namespace && r.excludes(host, namespace) {
 			return &older[i]
 		}
 	}
@@ -69,7 +69,7 @@ func keeper(older []reservation, gateway *mesh.Gateway, host, namespace string) 
 func (s *Server) admitHosts() {
 	for _, h := range s.Spec.GetHosts() {
 		host := mesh.ResolveHost(mesh.HostPart(h), s.Gateway.Namespace)
-		if r := keeper(s.older, s.Gateway, host, s.Gateway.Namespace); r != nil {
+		if r := reservationFor(s.older, s.Gateway, host, s.Gateway.Namespace); r != nil {
 			s.refusals = append(s.refusals, Refusal{s.Gateway.Object, "hosts", host, r.gateway.Object})
 			continue
 		}
@@ -83,7 +83,7 @@ func (s *Server) admitHosts() {
 // admitRoutes tells apart the hosts of a VirtualService that an older server keeps from its namespace.
 func (s *Server) admitRoutes(v *mesh.VirtualService, hosts []string) (admitted []string, refusals []Refusal) {
 	for _, host := range hosts {
-		if r := keeper(s.older, s.Gateway, host, v.Namespace); r != nil {
+		if r := reservationFor(s.older, s.Gateway, host, v.Namespace); r != nil {
 			refusals = append(refusals, Refusal{v.Object, "spec.hosts", host, r.gateway.Object})
 		} else {
 			admitted = append(admitted, host)

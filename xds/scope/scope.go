@@ -34,9 +34,9 @@ type Inbound struct {
 	Key         string
 }
 
-// Place is what of a proxy decides which scope it has. It depends on the proxy alone, so that it is made once and asked for
+// ProxyClass is what of a proxy decides which scope it has. It depends on the proxy alone, so that it is made once and asked for
 // the scope in every snapshot.
-type Place struct {
+type ProxyClass struct {
 	typ        mesh.ProxyType
 	ipv4, ipv6 bool
 	caller     caller
@@ -44,9 +44,9 @@ type Place struct {
 	inbound    *Inbound
 }
 
-// PlaceOf returns the place of a proxy.
-func PlaceOf(proxy mesh.Proxy) *Place {
-	p := &Place{
+// ClassOf returns the class of a proxy.
+func ClassOf(proxy mesh.Proxy) *ProxyClass {
+	p := &ProxyClass{
 		typ: proxy.Type, exposed: proxy.Exposed, inbound: inboundFor(proxy),
 		caller: caller{proxy.Namespace, proxy.Labels, mesh.SelectorKey(proxy.Labels)},
 	}
@@ -59,11 +59,11 @@ func PlaceOf(proxy mesh.Proxy) *Place {
 }
 
 // For returns what proxy may see of snapshot.
-func For(snapshot *mesh.Snapshot, proxy mesh.Proxy) Scope { return PlaceOf(proxy).In(snapshot) }
+func For(snapshot *mesh.Snapshot, proxy mesh.Proxy) Scope { return ClassOf(proxy).Scope(snapshot) }
 
-// In returns what a proxy of the place may see of snapshot. Scopes of successive snapshots are == if nothing in them has
+// Scope returns what a proxy of the class may see of snapshot. Scopes of successive snapshots are == if nothing in them has
 // changed.
-func (p *Place) In(snapshot *mesh.Snapshot) Scope {
+func (p *ProxyClass) Scope(snapshot *mesh.Snapshot) Scope {
 	s := Scope{Type: p.typ, IPv4: p.ipv4, IPv6: p.ipv6, Settings: snapshot.Settings}
 	if p.typ == mesh.Router {
 		s.Gateway = gatewayFor(snapshot, p)
@@ -83,8 +83,8 @@ func (s Scope) Key() string {
 	return h.Add(s.Outbound.Key, s.Inbound.Key).Key()
 }
 
-// Line identifies what the scope of a sidecar has in common with those of others, and is the same in all snapshots.
-func (s Scope) Line() string {
+// ShareKey identifies what the scope of a sidecar has in common with those of others, and is the same in all snapshots.
+func (s Scope) ShareKey() string {
 	family := "-"
 	if s.IPv4 {
 		family = "4"
@@ -92,7 +92,7 @@ func (s Scope) Line() string {
 	if s.IPv6 {
 		family += "6"
 	}
-	return family + "\x00" + s.Outbound.Line // namespaces may begin with a digit
+	return family + "\x00" + s.Outbound.ShareKey // namespaces may begin with a digit
 }
 
 func inboundFor(proxy mesh.Proxy) *Inbound {

@@ -37,7 +37,7 @@ func sidecar(namespace string, labels map[string]string) mesh.Proxy {
 	return mesh.Proxy{Type: mesh.Sidecar, Namespace: namespace, Labels: labels, IPs: []string{"10.1.0.1"}, DefaultMode: mesh.Strict}
 }
 
-func TestScopesAreSharedByThoseNoRuleTellsApart(t *testing.T) {
+func TestIndistinguishableProxiesShareScopes(t *testing.T) {
 	s := snapshot(rule("shop", "pay", map[string]string{"version": "v2"}))
 	v1, v2 := map[string]string{"version": "v1"}, map[string]string{"version": "v2"}
 	for reason, c := range map[string]struct {
@@ -59,9 +59,9 @@ func TestScopesAreSharedByThoseNoRuleTellsApart(t *testing.T) {
 	}
 }
 
-// TestAThirdNamespaceDecidesNothing is about ISTIO-SECURITY-2026-002: a rule of namespace evil for a service of namespace
+// TestVirtualServiceOfThirdNamespaceIsIgnored is about ISTIO-SECURITY-2026-002: a rule of namespace evil for a service of namespace
 // shop is for evil's own calls.
-func TestAThirdNamespaceDecidesNothing(t *testing.T) {
+func TestVirtualServiceOfThirdNamespaceIsIgnored(t *testing.T) {
 	for namespace, owner := range map[string]string{"web": "", "evil": "evil"} {
 		s := snapshot(rule("evil", "stolen", nil))
 		got := ""
@@ -80,8 +80,8 @@ func TestAThirdNamespaceDecidesNothing(t *testing.T) {
 	}
 }
 
-// TestAThirdNamespaceSetsNoPolicy is the same for DestinationRules: which certificates are asked for is a policy too.
-func TestAThirdNamespaceSetsNoPolicy(t *testing.T) {
+// TestDestinationRuleOfThirdNamespaceIsIgnored is the same for DestinationRules: which certificates are asked for is a policy too.
+func TestDestinationRuleOfThirdNamespaceIsIgnored(t *testing.T) {
 	for author, follow := range map[string]map[string]bool{
 		"evil": {"web": false, "shop": false, "evil": true},
 		"shop": {"web": true, "shop": true, "evil": true},
@@ -98,9 +98,9 @@ func TestAThirdNamespaceSetsNoPolicy(t *testing.T) {
 	}
 }
 
-// TestTheWholeMeshsRuleHidesNoSubsets: the namespace of the mesh is the gateways' own as well, and they follow a service's
+// TestRootNamespaceRuleKeepsServiceSubsets: the namespace of the mesh is the gateways' own as well, and they follow a service's
 // rule before one for the whole mesh, as all other callers do.
-func TestTheWholeMeshsRuleHidesNoSubsets(t *testing.T) {
+func TestRootNamespaceRuleKeepsServiceSubsets(t *testing.T) {
 	whole := istioconfig.Object{Kind: istioconfig.DestinationRule, Namespace: "root", Name: "default", Spec: &networking.DestinationRule{
 		Host: "*.local", TrafficPolicy: &networking.TrafficPolicy{Tls: &networking.ClientTLSSettings{Mode: networking.ClientTLSSettings_ISTIO_MUTUAL}},
 	}}
@@ -146,8 +146,8 @@ func TestServicesAreExported(t *testing.T) {
 	}
 }
 
-// TestAPatternTouchesWhatItMeans lists the hosts that are looked at again when a rule for a pattern comes.
-func TestAPatternTouchesWhatItMeans(t *testing.T) {
+// TestWildcardChangeTouchesMatchingHosts lists the hosts that are looked at again when a rule for a pattern comes.
+func TestWildcardChangeTouchesMatchingHosts(t *testing.T) {
 	in := mesh.Inputs{MeshNamespace: "root"}
 	for _, namespace := range []string{"shop", "web"} {
 		mesh.Add(&in.Services, &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "pay"}})

@@ -11,8 +11,8 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/resource"
 )
 
-// TestAPodThatIsReplacedWhileItsProxyConnects gives the new pod's configuration to nobody else.
-func TestAPodThatIsReplacedWhileItsProxyConnects(t *testing.T) {
+// TestPodReplacedDuringConnect gives the new pod's configuration to nobody else.
+func TestPodReplacedDuringConnect(t *testing.T) {
 	in, s := sharingMesh(), New(slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	s.Publish(mesh.Build(nil, in))
 	authorized, _ := s.current().Proxy("a", "x-0")
@@ -27,7 +27,7 @@ func TestAPodThatIsReplacedWhileItsProxyConnects(t *testing.T) {
 	default:
 		t.Error("the stream goes on")
 	}
-	if c.offers.resources() != nil {
+	if c.update.resources() != nil {
 		t.Error("it has the configuration of another pod")
 	}
 	c.request(&discovery.DeltaDiscoveryRequest{TypeUrl: string(resource.Cluster), InitialResourceVersions: map[string]string{"kept": "1"}})

@@ -40,8 +40,8 @@ func byCertificate(ctx context.Context) (*spiffe.ID, error) {
 
 func byNode(context.Context) (*spiffe.ID, error) { return nil, nil }
 
-// longestNodeID is far more than the names of a pod and a namespace and an address can add up to.
-const longestNodeID = 1024
+// maxNodeIDLength is far more than the names of a pod and a namespace and an address can add up to.
+const maxNodeIDLength = 1024
 
 // nodeID is what a proxy says of itself; it is believed only where the certificate and the Pod object agree.
 type nodeID struct {
@@ -55,7 +55,7 @@ type nodeID struct {
 // it, a namespace's cannot.
 func parseNodeID(id string) (nodeID, error) {
 	parts := strings.Split(id, "~")
-	if len(parts) != 4 || len(id) > longestNodeID {
+	if len(parts) != 4 || len(id) > maxNodeIDLength {
 		return nodeID{}, errors.New("node id is not type~ip~pod.namespace~domain")
 	}
 	dot := strings.LastIndexByte(parts[2], '.')

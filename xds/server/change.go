@@ -24,19 +24,19 @@ func Compare(from, to *resource.Set) Change {
 	return change
 }
 
-// moves remembers comparisons, for proxies that share their sets.
-type moves map[move]Change
+// comparisons remembers comparisons, for proxies that share their sets.
+type comparisons map[transition]Change
 
-type move struct{ from, to *resource.Set }
+type transition struct{ from, to *resource.Set }
 
-func (m moves) compare(from, to *resource.Set) Change {
+func (m comparisons) compare(from, to *resource.Set) Change {
 	if from == nil {
 		return nil
 	}
-	change, ok := m[move{from, to}]
+	change, ok := m[transition{from, to}]
 	if !ok {
 		change = Compare(from, to)
-		m[move{from, to}] = change
+		m[transition{from, to}] = change
 	}
 	return change
 }

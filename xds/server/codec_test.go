@@ -95,8 +95,8 @@ func FuzzCodec(f *testing.F) {
 	})
 }
 
-// TestResponsesShareTheirBytes compares pointers: two streams have their envelopes each, and no more, however much they are told.
-func TestResponsesShareTheirBytes(t *testing.T) {
+// TestResponsesShareBytes compares pointers: two streams have their envelopes each, and no more, however much they are told.
+func TestResponsesShareBytes(t *testing.T) {
 	c, bodies := newCodec(), bodiesOf(100, usual)
 	x, y := marshal(t, c, clustersOf("1", bodies)), marshal(t, c, clustersOf("2", bodies))
 	own := 0
@@ -115,8 +115,8 @@ func TestResponsesShareTheirBytes(t *testing.T) {
 	}
 }
 
-// TestPiecesAreForgotten with the resources that they are of.
-func TestPiecesAreForgotten(t *testing.T) {
+// TestCodecFreesUnusedResources with the resources that they are of.
+func TestCodecFreesUnusedResources(t *testing.T) {
 	c := newCodec()
 	marshal(t, c, clustersOf("1", bodiesOf(10, usual)))
 	if n := piecesIn(c); n == 0 {
@@ -135,8 +135,8 @@ func piecesIn(c *codec) int {
 	return n
 }
 
-// TestStreamsAreSentPieces opens a stream to a server on loopback.
-func TestStreamsAreSentPieces(t *testing.T) {
+// TestStreamsUseSharedBuffers opens a stream to a server on loopback.
+func TestStreamsUseSharedBuffers(t *testing.T) {
 	w := watch(t, mesh.Build(nil, sharingMesh()))
 	l, err := ListenLoopback("127.0.0.1:0")
 	if err != nil {
@@ -167,7 +167,7 @@ func TestStreamsAreSentPieces(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	clusters := w.x.offers.resources().Of(resource.Cluster)
+	clusters := w.x.update.resources().Of(resource.Cluster)
 	if len(r.GetResources()) == 0 {
 		t.Error("told nothing")
 	}

@@ -14,29 +14,29 @@ import (
 // connection is one stream's place in the fan-out: what its proxy should have, and the session that takes it there. The
 // stream's goroutine works the session; pushes and the debug endpoint come from others.
 type connection struct {
-	proxy   mesh.Proxy
-	since   time.Time
-	wake    chan struct{} // has a value when there is something to take
-	expired chan struct{} // closed when the pod is gone
-	once    sync.Once
-	offers  offers
-	share   *share // with the other streams of the pod
-	logged  logged
+	proxy      mesh.Proxy
+	since      time.Time
+	wake       chan struct{} // has a value when there is something to take
+	expired    chan struct{} // closed when the pod is gone
+	once       sync.Once
+	update     pendingUpdate
+	quota      *podQuota // with the other streams of the pod
+	rejections rejectionLog
 
 	working sync.Mutex // held while the session works, and then for the lock of offers
 	session *Session
 	offered time.Time // when the offer was made that is being sent
-	behind  time.Time // see standing
+	behind  time.Time // see ackState
 
-	standing atomic.Pointer[standing]
+	ackState atomic.Pointer[ackState]
 }
 
 func newConnection(proxy mesh.Proxy) *connection {
 	c := &connection{
 		proxy: proxy, since: time.Now(), wake: make(chan struct{}, 1), expired: make(chan struct{}), session: NewSession(nil),
-		share: &share{}, logged: newLogged(),
+		quota: &podQuota{}, rejections: newRejectionLog(),
 	}
-	c.noteStanding()
+	c.updateAckState()
 	return c
 }
 
@@ -52,8 +52,8 @@ func (c *connection) proxyIn(snapshot *mesh.Snapshot) *mesh.Proxy {
 }
 
 // offer hands over the set of a generation, and wakes the stream if the proxy has to be told of it.
-func (c *connection) offer(generation uint64, set *resource.Set, compare func(from, to *resource.Set) Change) {
-	if !c.offers.put(generation, set, compare) {
+func (c *connection) setUpdate(generation uint64, set *resource.Set, compare func(from, to *resource.Set) Change) {
+	if !c.update.put(generation, set, compare) {
 		return
 	}
 	select {
@@ -73,7 +73,7 @@ func (c *connection) next() (r *discovery.DeltaDiscoveryResponse, done time.Time
 	if r = c.session.Next(); r == nil {
 		done, c.offered = c.offered, time.Time{}
 	} else {
-		c.noteSent()
+		c.recordSent()
 	}
 	return r, done
 }
@@ -82,14 +82,14 @@ func (c *connection) next() (r *discovery.DeltaDiscoveryResponse, done time.Time
 func (c *connection) request(r *discovery.DeltaDiscoveryRequest) (*Rejection, error) {
 	c.working.Lock()
 	defer c.working.Unlock()
-	before, most := c.session.Held(), mostOf(r)
-	if err := c.share.take(most); err != nil {
+	before, most := c.session.Held(), requestSize(r)
+	if err := c.quota.take(most); err != nil {
 		return nil, err
 	}
 	c.refresh()
 	rejection := c.session.Request(r)
-	c.noteRequest()
-	c.share.give(before + most - c.session.Held())
+	c.recordRequest()
+	c.quota.give(before + most - c.session.Held())
 	return rejection, nil
 }
 
@@ -97,13 +97,13 @@ func (c *connection) request(r *discovery.DeltaDiscoveryRequest) (*Rejection, er
 func (c *connection) leave() {
 	c.working.Lock()
 	defer c.working.Unlock()
-	c.share.give(c.session.Held())
+	c.quota.give(c.session.Held())
 }
 
 // refresh takes the last offer and reports whether there ever was one. It comes before a request too: the first one compares
 // what the proxy kept with the set.
 func (c *connection) refresh() bool {
-	set, change, since, fresh := c.offers.take()
+	set, change, since, fresh := c.update.take()
 	if fresh {
 		c.session.Update(set, change)
 	}

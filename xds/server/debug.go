@@ -38,7 +38,7 @@ func (s *Server) ServeSync(w http.ResponseWriter, _ *http.Request) {
 	out := []proxyStatus{}
 	for _, c := range s.connected() {
 		p := syncOf(c)
-		p.Error = s.lacking(c)
+		p.Error = s.updateError(c)
 		out = append(out, p)
 	}
 	writeJSON(w, out)
@@ -85,7 +85,7 @@ func (s *Server) ServeConfig(w http.ResponseWriter, r *http.Request) {
 	name := r.URL.Query().Get("proxy")
 	for _, c := range s.connected() {
 		if nameOf(c) == name {
-			writeJSON(w, configOf(c.offers.resources()))
+			writeJSON(w, configOf(c.update.resources()))
 			return
 		}
 	}

@@ -19,8 +19,8 @@ import (
 // New returns a server without a snapshot: until Publish it tells proxies to try again. It starts nothing.
 func New(log *slog.Logger, registry prometheus.Registerer) *Server {
 	return &Server{
-		log: log, metrics: newMetrics(registry), builder: envoy.NewBuilder(), sendWithin: sendWithin, lines: newLines(), codec: newCodec(),
-		connections: map[*connection]bool{}, shares: map[string]*share{}, doors: doors{doors: map[string]*door{}},
+		log: log, metrics: newMetrics(registry), builder: envoy.NewBuilder(), sendTimeout: sendTimeout, logRate: newLogRate(), codec: newCodec(),
+		connections: map[*connection]bool{}, quotas: map[string]*podQuota{}, handshakes: handshakeLimit{byIdentity: map[string]*handshakeSlots{}},
 	}
 }
 
@@ -37,7 +37,7 @@ func (s *Server) grpcServer(who identify, extra ...grpc.ServerOption) *grpc.Serv
 		grpc.ForceServerCodecV2(s.codec),
 		grpc.MaxRecvMsgSize(4 << 20),
 		grpc.MaxHeaderListSize(64 << 10),
-		grpc.MaxConcurrentStreams(streamsPerConnection),
+		grpc.MaxConcurrentStreams(maxStreamsPerConnection),
 		grpc.InitialWindowSize(64 << 10), // what a stream may hold that is not read yet; without this it grows
 		grpc.ConnectionTimeout(10 * time.Second),
 		grpc.KeepaliveParams(keepalive.ServerParameters{

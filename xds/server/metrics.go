@@ -8,7 +8,7 @@ type metrics struct {
 	pushes      *prometheus.CounterVec
 	rejects     *prometheus.CounterVec
 	refused     *prometheus.CounterVec
-	mistakes    prometheus.Counter
+	panics      prometheus.Counter
 	pushTime    prometheus.Histogram
 	convergence prometheus.Histogram
 }
@@ -24,13 +24,13 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 			Name: "pilot_total_xds_rejects", Help: "Responses that proxies rejected, by resource type."}, []string{"type"}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pilot_xds_refused_streams", Help: "Streams that were refused, by gRPC code."}, []string{"code"}),
-		mistakes: prometheus.NewCounter(prometheus.CounterOpts{
+		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pilot_total_xds_internal_errors", Help: "Mistakes of pilot's own that it survived; those concerned keep what they have."}),
 		pushTime: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "pilot_xds_push_time", Help: "Seconds to compute a push for all proxies.", Buckets: buckets}),
 		convergence: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "pilot_proxy_convergence_time", Help: "Seconds from a new configuration to the last response of it sent to a proxy.", Buckets: buckets}),
 	}
-	registry.MustRegister(m.connected, m.pushes, m.rejects, m.refused, m.mistakes, m.pushTime, m.convergence)
+	registry.MustRegister(m.connected, m.pushes, m.rejects, m.refused, m.panics, m.pushTime, m.convergence)
 	return m
 }

@@ -20,10 +20,10 @@ type Server struct {
 	metrics *metrics
 	builder *envoy.Builder
 
-	sendWithin time.Duration
-	lines      *ration.Shares // of the log
-	doors      doors
-	codec      *codec
+	sendTimeout time.Duration
+	logRate     *ration.Shares // of the log
+	handshakes  handshakeLimit
+	codec       *codec
 
 	publishing sync.Mutex // one push at a time
 	problems   problems   // of the last push; guarded by publishing
@@ -32,10 +32,10 @@ type Server struct {
 	snapshot    *mesh.Snapshot
 	generation  uint64
 	connections map[*connection]bool
-	shares      map[string]*share // by pod
-	kept        string            // why snapshot is not of the newest mesh; empty: it is
+	quotas      map[string]*podQuota // by pod
+	buildError  string               // why snapshot is not of the newest mesh; empty: it is
 
-	mistakes sync.Map // the stacks of those that the log has
+	loggedPanics sync.Map // the stacks of those that the log has
 }
 
 // Publish makes snapshot the current one and wakes the proxies whose resources it changes, and only those.
@@ -44,22 +44,22 @@ func (s *Server) Publish(snapshot *mesh.Snapshot) {
 	defer s.publishing.Unlock()
 	start := time.Now()
 	generation, connections := s.advance(snapshot)
-	p := push{snapshot: snapshot, builder: s.builder, moves: moves{}, seen: map[*output]bool{}, told: map[*envoy.Shared]bool{}}
+	p := push{snapshot: snapshot, builder: s.builder, comparisons: comparisons{}, visited: map[*output]bool{}, reported: map[*envoy.Shared]bool{}}
 	for _, c := range connections {
 		s.guard(c, generation, func() {
 			if proxy := c.proxyIn(snapshot); proxy != nil {
-				c.offer(generation, p.output(c.offers.placeOf(proxy)).set, p.moves.compare)
+				c.setUpdate(generation, p.output(c.update.classOf(proxy)).set, p.comparisons.compare)
 			}
 		})
 	}
-	s.metrics.mistakes.Add(s.problems.report(s.log, slices.Concat(snapshot.Problems, p.problems)))
+	s.metrics.panics.Add(s.problems.report(s.log, slices.Concat(snapshot.Problems, p.problems)))
 	s.metrics.pushTime.Observe(time.Since(start).Seconds())
 }
 
 func (s *Server) advance(snapshot *mesh.Snapshot) (uint64, []*connection) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.snapshot, s.kept = snapshot, ""
+	s.snapshot, s.buildError = snapshot, ""
 	s.generation++
 	return s.generation, slices.Collect(maps.Keys(s.connections))
 }
@@ -78,8 +78,8 @@ func (s *Server) attach(c *connection) bool {
 	s.metrics.connected.Inc()
 	s.guard(c, generation, func() {
 		if proxy := c.proxyIn(snapshot); proxy != nil {
-			out := outputFor(s.builder, snapshot, c.offers.placeOf(proxy).In(snapshot))
-			c.offer(generation, out.set, func(_, _ *resource.Set) Change { return nil })
+			out := outputFor(s.builder, snapshot, c.update.classOf(proxy).Scope(snapshot))
+			c.setUpdate(generation, out.set, func(_, _ *resource.Set) Change { return nil })
 		}
 	})
 	return true
@@ -87,16 +87,16 @@ func (s *Server) attach(c *connection) bool {
 
 // join gives c the share of its pod, if there is room for one more.
 func (s *Server) join(c *connection) bool {
-	of := s.shares[nameOf(c)]
+	of := s.quotas[nameOf(c)]
 	if of == nil {
-		of = &share{}
-		s.shares[nameOf(c)] = of
+		of = &podQuota{}
+		s.quotas[nameOf(c)] = of
 	}
-	if of.streams >= streamsPerPod {
+	if of.streams >= maxStreamsPerPod {
 		return false
 	}
 	of.streams++
-	c.share = of
+	c.quota = of
 	return true
 }
 
@@ -104,8 +104,8 @@ func (s *Server) detach(c *connection) {
 	c.leave()
 	s.mu.Lock()
 	delete(s.connections, c)
-	if c.share.streams--; c.share.streams == 0 {
-		delete(s.shares, nameOf(c))
+	if c.quota.streams--; c.quota.streams == 0 {
+		delete(s.quotas, nameOf(c))
 	}
 	s.mu.Unlock()
 	s.metrics.connected.Dec()
@@ -119,21 +119,21 @@ func (s *Server) current() *mesh.Snapshot {
 
 // push is the work of one Publish that proxies share.
 type push struct {
-	snapshot *mesh.Snapshot
-	builder  *envoy.Builder
-	moves    moves
-	seen     map[*output]bool
-	told     map[*envoy.Shared]bool // whose problems there are already: those of a namespace, not of each of its workloads
-	problems []mesh.Problem
+	snapshot    *mesh.Snapshot
+	builder     *envoy.Builder
+	comparisons comparisons
+	visited     map[*output]bool
+	reported    map[*envoy.Shared]bool // whose problems there are already: those of a namespace, not of each of its workloads
+	problems    []mesh.Problem
 }
 
-func (p *push) output(place *scope.Place) *output {
-	out := outputFor(p.builder, p.snapshot, place.In(p.snapshot))
-	if !p.seen[out] {
-		p.seen[out] = true
+func (p *push) output(class *scope.ProxyClass) *output {
+	out := outputFor(p.builder, p.snapshot, class.Scope(p.snapshot))
+	if !p.visited[out] {
+		p.visited[out] = true
 		p.problems = append(p.problems, out.problems...)
-		if !p.told[out.shared] {
-			p.told[out.shared] = true
+		if !p.reported[out.shared] {
+			p.reported[out.shared] = true
 			p.problems = append(p.problems, out.shared.Problems()...)
 		}
 	}
@@ -152,7 +152,7 @@ type output struct {
 func outputFor(b *envoy.Builder, snapshot *mesh.Snapshot, s scope.Scope) *output {
 	var shared *envoy.Shared
 	if s.Outbound != nil {
-		shared = snapshot.Once("shared\x00"+s.Line(), func(before any) any {
+		shared = snapshot.Once("shared\x00"+s.ShareKey(), func(before any) any {
 			last, _ := before.(*envoy.Shared)
 			return b.Share(last, s)
 		}).(*envoy.Shared)

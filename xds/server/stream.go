@@ -16,19 +16,19 @@ import (
 )
 
 const (
-	// firstRequestWithin is how long an authenticated client may hold a stream open without saying which pod it is.
-	firstRequestWithin = 10 * time.Second
-	// streamsPerConnection is more than the one that a proxy opens: a client may have many connections before anybody knows
+	// firstRequestTimeout is how long an authenticated client may hold a stream open without saying which pod it is.
+	firstRequestTimeout = 10 * time.Second
+	// maxStreamsPerConnection is more than the one that a proxy opens: a client may have many connections before anybody knows
 	// which pod it is.
-	streamsPerConnection = 4
-	// streamsPerPod is how many streams one pod may have: a proxy needs one, and another while it changes replicas or
+	maxStreamsPerConnection = 4
+	// maxStreamsPerPod is how many streams one pod may have: a proxy needs one, and another while it changes replicas or
 	// has lost one without a word. Each costs memory that a tenant could multiply.
-	streamsPerPod = 16
-	// longestMessage is what is kept of a proxy's reason to reject; Envoy names some hundred listeners in less.
-	longestMessage = 16 << 10
-	// sendWithin is how long a client may take nothing of a response: one that answers pings and never reads would hold it
+	maxStreamsPerPod = 16
+	// maxErrorLength is what is kept of a proxy's reason to reject; Envoy names some hundred listeners in less.
+	maxErrorLength = 16 << 10
+	// sendTimeout is how long a client may take nothing of a response: one that answers pings and never reads would hold it
 	// for as long as its connection lives.
-	sendWithin = time.Minute
+	sendTimeout = time.Minute
 )
 
 type deltaStream = discovery.AggregatedDiscoveryService_DeltaAggregatedResourcesServer
@@ -51,11 +51,11 @@ func (*service) StreamAggregatedResources(discovery.AggregatedDiscoveryService_S
 func (s *service) DeltaAggregatedResources(stream deltaStream) error {
 	ctx, cancel := context.WithCancel(stream.Context())
 	defer cancel()
-	leave, err := s.enter(ctx)
+	release, err := s.enter(ctx)
 	if err != nil {
 		return err
 	}
-	defer leave()
+	defer release()
 	requests, failed := receive(ctx, stream)
 	first, err := firstRequest(ctx, requests, failed)
 	if err != nil {
@@ -65,10 +65,10 @@ func (s *service) DeltaAggregatedResources(stream deltaStream) error {
 	if err != nil {
 		return err
 	}
-	leave()
+	release()
 	c := newConnection(proxy)
 	if !s.server.attach(c) {
-		err := status.Errorf(codes.ResourceExhausted, "pod %s/%s has %d streams already", proxy.Namespace, proxy.Name, streamsPerPod)
+		err := status.Errorf(codes.ResourceExhausted, "pod %s/%s has %d streams already", proxy.Namespace, proxy.Name, maxStreamsPerPod)
 		s.server.refuseProxy(c, err)
 		return err
 	}
@@ -80,7 +80,7 @@ func (s *service) DeltaAggregatedResources(stream deltaStream) error {
 }
 
 // enter waits until the caller may say whose proxy it is.
-func (s *service) enter(ctx context.Context) (leave func(), err error) {
+func (s *service) enter(ctx context.Context) (release func(), err error) {
 	id, err := s.identify(ctx)
 	if err != nil {
 		return nil, err
@@ -89,10 +89,10 @@ func (s *service) enter(ctx context.Context) (leave func(), err error) {
 	if id != nil {
 		who = id.String()
 	}
-	if leave, err = s.server.doors.enter(ctx, who); err != nil {
+	if release, err = s.server.handshakes.acquire(ctx, who); err != nil {
 		s.server.refuse(addressOf(ctx), err, "identity", who)
 	}
-	return leave, err
+	return release, err
 }
 
 // receive reads the stream in a goroutine of its own, one request ahead at most.
@@ -116,7 +116,7 @@ func receive(ctx context.Context, stream deltaStream) (<-chan *discovery.DeltaDi
 }
 
 func firstRequest(ctx context.Context, requests <-chan *discovery.DeltaDiscoveryRequest, failed <-chan error) (*discovery.DeltaDiscoveryRequest, error) {
-	timer := time.NewTimer(firstRequestWithin)
+	timer := time.NewTimer(firstRequestTimeout)
 	defer timer.Stop()
 	select {
 	case r := <-requests:
@@ -137,7 +137,7 @@ func (s *service) authorize(ctx context.Context, first *discovery.DeltaDiscovery
 	}
 	if err != nil {
 		node := first.GetNode().GetId()
-		s.server.refuse(addressOf(ctx), err, "node", node[:min(len(node), longestNodeID)])
+		s.server.refuse(addressOf(ctx), err, "node", node[:min(len(node), maxNodeIDLength)])
 	}
 	return proxy, err
 }
@@ -205,13 +205,13 @@ func (s *Server) flush(stream deltaStream, c *connection) error {
 func (s *Server) send(stream deltaStream, c *connection, r *discovery.DeltaDiscoveryResponse) error {
 	sent := make(chan error, 1)
 	go func() { sent <- stream.Send(r) }()
-	late := time.NewTimer(s.sendWithin)
+	late := time.NewTimer(s.sendTimeout)
 	defer late.Stop()
 	select {
 	case err := <-sent:
 		return err
 	case <-late.C:
-		err := status.Errorf(codes.DeadlineExceeded, "a response was not taken within %s", s.sendWithin)
+		err := status.Errorf(codes.DeadlineExceeded, "a response was not taken within %s", s.sendTimeout)
 		s.refuseProxy(c, err)
 		return err
 	}

@@ -16,9 +16,9 @@ type resources = table.Table[*resource.Resource]
 
 // What a proxy has, where that is not the version of a resource.
 const (
-	unknown  = "?" // it asked and waits for an answer, also for the answer that there is none
-	absent   = "-" // it has been told that there is none
-	doubtful = "!" // it refused a response: what it has is some earlier version, or a part of that response
+	unknown         = "?" // it asked and waits for an answer, also for the answer that there is none
+	absent          = "-" // it has been told that there is none
+	rejectedVersion = "!" // it refused a response: what it has is some earlier version, or a part of that response
 )
 
 // subscription is one resource type of a session: what the proxy asked for, what it has, and what it was last sent.
@@ -28,9 +28,9 @@ type subscription struct {
 	names      map[string]bool   // asked for by name
 	has        map[string]string // version by name; a version, unknown or absent
 	dirty      map[string]bool   // names to compare before the next response
-	leaving    map[string]bool   // names of what is not there any more, to be told when nothing refers to it
+	removing   map[string]bool   // names of what is not there any more, to be told when nothing refers to it
 	rejected   map[string]string // versions that the proxy refused, by name
-	suspects   [][]string        // groups of a refused response that still have to be tried one by one
+	retries    [][]string        // groups of a refused response that still have to be tried one by one
 	unanswered bool              // the first request must be answered, even with nothing
 	pending    *pending
 	last       lastSeen
@@ -48,7 +48,7 @@ type lastSeen struct{ sent, acked, message string }
 
 func newSubscription(t resource.Type) *subscription {
 	return &subscription{
-		typ: t, names: map[string]bool{}, has: map[string]string{}, dirty: map[string]bool{}, leaving: map[string]bool{},
+		typ: t, names: map[string]bool{}, has: map[string]string{}, dirty: map[string]bool{}, removing: map[string]bool{},
 		rejected: map[string]string{},
 	}
 }
@@ -78,7 +78,7 @@ func (s *subscription) subscribe(names []string, set resources) {
 func (s *subscription) ask(name string) {
 	if !s.names[name] {
 		s.names[name] = true
-		s.held += sizeOf(name)
+		s.held += nameSize(name)
 	}
 }
 
@@ -92,7 +92,7 @@ func (s *subscription) unsubscribe(names []string) {
 			delete(s.names, name)
 			s.forget(name) // still covered by the wildcard, but the proxy has dropped its own; held until it is answered, or longer
 		default:
-			s.held -= sizeOf(name)
+			s.held -= nameSize(name)
 			delete(s.names, name)
 			s.drop(name)
 		}
@@ -105,7 +105,7 @@ func (s *subscription) leaveAll() {
 		return
 	}
 	s.everything = false
-	for _, of := range []map[string]bool{s.dirty, s.leaving} {
+	for _, of := range []map[string]bool{s.dirty, s.removing} {
 		maps.DeleteFunc(of, func(name string, _ bool) bool { return !s.names[name] })
 	}
 	for _, of := range []map[string]string{s.has, s.rejected} {
@@ -117,7 +117,7 @@ func (s *subscription) leaveAll() {
 func (s *subscription) drop(name string) {
 	delete(s.has, name)
 	delete(s.dirty, name)
-	delete(s.leaving, name)
+	delete(s.removing, name)
 	delete(s.rejected, name)
 }
 
@@ -130,14 +130,14 @@ func (s *subscription) resume(kept map[string]string, set resources) {
 		if !s.wants(name) {
 			continue
 		}
-		if len(version) > longestVersion { // not one of ours
-			version = doubtful
+		if len(version) > maxVersionLength { // not one of ours
+			version = rejectedVersion
 		}
 		s.has[name] = version
 		s.dirty[name] = true
 		r := set.Get(name)
 		if r == nil && !s.names[name] {
-			s.held += sizeOf(name)
+			s.held += nameSize(name)
 		}
 		if r != nil && r.Version == version {
 			s.unanswered = false
@@ -170,15 +170,15 @@ func (s *subscription) markAll(set resources) {
 }
 
 // respond returns what the proxy has to be told in this step, or nil, and takes note that it is in flight. While the
-// culprit of a NACK is looked for, the groups of suspects go one by one and everything else waits.
+// culprit of a NACK is looked for, the groups of resources to retry go one by one and everything else waits.
 func (s *subscription) respond(st step, set resources) *discovery.DeltaDiscoveryResponse {
 	if st.remove { // nothing refers to them any more
-		maps.Copy(s.dirty, s.leaving)
-		clear(s.leaving)
+		maps.Copy(s.dirty, s.removing)
+		clear(s.removing)
 	}
-	for st.upsert && len(s.suspects) > 0 {
-		group := s.suspects[0]
-		s.suspects = s.suspects[1:]
+	for st.upsert && len(s.retries) > 0 {
+		group := s.retries[0]
+		s.retries = s.retries[1:]
 		if r := s.compose(st, set, group); r != nil {
 			return r
 		}
@@ -203,13 +203,13 @@ func (s *subscription) compose(st step, set resources, names []string) *discover
 		case !s.wants(name) || s.upToDate(name, want):
 			delete(s.dirty, name)
 		case want == nil && (st.remove || s.has[name] == unknown): // nothing refers to what the proxy does not have
-			s.told(name)
+			s.markRemoved(name)
 			r.RemovedResources = append(r.RemovedResources, name)
 		case want == nil: // not looked at again before its time, however long the proxy makes us wait
 			delete(s.dirty, name)
-			s.leaving[name] = true
+			s.removing[name] = true
 		case want != nil && st.upsert:
-			s.gave(name, want.Version)
+			s.markSent(name, want.Version)
 			sent = append(sent, want)
 			r.Resources = append(r.Resources, &discovery.Resource{Name: name, Version: want.Version, Resource: want.Body})
 		}
@@ -235,16 +235,16 @@ func (s *subscription) upToDate(name string, want *resource.Resource) bool {
 	return has == want.Version || s.rejected[name] == want.Version
 }
 
-// gave notes that the proxy is being sent a version.
-func (s *subscription) gave(name, version string) {
+// markSent notes that the proxy is being sent a version.
+func (s *subscription) markSent(name, version string) {
 	delete(s.dirty, name)
-	delete(s.leaving, name)
+	delete(s.removing, name)
 	delete(s.rejected, name)
 	s.has[name] = version
 }
 
-// told notes that the proxy is being told that there is no such resource.
-func (s *subscription) told(name string) {
+// markRemoved notes that the proxy is being told that there is no such resource.
+func (s *subscription) markRemoved(name string) {
 	s.drop(name)
 	if s.names[name] {
 		s.has[name] = absent
@@ -265,11 +265,11 @@ func (s *subscription) acknowledge(r *discovery.DeltaDiscoveryRequest) *Rejectio
 		return nil
 	}
 	message := r.GetErrorDetail().GetMessage()
-	s.last.message = strings.Clone(message[:min(len(message), longestMessage)]) // and nothing of what is cut off
+	s.last.message = strings.Clone(message[:min(len(message), maxErrorLength)]) // and nothing of what is cut off
 	if len(p.sent) > 0 {                                                        // removals alone are not rejected for good reason, and saying them again would not end
 		for _, name := range p.removed {
 			if s.wants(name) {
-				s.has[name] = doubtful
+				s.has[name] = rejectedVersion
 				s.dirty[name] = true
 			}
 		}
@@ -285,7 +285,7 @@ func (s *subscription) reject(sent []*resource.Resource, message string) []*reso
 	var blamed []*resource.Resource
 	var others []string
 	for _, r := range sent {
-		s.has[r.Name] = doubtful
+		s.has[r.Name] = rejectedVersion
 		if len(sent) == 1 || namedBy(message, r) {
 			s.rejected[r.Name] = r.Version
 			blamed = append(blamed, r)
@@ -294,7 +294,7 @@ func (s *subscription) reject(sent []*resource.Resource, message string) []*reso
 		s.dirty[r.Name] = true
 		others = append(others, r.Name)
 	}
-	s.suspect(others, len(blamed) > 0)
+	s.retry(others, len(blamed) > 0)
 	return blamed
 }
 
@@ -325,20 +325,20 @@ func inWord(rest string) bool {
 		rest != "" && rest[0] != '.' && strings.ContainsAny(rest[:1], wordCharacters)
 }
 
-// suspect queues names to be tried again: together if the culprit is known, in halves otherwise.
-func (s *subscription) suspect(names []string, known bool) {
+// retry queues names to be tried again: together if the culprit is known, in halves otherwise.
+func (s *subscription) retry(names []string, known bool) {
 	switch half := len(names) / 2; {
 	case len(names) == 0:
 	case known:
-		s.suspects = append(s.suspects, names)
+		s.retries = append(s.retries, names)
 	default:
-		s.suspects = append(s.suspects, names[:half], names[half:])
+		s.retries = append(s.retries, names[:half], names[half:])
 	}
 }
 
 func (s *subscription) status() Status {
 	out := Status{
-		Subscribed: len(s.names), Wildcard: s.everything, Sent: s.last.sent, Acked: s.last.acked, Behind: len(s.dirty) + len(s.leaving),
+		Subscribed: len(s.names), Wildcard: s.everything, Sent: s.last.sent, Acked: s.last.acked, Behind: len(s.dirty) + len(s.removing),
 		Rejected: s.last.message,
 	}
 	if s.pending != nil {

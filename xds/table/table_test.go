@@ -85,8 +85,8 @@ func many(n int) Table[text] {
 	return Of(entries)
 }
 
-// TestSumIsOfTheContent has equal sums for equal content only, however it came about.
-func TestSumIsOfTheContent(t *testing.T) {
+// TestSumDependsOnContent has equal sums for equal content only, however it came about.
+func TestSumDependsOnContent(t *testing.T) {
 	a := many(100)
 	b := a.With("7", "other").Without("8").With("7", "v").With("8", "v")
 	if Sum(a) != Sum(b) {
@@ -99,8 +99,8 @@ func TestSumIsOfTheContent(t *testing.T) {
 	}
 }
 
-// TestAChangeSharesTheRest counts the nodes that two versions do not share.
-func TestAChangeSharesTheRest(t *testing.T) {
+// TestVersionsShareNodes counts the nodes that two versions do not share.
+func TestVersionsShareNodes(t *testing.T) {
 	const n = 100_000
 	a, fresh := many(n), 0
 	nodes := map[*node[text]]bool{}

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestEndpointsThatFail sends requests through a real Envoy to subsets whose endpoints are dead, gone or half of them dead.
-func TestEndpointsThatFail(t *testing.T) {
+// TestOutlierDetection sends requests through a real Envoy to subsets whose endpoints are dead, gone or half of them dead.
+func TestOutlierDetection(t *testing.T) {
 	const dead = "127.0.0.1:1" // nothing listens there
 	client := startOutbound(t, reviewsMesh(map[string]string{"v1": serve(t, "v1"), "v2": dead})+`
 ---

@@ -36,9 +36,9 @@ func outputOf(t *testing.T, b *envoy.Builder, s *mesh.Snapshot, pod string) *out
 	return outputFor(b, s, scope.For(s, *proxy))
 }
 
-// TestBytesAreShared compares pointers: replicas have one set, workloads of a namespace the same resources but for what
+// TestNamespacesShareBytes compares pointers: replicas have one set, workloads of a namespace the same resources but for what
 // they receive, and after a change all that it did not touch stays where it is in memory.
-func TestBytesAreShared(t *testing.T) {
+func TestNamespacesShareBytes(t *testing.T) {
 	in, b := sharingMesh(), envoy.NewBuilder()
 	s := mesh.Build(nil, in)
 	x, y := outputOf(t, b, s, "x-0").set, outputOf(t, b, s, "y-0").set
@@ -65,8 +65,8 @@ func TestBytesAreShared(t *testing.T) {
 	}
 }
 
-// TestNamesThatReadAlikeAreToldApart has one namespace a with both families of addresses, and one 6a with IPv4 only.
-func TestNamesThatReadAlikeAreToldApart(t *testing.T) {
+// TestShareKeysAreUnambiguous has one namespace a with both families of addresses, and one 6a with IPv4 only.
+func TestShareKeysAreUnambiguous(t *testing.T) {
 	in := mesh.Inputs{MeshNamespace: "root"}
 	for namespace, ips := range map[string][]corev1.PodIP{"a": {{IP: "10.1.0.1"}, {IP: "fd00::1"}}, "6a": {{IP: "10.1.0.2"}}} {
 		pod := somePod(metav1.ObjectMeta{Namespace: namespace, Name: "x-0"}, "x", 0, 2)
@@ -87,8 +87,8 @@ func TestNamesThatReadAlikeAreToldApart(t *testing.T) {
 	}
 }
 
-// TestProblemsAreCollectedOnce has many workloads in one namespace, and services that all claim one address.
-func TestProblemsAreCollectedOnce(t *testing.T) {
+// TestSharedProblemsAreReportedOnce has many workloads in one namespace, and services that all claim one address.
+func TestSharedProblemsAreReportedOnce(t *testing.T) {
 	var in mesh.Inputs
 	for i := range 20 {
 		meta := metav1.ObjectMeta{Namespace: "a", Name: fmt.Sprintf("w%d", i)}
@@ -96,10 +96,10 @@ func TestProblemsAreCollectedOnce(t *testing.T) {
 		mesh.Add(&in.Pods, somePod(meta, meta.Name, 0, 2))
 	}
 	snapshot := mesh.Build(nil, in)
-	p := push{snapshot: snapshot, builder: envoy.NewBuilder(), seen: map[*output]bool{}, told: map[*envoy.Shared]bool{}}
+	p := push{snapshot: snapshot, builder: envoy.NewBuilder(), visited: map[*output]bool{}, reported: map[*envoy.Shared]bool{}}
 	for pod := range in.Pods.Values() {
 		proxy, _ := snapshot.Proxy("a", pod.Name)
-		p.output(scope.PlaceOf(*proxy))
+		p.output(scope.ClassOf(*proxy))
 	}
 	counts := map[mesh.Problem]int{}
 	for _, problem := range p.problems {

@@ -79,18 +79,18 @@ func panicAt(s *mesh.Snapshot) {
 	mesh.Guarded(mesh.Pilot, func() { s.Once(key, func(any) any { panic("an odd mesh") }) })
 }
 
-// TestAMistakeCostsWhomItConcerns publishes a mesh that one of two proxies cannot be configured for.
-func TestAMistakeCostsWhomItConcerns(t *testing.T) {
+// TestPanicAffectsOneProxy publishes a mesh that one of two proxies cannot be configured for.
+func TestPanicAffectsOneProxy(t *testing.T) {
 	in := sharingMesh()
 	good := mesh.Build(nil, in)
 	w := watch(t, good)
-	kept, before := w.x.offers.resources(), w.y.offers.resources()
+	kept, before := w.x.update.resources(), w.y.update.resources()
 
 	mesh.Add(&in.EndpointSlices, someSlice(metav1.ObjectMeta{Namespace: "a", Name: "x", CreationTimestamp: metav1.Unix(1, 0)}, 3))
 	odd := mesh.Build(good, in)
 	panicAt(odd)
 	w.Publish(odd)
-	if w.x.offers.resources() != kept || w.y.offers.resources() == before {
+	if w.x.update.resources() != kept || w.y.update.resources() == before {
 		t.Error("want the one proxy to keep what it has, and the other to have the new mesh")
 	}
 	if x, y := w.errors(t); x != "internal error: an odd mesh" || y != "" {
@@ -100,7 +100,7 @@ func TestAMistakeCostsWhomItConcerns(t *testing.T) {
 		t.Errorf("in step are %v, want y-0 only", synced)
 	}
 	late := newConnection(w.x.proxy)
-	if w.attach(late); late.offers.resources() != nil {
+	if w.attach(late); late.update.resources() != nil {
 		t.Error("a proxy that connects is told something")
 	}
 	w.detach(late)
@@ -113,14 +113,14 @@ func TestAMistakeCostsWhomItConcerns(t *testing.T) {
 
 	mesh.Add(&in.EndpointSlices, someSlice(metav1.ObjectMeta{Namespace: "a", Name: "x", CreationTimestamp: metav1.Unix(1, 0)}, 4))
 	w.Publish(mesh.Build(odd, in))
-	if x, _ := w.errors(t); x != "" || w.x.offers.resources() == kept {
+	if x, _ := w.errors(t); x != "" || w.x.update.resources() == kept {
 		t.Errorf("after the next change the proxy is still left behind: %q", x)
 	}
 }
 
-// TestAMistakeIsNotForgottenForAnOlderMesh: a proxy connects while a mesh is published that it cannot be configured for, and
+// TestPanicOutlivesOlderGeneration: a proxy connects while a mesh is published that it cannot be configured for, and
 // is given the one before after that.
-func TestAMistakeIsNotForgottenForAnOlderMesh(t *testing.T) {
+func TestPanicOutlivesOlderGeneration(t *testing.T) {
 	in := sharingMesh()
 	good := mesh.Build(nil, in)
 	w := watch(t, good)
@@ -136,11 +136,11 @@ func TestAMistakeIsNotForgottenForAnOlderMesh(t *testing.T) {
 	}
 }
 
-// TestAMeshThatCannotBeBuilt names it at every proxy until there is one that can.
-func TestAMeshThatCannotBeBuilt(t *testing.T) {
+// TestBuildFailureIsReported names it at every proxy until there is one that can.
+func TestBuildFailureIsReported(t *testing.T) {
 	good := mesh.Build(nil, sharingMesh())
 	w := watch(t, good)
-	w.Keep(*mesh.Guarded(mesh.Pilot, func() { panic("an odd mesh") }))
+	w.BuildFailed(*mesh.Guarded(mesh.Pilot, func() { panic("an odd mesh") }))
 	if x, y := w.errors(t); x != "internal error: an odd mesh" || y != x {
 		t.Errorf("/debug/syncz says %q and %q, want the mistake twice", x, y)
 	}
@@ -153,15 +153,15 @@ func TestAMeshThatCannotBeBuilt(t *testing.T) {
 	}
 }
 
-type strangerStream struct{ grpc.ServerStream }
+type anonymousStream struct{ grpc.ServerStream }
 
-func (strangerStream) Context() context.Context { return context.Background() }
+func (anonymousStream) Context() context.Context { return context.Background() }
 
-// TestAMistakeEndsOneStream has a request that the server panics at.
-func TestAMistakeEndsOneStream(t *testing.T) {
+// TestPanicEndsOneStream has a request that the server panics at.
+func TestPanicEndsOneStream(t *testing.T) {
 	w := watch(t, mesh.Build(nil, sharingMesh()))
 	panics := func(any, grpc.ServerStream) error { panic("an odd request") }
-	err := w.authenticate(byNode)(nil, strangerStream{}, &grpc.StreamServerInfo{}, panics)
+	err := w.authenticate(byNode)(nil, anonymousStream{}, &grpc.StreamServerInfo{}, panics)
 	if status.Code(err) != codes.Internal || w.counted(t) != 1 {
 		t.Errorf("the stream ends with %v, want an internal error that is counted", err)
 	}

@@ -39,21 +39,21 @@ func (w *watched) rejecting(t *testing.T, c *connection, times int, message stri
 // routed is a stream of a proxy that has routes.
 func routed(proxy mesh.Proxy, version string, names ...string) *connection {
 	c := newConnection(proxy)
-	c.offer(1, resourcesOf(version, names, resource.Route), unknownChange)
+	c.setUpdate(1, resourcesOf(version, names, resource.Route), unknownChange)
 	return c
 }
 
-// TestARejectionIsLoggedOnce however often a proxy asks again for what it rejects, and however large its reason is.
-func TestARejectionIsLoggedOnce(t *testing.T) {
+// TestRejectionIsLoggedOnce however often a proxy asks again for what it rejects, and however large its reason is.
+func TestRejectionIsLoggedOnce(t *testing.T) {
 	w := watch(t, mesh.Build(nil, sharingMesh()))
 	w.log.Reset()
 	long := strings.Repeat("x", 1<<20)
 	c := routed(w.x.proxy, "1", "80")
 	w.rejecting(t, c, 100, long, "80")
-	if n := strings.Count(w.log.String(), "proxy rejected a resource"); n != 1 || w.log.Len() > 2*longestLogged {
+	if n := strings.Count(w.log.String(), "proxy rejected a resource"); n != 1 || w.log.Len() > 2*maxLoggedLength {
 		t.Errorf("logged %d times, in %d bytes", n, w.log.Len())
 	}
-	c.offer(2, resourcesOf("2", []string{"80"}, resource.Route), Compare)
+	c.setUpdate(2, resourcesOf("2", []string{"80"}, resource.Route), Compare)
 	w.rejecting(t, c, 1, "another reason", "80")
 	if n := strings.Count(w.log.String(), "proxy rejected a resource"); n != 2 || !strings.Contains(w.log.String(), "another reason") {
 		t.Errorf("after another version logged %d times, want 2", n)
@@ -69,8 +69,8 @@ func TestARejectionIsLoggedOnce(t *testing.T) {
 	}
 }
 
-// TestManyCulpritsAreALine or a few, and so are the objects of a resource that holds the rules of many.
-func TestManyCulpritsAreALine(t *testing.T) {
+// TestLoggedRejectionsAreLimited or a few, and so are the objects of a resource that holds the rules of many.
+func TestLoggedRejectionsAreLimited(t *testing.T) {
 	w := watch(t, mesh.Build(nil, sharingMesh()))
 	w.log.Reset()
 	names := manyNames("x", 500)
@@ -84,7 +84,7 @@ func TestManyCulpritsAreALine(t *testing.T) {
 	}
 	w.logRejection(w.x, r, w.Server.log)
 	lines := strings.Count(w.log.String(), "\n")
-	if lines != mostNamed+1 || w.log.Len() > longestLogged+mostNamed*2048 {
+	if lines != maxNamed+1 || w.log.Len() > maxLoggedLength+maxNamed*2048 {
 		t.Errorf("%d lines of %d bytes together", lines, w.log.Len())
 	}
 	for _, words := range []string{"VirtualService/a/0 ", "and 980 more", "count=480"} {
@@ -94,9 +94,9 @@ func TestManyCulpritsAreALine(t *testing.T) {
 	}
 }
 
-// TestAPodHasAShareOfTheLog: reasons to reject that are always new, streams that are always new, and streams that are refused
+// TestLogRateLimitPerPod: reasons to reject that are always new, streams that are always new, and streams that are refused
 // leave room for what others have to say.
-func TestAPodHasAShareOfTheLog(t *testing.T) {
+func TestLogRateLimitPerPod(t *testing.T) {
 	w := watch(t, mesh.Build(nil, sharingMesh()))
 	w.log.Reset()
 	for i := range 100 {
@@ -105,8 +105,8 @@ func TestAPodHasAShareOfTheLog(t *testing.T) {
 	for range 100 {
 		w.refuseProxy(w.x, status.Error(codes.ResourceExhausted, "too much"))
 	}
-	if n := strings.Count(w.log.String(), "\n"); n != linesAtOnce {
-		t.Errorf("one pod has %d lines, want %d", n, linesAtOnce)
+	if n := strings.Count(w.log.String(), "\n"); n != logBurst {
+		t.Errorf("one pod has %d lines, want %d", n, logBurst)
 	}
 	w.rejecting(t, routed(w.y.proxy, "1", "81"), 1, "no", "81")
 	if !strings.Contains(w.log.String(), "resource=81") {
@@ -124,8 +124,8 @@ func (a addressed) Context() context.Context {
 	return peer.NewContext(context.Background(), &peer.Peer{Addr: &net.TCPAddr{IP: net.ParseIP(a.host), Port: 1}})
 }
 
-// TestAnAddressHasAShareOfTheLog is about clients that nobody knows.
-func TestAnAddressHasAShareOfTheLog(t *testing.T) {
+// TestLogRateLimitPerAddress is about clients that nobody knows.
+func TestLogRateLimitPerAddress(t *testing.T) {
 	w := watch(t, mesh.Build(nil, sharingMesh()))
 	w.log.Reset()
 	refuse := w.authenticate(byCertificate)
@@ -136,8 +136,8 @@ func TestAnAddressHasAShareOfTheLog(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := strings.Count(w.log.String(), "method of 10.0.0.1"); n != linesAtOnce {
-		t.Errorf("one address has %d lines, want %d", n, linesAtOnce)
+	if n := strings.Count(w.log.String(), "method of 10.0.0.1"); n != logBurst {
+		t.Errorf("one address has %d lines, want %d", n, logBurst)
 	}
 	if !strings.Contains(w.log.String(), "method of 10.0.0.2") {
 		t.Error("that another address is refused is not logged")

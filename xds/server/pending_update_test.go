@@ -14,13 +14,13 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/resource"
 )
 
-// TestASessionAtWorkHoldsUpNobody has a client that keeps its session busy while pilot publishes, another proxy connects, and
+// TestBusySessionDoesNotBlockPublish has a client that keeps its session busy while pilot publishes, another proxy connects, and
 // somebody asks who is in step.
-func TestASessionAtWorkHoldsUpNobody(t *testing.T) {
+func TestBusySessionDoesNotBlockPublish(t *testing.T) {
 	in := sharingMesh()
 	first := mesh.Build(nil, in)
 	w := watch(t, first)
-	before := w.x.offers.resources()
+	before := w.x.update.resources()
 	w.x.working.Lock()
 	defer w.x.working.Unlock()
 
@@ -37,31 +37,31 @@ func TestASessionAtWorkHoldsUpNobody(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Fatal("nobody gets the new mesh")
 	}
-	if w.x.offers.resources() == before {
+	if w.x.update.resources() == before {
 		t.Error("the proxy at work is not offered the new mesh")
 	}
 }
 
-// TestOffersThatTellNothing wake nobody, make nobody late, and lose nothing of what comes after them.
-func TestOffersThatTellNothing(t *testing.T) {
+// TestUpdateWithoutChangeDoesNotWake wake nobody, make nobody late, and lose nothing of what comes after them.
+func TestUpdateWithoutChangeDoesNotWake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		woken := func(c *connection) bool { return len(c.wake) > 0 }
 		quiet := func(_, _ *resource.Set) Change { return Change{} }
 		c := newConnection(mesh.Proxy{})
-		c.offer(1, setOf("1"), unknownChange)
+		c.setUpdate(1, setOf("1"), unknownChange)
 		c.request(&discovery.DeltaDiscoveryRequest{TypeUrl: string(resource.Cluster)})
 		r, _ := c.next()
 		<-c.wake
 		c.request(&discovery.DeltaDiscoveryRequest{TypeUrl: string(resource.Cluster), ResponseNonce: r.GetNonce()})
 		c.next()
 
-		c.offer(2, setOf("1"), quiet)
+		c.setUpdate(2, setOf("1"), quiet)
 		time.Sleep(time.Hour)
 		if woken(c) || !c.synced(time.Now()) {
 			t.Errorf("woken: %t, in step: %t, want it left alone", woken(c), c.synced(time.Now()))
 		}
-		c.offer(3, setOf("2"), func(from, to *resource.Set) Change { return Compare(from, to) })
-		c.offer(4, setOf("2"), quiet)
+		c.setUpdate(3, setOf("2"), func(from, to *resource.Set) Change { return Compare(from, to) })
+		c.setUpdate(4, setOf("2"), quiet)
 		if !woken(c) {
 			t.Error("not woken by a change between two that tell nothing")
 		}
@@ -70,15 +70,15 @@ func TestOffersThatTellNothing(t *testing.T) {
 		if r, _ := c.next(); describe(r) != "2 cluster +c=2" {
 			t.Errorf("told %s, want the new version", describe(r))
 		}
-		c.offer(5, setOf("2"), quiet)
+		c.setUpdate(5, setOf("2"), quiet)
 		if _, done := c.next(); !done.Equal(offered) {
 			t.Errorf("told what was offered at %s, want %s", done, offered)
 		}
 	})
 }
 
-// TestAStarCountsOnce: a message of 4 MiB may hold a million of them.
-func TestAStarCountsOnce(t *testing.T) {
+// TestRepeatedWildcardIsCheap: a message of 4 MiB may hold a million of them.
+func TestRepeatedWildcardIsCheap(t *testing.T) {
 	set := &resource.Set{}
 	for i := range 5000 {
 		set = set.Put(&resource.Resource{Type: resource.Cluster, Name: fmt.Sprint(i), Version: "1"})

@@ -38,9 +38,9 @@ stringData: {tls.crt: A CERTIFICATE, tls.key: ITS KEY}
 ---
 `
 
-// TestNoTenantMakesEnvoyRefuse is about configuration that passes the rules of Envoy's messages and not those of its code:
+// TestInvalidInputIsQuarantined is about configuration that passes the rules of Envoy's messages and not those of its code:
 // what is refused is a whole route table or listener, which holds everybody's.
-func TestNoTenantMakesEnvoyRefuse(t *testing.T) {
+func TestInvalidInputIsQuarantined(t *testing.T) {
 	virtualService := func(rule string) string {
 		return "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {namespace: tenant, name: hostile}\n" +
 			"spec: {hosts: [shop], http: [{" + rule + ", route: [{destination: {host: shop}}]}]}\n"

@@ -47,14 +47,14 @@ func resourcesOf(version string, names []string, types ...resource.Type) *resour
 func kept(c *connection) int {
 	n := 0
 	for _, sub := range c.session.types {
-		n += len(sub.names) + len(sub.has) + len(sub.dirty) + len(sub.leaving) + len(sub.rejected)
+		n += len(sub.names) + len(sub.has) + len(sub.dirty) + len(sub.removing) + len(sub.rejected)
 	}
 	return n
 }
 
-// TestAPodMayNotOutgrowPilot: a client that accepts no response and names ever more is refused in time, in whatever way it
+// TestPodMemoryIsLimited: a client that accepts no response and names ever more is refused in time, in whatever way it
 // names them, and on however many streams.
-func TestAPodMayNotOutgrowPilot(t *testing.T) {
+func TestPodMemoryIsLimited(t *testing.T) {
 	const rounds, perRound = 40, 10_000 // far more than there is room for
 	cluster, endpoint := string(resource.Cluster), string(resource.Endpoint)
 	for way, requests := range map[string]func(names []string) []*discovery.DeltaDiscoveryRequest{
@@ -74,11 +74,11 @@ func TestAPodMayNotOutgrowPilot(t *testing.T) {
 		},
 	} {
 		t.Run(way, func(t *testing.T) {
-			shared, all := &share{}, 0
+			shared, all := &podQuota{}, 0
 			for round := range rounds {
 				c := newConnection(mesh.Proxy{})
-				c.share = shared
-				c.offer(1, resourcesOf("1", []string{"a"}, resource.Cluster, resource.Endpoint, resource.Listener), unknownChange)
+				c.quota = shared
+				c.setUpdate(1, resourcesOf("1", []string{"a"}, resource.Cluster, resource.Endpoint, resource.Listener), unknownChange)
 				for _, r := range requests(manyNames(fmt.Sprint(way, round), perRound)) {
 					if _, err := c.request(r); err != nil {
 						if all < 100_000 {
@@ -95,10 +95,10 @@ func TestAPodMayNotOutgrowPilot(t *testing.T) {
 	}
 }
 
-// TestNamesThatAreTakenBackAreForgotten: nothing stays of names that a proxy does not want any more, or never had.
-func TestNamesThatAreTakenBackAreForgotten(t *testing.T) {
+// TestUnsubscribedNamesAreForgotten: nothing stays of names that a proxy does not want any more, or never had.
+func TestUnsubscribedNamesAreForgotten(t *testing.T) {
 	c := newConnection(mesh.Proxy{})
-	c.offer(1, resourcesOf("1", []string{"a"}, resource.Cluster, resource.Endpoint), unknownChange)
+	c.setUpdate(1, resourcesOf("1", []string{"a"}, resource.Cluster, resource.Endpoint), unknownChange)
 	request := func(t resource.Type, r *discovery.DeltaDiscoveryRequest) error {
 		r.TypeUrl = string(t)
 		_, err := c.request(r)
@@ -125,8 +125,8 @@ func TestNamesThatAreTakenBackAreForgotten(t *testing.T) {
 	}
 }
 
-// TestWhatAStreamHeldIsFreeAgain when it has ended.
-func TestWhatAStreamHeldIsFreeAgain(t *testing.T) {
+// TestClosedStreamReleasesQuota when it has ended.
+func TestClosedStreamReleasesQuota(t *testing.T) {
 	w := watch(t, mesh.Build(nil, sharingMesh()))
 	other := newConnection(w.x.proxy)
 	w.attach(other)
@@ -136,19 +136,19 @@ func TestWhatAStreamHeldIsFreeAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	held := w.x.share.held.Load()
+	held := w.x.quota.held.Load()
 	w.detach(other)
-	if left := w.x.share.held.Load(); w.x.share != other.share || held == 0 || left != held/2 {
+	if left := w.x.quota.held.Load(); w.x.quota != other.quota || held == 0 || left != held/2 {
 		t.Errorf("two streams held %d, one of them holds %d", held, left)
 	}
 	w.detach(w.x)
-	if len(w.shares) != 1 {
-		t.Errorf("%d shares are left, want that of y only", len(w.shares))
+	if len(w.quotas) != 1 {
+		t.Errorf("%d shares are left, want that of y only", len(w.quotas))
 	}
 }
 
-// TestALargeMeshIsReplaced while a proxy is slow, and while one was away.
-func TestALargeMeshIsReplaced(t *testing.T) {
+// TestSlowProxySurvivesMeshReplacement while a proxy is slow, and while one was away.
+func TestSlowProxySurvivesMeshReplacement(t *testing.T) {
 	const size = 20_000
 	types := []resource.Type{resource.Cluster, resource.Endpoint}
 	was, is := resourcesOf("1", manyNames("was", size), types...), resourcesOf("1", manyNames("is", size), types...)
@@ -164,35 +164,35 @@ func TestALargeMeshIsReplaced(t *testing.T) {
 		}
 	}
 	slow := newConnection(mesh.Proxy{})
-	slow.offer(1, was, unknownChange)
+	slow.setUpdate(1, was, unknownChange)
 	first(slow, nil)
 	for r := &(discovery.DeltaDiscoveryResponse{}); r != nil; {
 		r, _ = slow.next()
 	}
-	slow.offer(2, is, Compare)
+	slow.setUpdate(2, is, Compare)
 	slow.next()
 	if _, err := slow.request(&discovery.DeltaDiscoveryRequest{TypeUrl: string(resource.Endpoint), ResourceNamesSubscribe: manyNames("is", size)}); err != nil {
 		t.Error(err)
 	}
 	back := newConnection(mesh.Proxy{})
-	back.offer(1, is, unknownChange)
+	back.setUpdate(1, is, unknownChange)
 	first(back, versionsOf(manyNames("was", size)))
 	if r, _ := back.next(); len(r.GetResources()) != size {
 		t.Errorf("a proxy that was away is told of %d clusters, want all", len(r.GetResources()))
 	}
 }
 
-// TestWhatWaitsIsLeftAlone: a client that accepts no listeners keeps clusters from being removed, and each of its requests
+// TestPendingRemovalIsNotComparedAgain: a client that accepts no listeners keeps clusters from being removed, and each of its requests
 // must not make pilot look at all of them.
-func TestWhatWaitsIsLeftAlone(t *testing.T) {
+func TestPendingRemovalIsNotComparedAgain(t *testing.T) {
 	const size = 1000
 	c := conversation{t: t, set: resourcesOf("1", []string{"a"}, resource.Cluster, resource.Listener), session: NewSession(nil)}
 	c.session.Update(c.set, nil)
 	c.session.Request(&discovery.DeltaDiscoveryRequest{TypeUrl: string(resource.Cluster), InitialResourceVersions: versionsOf(manyNames("gone", size))})
 	c.answer("request listener")
 	c.answer("ack cluster 1")
-	if clusters := c.session.types[resource.Cluster]; len(clusters.dirty) != 0 || len(clusters.leaving) != size {
-		t.Errorf("%d clusters are looked at again and %d wait", len(clusters.dirty), len(clusters.leaving))
+	if clusters := c.session.types[resource.Cluster]; len(clusters.dirty) != 0 || len(clusters.removing) != size {
+		t.Errorf("%d clusters are looked at again and %d wait", len(clusters.dirty), len(clusters.removing))
 	}
 	c.answer("push cluster/" + manyNames("gone", 1)[0] + "=2") // one is there again
 	c.answer("ack cluster 3")
@@ -201,12 +201,12 @@ func TestWhatWaitsIsLeftAlone(t *testing.T) {
 	}
 }
 
-// TestVersionsAreOurs: a version that pilot never gave is not kept.
-func TestVersionsAreOurs(t *testing.T) {
+// TestForeignVersionsAreNotStored: a version that pilot never gave is not kept.
+func TestForeignVersionsAreNotStored(t *testing.T) {
 	s := NewSession(resourcesOf("1", []string{"a"}, resource.Cluster))
 	s.Request(&discovery.DeltaDiscoveryRequest{TypeUrl: string(resource.Cluster), InitialResourceVersions: map[string]string{"a": strings.Repeat("1", 1<<20), "b": "1"}})
 	for name, version := range s.types[resource.Cluster].has {
-		if len(version) > longestVersion {
+		if len(version) > maxVersionLength {
 			t.Errorf("%d bytes are kept as the version of %s", len(version), name)
 		}
 	}

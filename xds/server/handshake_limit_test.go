@@ -40,9 +40,9 @@ func byAccount(ctx context.Context) (*spiffe.ID, error) {
 	return &spiffe.ID{Namespace: "a", ServiceAccount: ctx.Value(accountKey{}).(string)}, nil
 }
 
-// TestFewFirstMessagesAreReadAtOnce has an identity with more streams than it has places, which are nobody's but its own, and
+// TestHandshakeLimitPerIdentity has an identity with more streams than it has slots, which are nobody's but its own, and
 // are free again when a stream ends.
-func TestFewFirstMessagesAreReadAtOnce(t *testing.T) {
+func TestHandshakeLimitPerIdentity(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &service{server: New(slog.New(slog.DiscardHandler), prometheus.NewRegistry()), identify: byAccount}
 		var reading atomic.Int64
@@ -53,14 +53,14 @@ func TestFewFirstMessagesAreReadAtOnce(t *testing.T) {
 			}()
 			synctest.Wait()
 		}
-		for range firstAtOnce + 2 {
+		for range maxHandshakes + 2 {
 			open("x")
 		}
-		if n := reading.Load(); n != firstAtOnce {
-			t.Errorf("%d messages are read at once, want %d", n, firstAtOnce)
+		if n := reading.Load(); n != maxHandshakes {
+			t.Errorf("%d messages are read at once, want %d", n, maxHandshakes)
 		}
 		open("y")
-		if n := reading.Load(); n != firstAtOnce+1 {
+		if n := reading.Load(); n != maxHandshakes+1 {
 			t.Error("another identity has to wait")
 		}
 		ends["x"] <- struct{}{}
@@ -68,16 +68,16 @@ func TestFewFirstMessagesAreReadAtOnce(t *testing.T) {
 			t.Errorf("a stream without a message ends with %v", err)
 		}
 		synctest.Wait()
-		if n := reading.Load(); n != firstAtOnce+2 {
-			t.Errorf("%d messages were read after one of the streams has ended, want %d", n, firstAtOnce+2)
+		if n := reading.Load(); n != maxHandshakes+2 {
+			t.Errorf("%d messages were read after one of the streams has ended, want %d", n, maxHandshakes+2)
 		}
-		for range firstAtOnce + 2 {
+		for range maxHandshakes + 2 {
 			if err := <-ended; status.Code(err) != codes.DeadlineExceeded && status.Code(err) != codes.ResourceExhausted {
 				t.Errorf("a stream without a message ends with %v", err)
 			}
 		}
-		if len(s.server.doors.doors) != 0 {
-			t.Error("places are taken by nobody")
+		if len(s.server.handshakes.byIdentity) != 0 {
+			t.Error("slots are in use without a stream")
 		}
 		close(ends["x"])
 		close(ends["y"])

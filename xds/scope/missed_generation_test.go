@@ -9,9 +9,9 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 )
 
-// TestAViewThatMissedASnapshotIsMadeAnew has views of which one fails in a snapshot in which a rule came: in the next one they
+// TestViewIsRebuiltAfterMissedGeneration has views of which one fails in a snapshot in which a rule came: in the next one they
 // have that rule too.
-func TestAViewThatMissedASnapshotIsMadeAnew(t *testing.T) {
+func TestViewIsRebuiltAfterMissedGeneration(t *testing.T) {
 	in := mesh.Inputs{MeshNamespace: "root", Services: smallServices()}
 	mesh.AddConfig(&in.Config, istioconfig.Object{Kind: istioconfig.Gateway, Namespace: "root", Name: "gate", Spec: &networking.Gateway{
 		Selector: map[string]string{"app": "gate"},
@@ -27,7 +27,7 @@ func TestAViewThatMissedASnapshotIsMadeAnew(t *testing.T) {
 	mesh.AddConfig(&in.Config, came)
 	s = mesh.Build(s, in)
 	changesOf(s)
-	for _, key := range []string{"outbound\x00" + before.Outbound.Line, gatewayKey(PlaceOf(router))} {
+	for _, key := range []string{"outbound\x00" + before.Outbound.ShareKey, gatewayKey(ClassOf(router))} {
 		if mesh.Guarded(mesh.Pilot, func() { s.Once(key, func(any) any { panic("odd") }) }) == nil {
 			t.Fatal("the view was there already")
 		}

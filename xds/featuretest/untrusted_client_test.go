@@ -16,8 +16,8 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/server"
 )
 
-// TestEveryMethodRefusesStrangers calls whatever is registered, so that a method that is added later is covered too.
-func TestEveryMethodRefusesStrangers(t *testing.T) {
+// TestEveryMethodAuthenticates calls whatever is registered, so that a method that is added later is covered too.
+func TestEveryMethodAuthenticates(t *testing.T) {
 	p := startPilot(t, workload("bookinfo", "reviews", "10.244.0.1"))
 	other := newAuthority(t)
 	strangers := map[string]credentials.TransportCredentials{
@@ -96,7 +96,7 @@ func TestStateOfTheWorldIsNotServed(t *testing.T) {
 	}
 }
 
-func TestPlaintextIsForLoopbackOnly(t *testing.T) {
+func TestPlaintextListenerIsLoopback(t *testing.T) {
 	for _, address := range []string{":0", "0.0.0.0:0", "[::]:0", "localhost:0", "192.0.2.1:0", "nonsense"} {
 		if l, err := server.ListenLoopback(address); err == nil {
 			_ = l.Close()
