@@ -6,7 +6,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 
-	"github.com/mesh-operator/mesh-operator/internal/ration"
+	"github.com/mesh-operator/mesh-operator/internal/ratelimit"
 	"github.com/mesh-operator/mesh-operator/internal/spiffe"
 	"github.com/mesh-operator/mesh-operator/internal/subject"
 )
@@ -30,16 +30,16 @@ type names struct {
 // authorizer decides what an authenticated caller gets, and how often.
 type authorizer struct {
 	meshNamespace string
-	sources       *ration.Shares // before authentication: what a stranger may cost the API server
-	identities    *ration.Shares
+	sources       *ratelimit.Limiter // before authentication: what a stranger may cost the API server
+	identities    *ratelimit.Limiter
 	now           func() time.Time
 }
 
 func newAuthorizer(meshNamespace string, now func() time.Time) *authorizer {
 	return &authorizer{
 		meshNamespace: meshNamespace,
-		sources:       ration.New(5, 100, mostBuckets),   // a node's pods may have one address, and start together
-		identities:    ration.New(50, 1000, mostBuckets), // a large Deployment has one account, and starts at once
+		sources:       ratelimit.New(5, 100, maxRateLimitKeys),   // a node's pods may have one address, and start together
+		identities:    ratelimit.New(50, 1000, maxRateLimitKeys), // a large Deployment has one account, and starts at once
 		now:           now,
 	}
 }
@@ -76,5 +76,5 @@ func (a *authorizer) dnsNames(id spiffe.ID) []string {
 // serviceNames returns a Service's name as clients inside the cluster spell it.
 func serviceNames(name string) []string { return []string{name, name + ".cluster.local"} }
 
-// mostBuckets bounds the memory of each ration.
-const mostBuckets = 20_000
+// maxRateLimitKeys bounds the memory of each rate limiter.
+const maxRateLimitKeys = 20_000

@@ -26,7 +26,7 @@ import (
 	"google.golang.org/grpc/status"
 	securityv1alpha1 "istio.io/api/security/v1alpha1"
 
-	"github.com/mesh-operator/mesh-operator/internal/ration"
+	"github.com/mesh-operator/mesh-operator/internal/ratelimit"
 	"github.com/mesh-operator/mesh-operator/internal/spiffe"
 	"github.com/mesh-operator/mesh-operator/internal/subject"
 	"github.com/mesh-operator/mesh-operator/internal/trust"
@@ -48,7 +48,9 @@ const (
 	linesEvery  = time.Minute
 )
 
-func newLines() *ration.Shares { return ration.New(rate.Every(linesEvery), linesAtOnce, mostBuckets) }
+func newLines() *ratelimit.Limiter {
+	return ratelimit.New(rate.Every(linesEvery), linesAtOnce, maxRateLimitKeys)
+}
 
 // caller is who asks, as an authenticator has proved it.
 type caller struct {
@@ -68,7 +70,7 @@ type service struct {
 	issuer        issuer
 	authority     func() (*authority, error)
 	metrics       *metrics
-	lines         *ration.Shares // of the log, by address
+	lines         *ratelimit.Limiter // of the log, by address
 	log           *slog.Logger
 }
 

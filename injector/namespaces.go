@@ -13,7 +13,7 @@ import (
 	"k8s.io/client-go/metadata/metadatainformer"
 	"k8s.io/client-go/tools/cache"
 
-	"github.com/mesh-operator/mesh-operator/internal/ration"
+	"github.com/mesh-operator/mesh-operator/internal/ratelimit"
 )
 
 var namespaceResource = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
@@ -25,12 +25,12 @@ type namespaces struct {
 	client   metadata.Interface
 	factory  metadatainformer.SharedInformerFactory
 	informer cache.SharedIndexInformer
-	unknown  *ration.Shares // of questions that cost a request
+	unknown  *ratelimit.Limiter // of questions that cost a request
 }
 
 func newNamespaces(client metadata.Interface) *namespaces {
 	factory := metadatainformer.NewSharedInformerFactory(client, 0)
-	return &namespaces{client, factory, factory.ForResource(namespaceResource).Informer(), ration.New(unknownPerSecond, unknownBurst, knownCallers)}
+	return &namespaces{client, factory, factory.ForResource(namespaceResource).Informer(), ratelimit.New(unknownPerSecond, unknownBurst, knownCallers)}
 }
 
 // run watches until ctx ends.
@@ -46,7 +46,7 @@ func (n *namespaces) synced() bool { return n.informer.HasSynced() }
 // labels returns the labels of a namespace. One that the watch has not shown yet is asked for: the first pod of a new
 // namespace often comes right behind it, and would stay without a sidecar. An answer is not kept, not even that there is no
 // such namespace: it may be created the next moment. Everybody in the cluster reaches the webhook, so each caller's
-// questions are rationed instead, and a stranger's do not delay the API server's.
+// questions are rate limited instead, and a stranger's do not delay the API server's.
 func (n *namespaces) labels(ctx context.Context, name string) (map[string]string, error) {
 	item, found, err := n.informer.GetStore().GetByKey(name)
 	if err == nil && found {

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mesh-operator/mesh-operator/internal/ration"
+	"github.com/mesh-operator/mesh-operator/internal/ratelimit"
 	"github.com/mesh-operator/mesh-operator/xds/envoy"
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 	"github.com/mesh-operator/mesh-operator/xds/resource"
@@ -21,7 +21,7 @@ type Server struct {
 	builder *envoy.Builder
 
 	sendTimeout time.Duration
-	logRate     *ration.Shares // of the log
+	logRate     *ratelimit.Limiter // of the log
 	handshakes  handshakeLimit
 	codec       *codec
 

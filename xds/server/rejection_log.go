@@ -12,7 +12,7 @@ import (
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
-	"github.com/mesh-operator/mesh-operator/internal/ration"
+	"github.com/mesh-operator/mesh-operator/internal/ratelimit"
 	"github.com/mesh-operator/mesh-operator/xds/resource"
 )
 
@@ -26,7 +26,9 @@ const (
 	maxNamed        = 20      // resources of one rejection, objects of one resource
 )
 
-func newLogRate() *ration.Shares { return ration.New(rate.Every(logInterval), logBurst, maxLogClients) }
+func newLogRate() *ratelimit.Limiter {
+	return ratelimit.New(rate.Every(logInterval), logBurst, maxLogClients)
+}
 
 // rejectionLog is what the log has of the rejections of one stream.
 type rejectionLog struct {
