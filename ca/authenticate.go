@@ -26,8 +26,8 @@ import (
 const (
 	// audience is whom a token must be made for. One for the API server is refused: whoever receives such tokens could
 	// replay them here.
-	audience     = "istio-ca"
-	largestToken = 16 << 10
+	audience      = "istio-ca"
+	maxTokenBytes = 16 << 10
 
 	extraPodName = "authentication.kubernetes.io/pod-name"
 	extraPodUID  = "authentication.kubernetes.io/pod-uid"
@@ -38,7 +38,7 @@ type authenticator struct {
 	client      kubernetes.Interface
 	trustDomain string
 	now         func() time.Time
-	admit       func(spiffe.ID) error // has it asked too often? Answered before a pod is looked up for it.
+	checkRate   func(spiffe.ID) error // has it asked too often? Answered before a pod is looked up for it.
 }
 
 // authenticate believes a token, or else a client certificate. A token that is presented decides alone: falling back to
@@ -49,9 +49,9 @@ func (a authenticator) authenticate(ctx context.Context, bundle trust.Bundle) (c
 		return caller{}, refused(codes.Unauthenticated, "token_malformed", err)
 	}
 	if token != "" {
-		return a.byToken(ctx, token)
+		return a.authenticateToken(ctx, token)
 	}
-	return a.byCertificate(ctx, bundle)
+	return a.authenticateCertificate(ctx, bundle)
 }
 
 // bearerToken returns the one token of the call, or "" when there is none.
@@ -64,22 +64,22 @@ func bearerToken(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("%d authorization values", len(values))
 	}
 	scheme, token, _ := strings.Cut(values[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") || token == "" || len(token) > largestToken {
+	if !strings.EqualFold(scheme, "Bearer") || token == "" || len(token) > maxTokenBytes {
 		return "", errors.New("authorization is not a bearer token of reasonable length")
 	}
 	return token, nil
 }
 
-// byToken asks the API server about the token, then looks at the pod it is bound to. The API server's word is taken for
+// authenticateToken asks the API server about the token, then looks at the pod it is bound to. The API server's word is taken for
 // issuer, signature, expiry and for the account still existing; none of it is parsed here.
-func (a authenticator) byToken(ctx context.Context, token string) (caller, error) {
+func (a authenticator) authenticateToken(ctx context.Context, token string) (caller, error) {
 	review, err := a.client.AuthenticationV1().TokenReviews().Create(ctx, &authenticationv1.TokenReview{
 		Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: []string{audience}},
 	}, metav1.CreateOptions{})
 	if err != nil {
 		return caller{}, refused(codes.Unavailable, "token_review_failed", err)
 	}
-	user, err := reviewed(review.Status)
+	user, err := tokenUserOf(review.Status)
 	if err != nil {
 		return caller{}, err
 	}
@@ -87,8 +87,8 @@ func (a authenticator) byToken(ctx context.Context, token string) (caller, error
 	if err != nil {
 		return caller{}, refused(codes.Unauthenticated, "token_identity", err)
 	}
-	who := caller{id: id, by: "token"}
-	if err := a.admit(id); err != nil {
+	who := caller{id: id, proof: "token"}
+	if err := a.checkRate(id); err != nil {
 		return who, err
 	}
 	pod, err := a.pod(ctx, user)
@@ -105,9 +105,9 @@ type tokenUser struct {
 	podName, podUID    string
 }
 
-// reviewed reads the answer to a TokenReview. Tokens that are not bound to a pod (those in Secrets, or made by hand) are
+// tokenUserOf reads the answer to a TokenReview. Tokens that are not bound to a pod (those in Secrets, or made by hand) are
 // refused: they outlive what they were given to.
-func reviewed(s authenticationv1.TokenReviewStatus) (tokenUser, error) {
+func tokenUserOf(s authenticationv1.TokenReviewStatus) (tokenUser, error) {
 	if !s.Authenticated || s.Error != "" {
 		return tokenUser{}, refused(codes.Unauthenticated, "token_refused", errors.New("the API server refuses the token: "+s.Error))
 	}
@@ -156,10 +156,10 @@ func (a authenticator) pod(ctx context.Context, user tokenUser) (*corev1.Pod, er
 	return pod, nil
 }
 
-// byCertificate believes a certificate of our own root. The chain was verified in the handshake; it is verified again,
+// authenticateCertificate believes a certificate of our own root. The chain was verified in the handshake; it is verified again,
 // because a connection may outlive the certificate or the root. What it proves ends with it: no pod is looked at here, and
 // a key that was stolen once would renew itself for ever.
-func (a authenticator) byCertificate(ctx context.Context, bundle trust.Bundle) (caller, error) {
+func (a authenticator) authenticateCertificate(ctx context.Context, bundle trust.Bundle) (caller, error) {
 	p, _ := peer.FromContext(ctx)
 	if p == nil {
 		return caller{}, refused(codes.Unauthenticated, "no_credential", errors.New("no peer"))
@@ -183,5 +183,5 @@ func (a authenticator) byCertificate(ctx context.Context, bundle trust.Bundle) (
 	if id.TrustDomain != a.trustDomain {
 		return caller{}, refused(codes.Unauthenticated, "certificate_trust_domain", fmt.Errorf("identity %s", id))
 	}
-	return caller{id: id, by: "certificate", until: leaf.NotAfter}, a.admit(id)
+	return caller{id: id, proof: "certificate", expires: leaf.NotAfter}, a.checkRate(id)
 }

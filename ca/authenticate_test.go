@@ -33,7 +33,7 @@ func withCertificate(ctx context.Context, leaf *x509.Certificate) context.Contex
 	return peer.NewContext(ctx, &peer.Peer{AuthInfo: credentials.TLSInfo{State: state}})
 }
 
-func anybody(spiffe.ID) error { return nil }
+func noRateLimit(spiffe.ID) error { return nil }
 
 // One workload and its good token; every case spoils one thing.
 func TestTokens(t *testing.T) {
@@ -50,7 +50,7 @@ func TestTokens(t *testing.T) {
 		"NoPodUID":          {func(_ *testing.T, _ *api, k *token) { k.podUID = "" }, "token_not_bound_to_pod"},
 		"PodDeleted":        {func(_ *testing.T, _ *api, k *token) { k.pod = "gone" }, "pod_gone"},
 		"PodReplaced":       {func(_ *testing.T, _ *api, k *token) { k.podUID = "older" }, "pod_replaced"},
-		"AccountDeleted":    {deleteAccount, "token_refused"},
+		"AccountDeleted":    {deleteServiceAccount, "token_refused"},
 		"AccountRecreated":  {func(_ *testing.T, _ *api, k *token) { k.accountUID = "older" }, "token_refused"},
 		"PodOfOtherAccount": {func(t *testing.T, a *api, _ *token) {
 			editPod(t, a, func(p *corev1.Pod) { p.Spec.ServiceAccountName = "default" })
@@ -79,13 +79,13 @@ func TestTokens(t *testing.T) {
 			if _, ok := a.tokens[text]; ok {
 				a.tokens[text] = k
 			}
-			who, err := authenticator{client: a, trustDomain: "cluster.local", now: time.Now, admit: anybody}.
+			who, err := authenticator{client: a, trustDomain: "cluster.local", now: time.Now, checkRate: noRateLimit}.
 				authenticate(withToken(t.Context(), "Bearer "+text), trust.Bundle{})
 			if got := reasonOf(err); got != c.want || (err == nil) != (c.want == "") {
 				t.Fatalf("refused %q (%v), want %q", got, err, c.want)
 			}
 			want := spiffe.ID{TrustDomain: "cluster.local", Namespace: "bookinfo", ServiceAccount: "reviews"}
-			if err == nil && (who.id != want || who.facts.Workload != "reviews-v1" || who.by != "token") {
+			if err == nil && (who.id != want || who.facts.Workload != "reviews-v1" || who.proof != "token") {
 				t.Errorf("authenticated as %+v", who)
 			}
 		})
@@ -93,12 +93,12 @@ func TestTokens(t *testing.T) {
 }
 
 // Who has asked too often costs one question, not two.
-func TestARationedIdentityCostsNoPod(t *testing.T) {
+func TestRateLimitedIdentityCostsNoPodLookup(t *testing.T) {
 	a := newAPI()
 	text := a.workload(t, "bookinfo", "reviews", "p")
 	a.ClearActions()
 	spent := func(spiffe.ID) error { return refused(codes.ResourceExhausted, "rate_identity", errTooMany) }
-	_, err := authenticator{client: a, trustDomain: "cluster.local", now: time.Now, admit: spent}.
+	_, err := authenticator{client: a, trustDomain: "cluster.local", now: time.Now, checkRate: spent}.
 		authenticate(withToken(t.Context(), "Bearer "+text), trust.Bundle{})
 	if got := reasonOf(err); got != "rate_identity" {
 		t.Errorf("refused %q (%v)", got, err)
@@ -108,7 +108,7 @@ func TestARationedIdentityCostsNoPod(t *testing.T) {
 	}
 }
 
-func deleteAccount(t *testing.T, a *api, k *token) {
+func deleteServiceAccount(t *testing.T, a *api, k *token) {
 	if err := a.CoreV1().ServiceAccounts(k.namespace).Delete(t.Context(), k.account, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func apiDown(_ *testing.T, a *api, _ *token) {
 	})
 }
 
-func TestBearerTokenIsReadOneWay(t *testing.T) {
+func TestBearerTokenParsing(t *testing.T) {
 	cases := map[string]struct {
 		values []string
 		want   string
@@ -156,7 +156,7 @@ func TestBearerTokenIsReadOneWay(t *testing.T) {
 		"Basic":     {[]string{"Basic abc"}, "", true},
 		"Bare":      {[]string{"abc"}, "", true},
 		"Empty":     {[]string{"Bearer "}, "", true},
-		"Huge":      {[]string{"Bearer " + string(slices.Repeat([]byte{'x'}, largestToken+1))}, "", true},
+		"Huge":      {[]string{"Bearer " + string(slices.Repeat([]byte{'x'}, maxTokenBytes+1))}, "", true},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -181,7 +181,7 @@ func TestClientCertificates(t *testing.T) {
 		}
 		return cert
 	}
-	a := authenticator{client: newAPI(), trustDomain: "cluster.local", now: time.Now, admit: anybody}
+	a := authenticator{client: newAPI(), trustDomain: "cluster.local", now: time.Now, checkRate: noRateLimit}
 	later := a
 	later.now = func() time.Time { return time.Now().Add(25 * time.Hour) }
 	good := leaf(signer, "cluster.local")
@@ -206,7 +206,7 @@ func TestClientCertificates(t *testing.T) {
 				t.Fatalf("refused %q (%v), want %q", got, err, c.want)
 			}
 			if err == nil {
-				want := caller{id: spiffe.ID{TrustDomain: "cluster.local", Namespace: "default", ServiceAccount: "sleep"}, by: "certificate", until: good.NotAfter}
+				want := caller{id: spiffe.ID{TrustDomain: "cluster.local", Namespace: "default", ServiceAccount: "sleep"}, proof: "certificate", expires: good.NotAfter}
 				if diff := cmp.Diff(want, who, cmp.AllowUnexported(caller{})); diff != "" {
 					t.Errorf("caller (-want +got):\n%s", diff)
 				}

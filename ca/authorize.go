@@ -24,7 +24,7 @@ type names struct {
 	id      spiffe.ID
 	dns     []string
 	subject subject.Facts
-	until   time.Time // the end of what proved them; zero: none
+	expires time.Time // the end of what proved them; zero: none
 }
 
 // authorizer decides what an authenticated caller gets, and how often.
@@ -46,14 +46,14 @@ func newAuthorizer(meshNamespace string, now func() time.Time) *authorizer {
 
 var errTooMany = errors.New("too many requests")
 
-func (a *authorizer) admitSource(address string) error {
+func (a *authorizer) checkSourceRate(address string) error {
 	if !a.sources.Allow(address, a.now()) {
 		return refused(codes.ResourceExhausted, "rate_source", errTooMany)
 	}
 	return nil
 }
 
-func (a *authorizer) admitIdentity(id spiffe.ID) error {
+func (a *authorizer) checkIdentityRate(id spiffe.ID) error {
 	if !a.identities.Allow(id.String(), a.now()) {
 		return refused(codes.ResourceExhausted, "rate_identity", errTooMany)
 	}
@@ -62,7 +62,7 @@ func (a *authorizer) admitIdentity(id spiffe.ID) error {
 
 // authorize returns the names that go into the caller's certificate.
 func (a *authorizer) authorize(who caller) names {
-	return names{id: who.id, dns: a.dnsNames(who.id), subject: who.facts, until: who.until}
+	return names{id: who.id, dns: a.dnsNames(who.id), subject: who.facts, expires: who.expires}
 }
 
 func (a *authorizer) dnsNames(id spiffe.ID) []string {

@@ -84,23 +84,23 @@ func (p *publisher) publish(ctx context.Context, name string) error {
 		return nil // enqueueAll follows when there is a root
 	}
 	mesh, err := p.namespaces.Get(p.meshNamespace)
-	if err != nil || leaving(mesh) {
+	if err != nil || isTerminating(mesh) {
 		return nil // the mesh is being removed: its bundles go with its namespace
 	}
 	namespace, err := p.namespaces.Get(name)
-	if err != nil || leaving(namespace) || !wanted(name) {
+	if err != nil || isTerminating(namespace) || !receivesBundle(name) {
 		return nil
 	}
 	existing, err := p.configMaps.ConfigMaps(name).Get(bundleName)
 	if err != nil && !apierrors.IsNotFound(err) {
 		return err
 	}
-	if existing != nil && !ours(existing, mesh.UID) {
+	if existing != nil && !isOurs(existing, mesh.UID) {
 		p.log.Error("a trust bundle of somebody else is in the way; sidecars of this namespace will not trust the mesh until it is deleted",
 			"namespace", name, "configmap", bundleName)
 		return nil
 	}
-	if existing != nil && inOrder(existing, mesh.UID, current.bundle) {
+	if existing != nil && isUpToDate(existing, mesh.UID, current.bundle) {
 		return nil
 	}
 	return p.apply(ctx, name, mesh, current.bundle)
@@ -126,13 +126,13 @@ func bundleLabels() map[string]string {
 	return owner.Label(map[string]string{bundleLabel: "true"}, component)
 }
 
-// wanted is false for the namespaces of Kubernetes itself, where no workload of the mesh runs.
-func wanted(namespace string) bool { return !strings.HasPrefix(namespace, "kube-") }
+// receivesBundle is false for the namespaces of Kubernetes itself, where no workload of the mesh runs.
+func receivesBundle(namespace string) bool { return !strings.HasPrefix(namespace, "kube-") }
 
-func leaving(namespace *corev1.Namespace) bool { return namespace.DeletionTimestamp != nil }
+func isTerminating(namespace *corev1.Namespace) bool { return namespace.DeletionTimestamp != nil }
 
-// ours is true for what we wrote, also when somebody has edited the labels away.
-func ours(cm *corev1.ConfigMap, mesh types.UID) bool {
+// isOurs is true for what we wrote, also when somebody has edited the labels away.
+func isOurs(cm *corev1.ConfigMap, mesh types.UID) bool {
 	return owner.Owned(cm.Labels) || ownedBy(cm, mesh)
 }
 
@@ -145,8 +145,8 @@ func ownedBy(cm *corev1.ConfigMap, mesh types.UID) bool {
 	return false
 }
 
-// inOrder reports whether a bundle needs no write. What others added to the object is theirs.
-func inOrder(cm *corev1.ConfigMap, mesh types.UID, want trust.Bundle) bool {
+// isUpToDate reports whether a bundle needs no write. What others added to the object is theirs.
+func isUpToDate(cm *corev1.ConfigMap, mesh types.UID, want trust.Bundle) bool {
 	for key, value := range bundleLabels() {
 		if cm.Labels[key] != value {
 			return false

@@ -13,7 +13,7 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/trust"
 )
 
-func bundleOf(t *testing.T, a *api, namespace string) *corev1.ConfigMap {
+func getBundle(t *testing.T, a *api, namespace string) *corev1.ConfigMap {
 	t.Helper()
 	cm, err := a.CoreV1().ConfigMaps(namespace).Get(t.Context(), bundleName, metav1.GetOptions{})
 	if err != nil {
@@ -24,14 +24,14 @@ func bundleOf(t *testing.T, a *api, namespace string) *corev1.ConfigMap {
 
 func published(t *testing.T, a *api, namespace string) trust.Bundle {
 	t.Helper()
-	bundle, err := trust.Parse([]byte(bundleOf(t, a, namespace).Data[bundleKey]))
+	bundle, err := trust.Parse([]byte(getBundle(t, a, namespace).Data[bundleKey]))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return bundle
 }
 
-func TestBundleReachesEveryNamespace(t *testing.T) {
+func TestBundlePublishedToEveryNamespace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(namespace("istio-system"), namespace("default"), namespace("kube-system"))
 		r := start(t, options(a))
@@ -41,7 +41,7 @@ func TestBundleReachesEveryNamespace(t *testing.T) {
 		}
 		synctest.Wait()
 		for _, name := range []string{"istio-system", "default", "later"} {
-			cm := bundleOf(t, a, name)
+			cm := getBundle(t, a, name)
 			if !published(t, a, name).Equal(current(t, r).bundle) {
 				t.Errorf("%s: another bundle", name)
 			}
@@ -56,9 +56,9 @@ func TestBundleReachesEveryNamespace(t *testing.T) {
 	})
 }
 
-func TestBundleDrift(t *testing.T) {
+func TestEditedBundleIsRestored(t *testing.T) {
 	update := func(t *testing.T, a *api, edit func(*corev1.ConfigMap)) {
-		cm := bundleOf(t, a, "default")
+		cm := getBundle(t, a, "default")
 		edit(cm)
 		cm.ResourceVersion += "1"
 		if _, err := a.CoreV1().ConfigMaps("default").Update(t.Context(), cm, metav1.UpdateOptions{}); err != nil {
@@ -66,8 +66,8 @@ func TestBundleDrift(t *testing.T) {
 		}
 	}
 	cases := map[string]struct {
-		drift  func(*testing.T, *api)
-		writes int // of the publisher after the drift
+		drift      func(*testing.T, *api)
+		writeVerbs int // of the publisher after the drift
 	}{
 		"Deleted": {func(t *testing.T, a *api) {
 			if err := a.CoreV1().ConfigMaps("default").Delete(t.Context(), bundleName, metav1.DeleteOptions{}); err != nil {
@@ -100,10 +100,10 @@ func TestBundleDrift(t *testing.T) {
 				before := applies(a)
 				c.drift(t, a)
 				time.Sleep(time.Hour)
-				if got := applies(a) - before; got != c.writes {
-					t.Errorf("%d writes, want %d", got, c.writes)
+				if got := applies(a) - before; got != c.writeVerbs {
+					t.Errorf("%d writeVerbs, want %d", got, c.writeVerbs)
 				}
-				if cm := bundleOf(t, a, "default"); !inOrder(cm, "uid-istio-system", current(t, r).bundle) {
+				if cm := getBundle(t, a, "default"); !isUpToDate(cm, "uid-istio-system", current(t, r).bundle) {
 					t.Errorf("not in order: %v %v", cm.Labels, cm.Data)
 				}
 			})
@@ -112,7 +112,7 @@ func TestBundleDrift(t *testing.T) {
 }
 
 func applies(a *api) (n int) {
-	for _, verb := range writes(a, "configmaps") {
+	for _, verb := range writeVerbs(a, "configmaps") {
 		if verb == "patch" {
 			n++
 		}
@@ -120,7 +120,7 @@ func applies(a *api) (n int) {
 	return n
 }
 
-func TestBundleOfSomebodyElseStays(t *testing.T) {
+func TestForeignConfigMapIsNotOverwritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		theirs := &corev1.ConfigMap{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: bundleName},
@@ -129,7 +129,7 @@ func TestBundleOfSomebodyElseStays(t *testing.T) {
 		a := newAPI(namespace("istio-system"), namespace("default"), theirs)
 		r := start(t, options(a))
 		defer r.stop()
-		if got := bundleOf(t, a, "default").Data[bundleKey]; got != "theirs" {
+		if got := getBundle(t, a, "default").Data[bundleKey]; got != "theirs" {
 			t.Errorf("overwritten with %q", got)
 		}
 		if err := a.CoreV1().ConfigMaps("default").Delete(t.Context(), bundleName, metav1.DeleteOptions{}); err != nil {
@@ -141,7 +141,7 @@ func TestBundleOfSomebodyElseStays(t *testing.T) {
 }
 
 // A mesh namespace on its way out takes its bundles along; writing them again would only annoy the garbage collector.
-func TestNothingIsPublishedWhileTheMeshLeaves(t *testing.T) {
+func TestNoBundlePublishedWhileMeshNamespaceTerminates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		mesh := namespace("istio-system")
 		mesh.DeletionTimestamp = &metav1.Time{Time: time.Now()}
@@ -150,7 +150,7 @@ func TestNothingIsPublishedWhileTheMeshLeaves(t *testing.T) {
 		r := start(t, options(a))
 		defer r.stop()
 		if n := applies(a); n != 0 {
-			t.Errorf("%d writes", n)
+			t.Errorf("%d writeVerbs", n)
 		}
 	})
 }

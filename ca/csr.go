@@ -16,14 +16,14 @@ import (
 )
 
 const (
-	largestCSR          = 16 << 10 // an RSA-4096 request with a page of names is below 4 KiB
-	smallestRSA         = 2048
-	largestRSA          = 4096 // checking a signature costs the square of it
-	smallestRSAExponent = 65537
+	maxCSRBytes    = 16 << 10 // an RSA-4096 request with a page of names is below 4 KiB
+	minRSABits     = 2048
+	maxRSABits     = 4096 // checking a signature costs the square of it
+	minRSAExponent = 65537
 )
 
-// signatures are those that prove possession of the key; the ones with SHA-1 and MD5 don't.
-var signatures = []x509.SignatureAlgorithm{
+// signatureAlgorithms are those that prove possession of the key; the ones with SHA-1 and MD5 don't.
+var signatureAlgorithms = []x509.SignatureAlgorithm{
 	x509.ECDSAWithSHA256, x509.ECDSAWithSHA384, x509.ECDSAWithSHA512,
 	x509.SHA256WithRSA, x509.SHA384WithRSA, x509.SHA512WithRSA,
 	x509.SHA256WithRSAPSS, x509.SHA384WithRSAPSS, x509.SHA512WithRSAPSS,
@@ -38,7 +38,7 @@ func publicKey(csr string) (crypto.PublicKey, error) {
 	if err := checkKey(request.PublicKey); err != nil {
 		return nil, refused(codes.InvalidArgument, "csr_key", err)
 	}
-	if !slices.Contains(signatures, request.SignatureAlgorithm) {
+	if !slices.Contains(signatureAlgorithms, request.SignatureAlgorithm) {
 		return nil, refused(codes.InvalidArgument, "csr_signature", fmt.Errorf("algorithm %s", request.SignatureAlgorithm))
 	}
 	if err := request.CheckSignature(); err != nil {
@@ -48,7 +48,7 @@ func publicKey(csr string) (crypto.PublicKey, error) {
 }
 
 func parseRequest(csr string) (*x509.CertificateRequest, error) {
-	if len(csr) > largestCSR {
+	if len(csr) > maxCSRBytes {
 		return nil, fmt.Errorf("%d bytes", len(csr))
 	}
 	block, rest := pem.Decode([]byte(csr))
@@ -66,11 +66,11 @@ func checkKey(key crypto.PublicKey) error {
 			return fmt.Errorf("curve %s, want P-256 or P-384", key.Curve.Params().Name)
 		}
 	case *rsa.PublicKey:
-		if bits := key.N.BitLen(); bits < smallestRSA || bits > largestRSA {
-			return fmt.Errorf("RSA with %d bits, want %d to %d", bits, smallestRSA, largestRSA)
+		if bits := key.N.BitLen(); bits < minRSABits || bits > maxRSABits {
+			return fmt.Errorf("RSA with %d bits, want %d to %d", bits, minRSABits, maxRSABits)
 		}
-		if key.E < smallestRSAExponent {
-			return fmt.Errorf("RSA exponent %d, want at least %d", key.E, smallestRSAExponent)
+		if key.E < minRSAExponent {
+			return fmt.Errorf("RSA exponent %d, want at least %d", key.E, minRSAExponent)
 		}
 	default:
 		return fmt.Errorf("key type %T, want ECDSA or RSA", key)

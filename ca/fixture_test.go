@@ -119,7 +119,7 @@ func namespace(name string) *corev1.Namespace {
 func options(a *api) Options {
 	const day = 24 * time.Hour
 	return Options{
-		Client: a, Callers: a, Namespace: "istio-system", TrustDomain: "cluster.local", ServerName: "istio-citadel.istio-system.svc",
+		Client: a, ReviewClient: a, Namespace: "istio-system", TrustDomain: "cluster.local", ServerName: "istio-citadel.istio-system.svc",
 		WorkloadTTL: day, MaxWorkloadTTL: 90 * day, RootTTL: 3650 * day, Logger: slog.New(slog.DiscardHandler),
 	}
 }
@@ -159,7 +159,7 @@ func (r *running) dial(ctx context.Context, _ string) (net.Conn, error) {
 // newAuthority is a root made now.
 func newAuthority(t *testing.T) *authority {
 	t.Helper()
-	a, err := mint("cluster.local", 3650*24*time.Hour, time.Now())
+	a, err := generateRoot("cluster.local", 3650*24*time.Hour, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

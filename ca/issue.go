@@ -55,8 +55,8 @@ func (i issuer) template(signer *authority, who names, ttl time.Duration) (*x509
 	if notAfter.After(signer.cert.NotAfter) {
 		notAfter = signer.cert.NotAfter // nothing outlives its signer
 	}
-	if !who.until.IsZero() && notAfter.After(who.until) {
-		notAfter = who.until
+	if !who.expires.IsZero() && notAfter.After(who.expires) {
+		notAfter = who.expires
 	}
 	if !notAfter.After(now) {
 		return nil, fmt.Errorf("the root, or what the caller proved itself with, expired on %s", notAfter)
@@ -107,7 +107,7 @@ func (i issuer) check(signer *authority, who names, key crypto.PublicKey, leaf *
 		return fmt.Errorf("names %v %v %v", leaf.DNSNames, leaf.IPAddresses, leaf.EmailAddresses)
 	case leaf.NotAfter.After(signer.cert.NotAfter) || leaf.NotAfter.After(i.now().Add(i.maxTTL)):
 		return fmt.Errorf("expires %s", leaf.NotAfter)
-	case !who.until.IsZero() && leaf.NotAfter.After(who.until):
+	case !who.expires.IsZero() && leaf.NotAfter.After(who.expires):
 		return fmt.Errorf("expires %s, after its proof", leaf.NotAfter)
 	case len(leaf.UnhandledCriticalExtensions) != 0:
 		return fmt.Errorf("critical extensions %v", leaf.UnhandledCriticalExtensions)

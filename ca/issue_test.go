@@ -48,7 +48,7 @@ func reasonOf(err error) string {
 }
 
 // What a CSR asks for beyond its key has no effect: CVE-2021-27098, CVE-2022-40716.
-func TestNothingOfTheRequestButItsKeyIsCertified(t *testing.T) {
+func TestOnlyKeyOfRequestIsCertified(t *testing.T) {
 	admin := &url.URL{Scheme: "spiffe", Host: "cluster.local", Path: "/ns/kube-system/sa/admin"}
 	elsewhere := &url.URL{Scheme: "spiffe", Host: "other.example", Path: "/ns/default/sa/sleep"}
 	constraints, err := asn1.Marshal(struct{ IsCA bool }{true})
@@ -171,7 +171,7 @@ func TestPublicKey(t *testing.T) {
 }
 
 // A signature costs the square of the key's length to check, so a stranger does not choose it.
-func TestRSAKeysHaveABound(t *testing.T) {
+func TestRSAKeySizeIsLimited(t *testing.T) {
 	key := func(bits, exponent int) *rsa.PublicKey {
 		return &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), bits-1, 1), E: exponent}
 	}
@@ -229,10 +229,10 @@ func FuzzPublicKey(f *testing.F) {
 	})
 }
 
-func TestLifetime(t *testing.T) {
+func TestCertificateLifetime(t *testing.T) {
 	const hour = time.Hour
 	signer := newAuthority(t)
-	dying, err := mint("cluster.local", 3*hour, time.Now())
+	dying, err := generateRoot("cluster.local", 3*hour, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,7 +273,7 @@ func TestExpiredRootSignsNothing(t *testing.T) {
 }
 
 // Each line breaks one thing in a certificate that came out of the signer; check must see it.
-func TestCheckSeesEveryDefect(t *testing.T) {
+func TestCheckFindsEveryDefect(t *testing.T) {
 	signer, key := newAuthority(t), newKey(t)
 	i := testIssuer()
 	defects := map[string]func(*x509.Certificate){

@@ -95,8 +95,8 @@ func (s slowPods) Get(ctx context.Context, name string, o metav1.GetOptions) (*c
 	return s.PodInterface.Get(ctx, name, o)
 }
 
-// crowd makes the agents of pods of one account, all of them behind one address.
-func crowd(t *testing.T, r *running, a *api, agents int) (clients []*certclient.Client) {
+// startClients makes the agents of pods of one account, all of them behind one address.
+func startClients(t *testing.T, r *running, a *api, agents int) (clients []*certclient.Client) {
 	t.Helper()
 	for i := range agents {
 		client, _ := workloadClient(t, r, a, "bookinfo", a.workload(t, "bookinfo", "reviews", fmt.Sprintf("p%d", i)))
@@ -133,38 +133,38 @@ func serveAll(t *testing.T, clients []*certclient.Client) time.Duration {
 
 // More agents than the API server could answer for within their patience, at once: those that are let in are served, the
 // others come back, and nothing that was begun is thrown away.
-func TestACrowdIsServed(t *testing.T) {
+func TestManyClientsAreServed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const agents, each = 60, 3 * time.Second // two questions
 		a := newAPI(namespace("istio-system"), namespace("bookinfo"))
 		o := options(a)
-		o.Callers = slowAPI{a, make(chan struct{}, 1), each / 2}
+		o.ReviewClient = slowAPI{a, make(chan struct{}, 1), each / 2}
 		r := start(t, o)
 		defer r.stop()
 		r.service.places = make(chan struct{}, 3)
-		if took := serveAll(t, crowd(t, r, a, agents)); took > 3*agents*each {
+		if took := serveAll(t, startClients(t, r, a, agents)); took > 3*agents*each {
 			t.Errorf("%d certificates took %s, at one in %s", agents, took, each)
 		}
-		if n := counted(t, r, "citadel_server_success_cert_issuance_count"); n != agents {
+		if n := metricValue(t, r, "citadel_server_success_cert_issuance_count"); n != agents {
 			t.Errorf("%v certificates for %d agents", n, agents)
 		}
 	})
 }
 
 // Three addresses that send tokens of nobody as fast as they can do not keep others from their certificates.
-func TestStrangersDoNotStarveOthers(t *testing.T) {
+func TestUnauthenticatedClientsDoNotStarveOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(namespace("istio-system"), namespace("bookinfo"))
 		o := options(a)
-		o.Callers = slowAPI{a, make(chan struct{}, 10), 100 * time.Millisecond}
+		o.ReviewClient = slowAPI{a, make(chan struct{}, 10), 100 * time.Millisecond}
 		r := start(t, o)
 		defer r.stop()
-		others := crowd(t, r, a, 20)
+		others := startClients(t, r, a, 20)
 		ctx, stop := context.WithCancel(t.Context())
 		var strangers sync.WaitGroup
 		for i := range 3 {
 			from := peer.NewContext(withToken(ctx, "Bearer nonsense"), &peer.Peer{Addr: &net.TCPAddr{IP: net.IPv4(10, 0, 0, byte(i))}})
-			strangers.Go(func() { pester(from, t, r) })
+			strangers.Go(func() { sendInvalidTokens(from, t, r) })
 		}
 		time.Sleep(time.Minute)
 		if took := serveAll(t, others); took > 10*time.Second {
@@ -175,8 +175,8 @@ func TestStrangersDoNotStarveOthers(t *testing.T) {
 	})
 }
 
-// pester begins a call every 20 ms until ctx ends, without waiting for answers.
-func pester(ctx context.Context, t *testing.T, r *running) {
+// sendInvalidTokens begins a call every 20 ms until ctx ends, without waiting for answers.
+func sendInvalidTokens(ctx context.Context, t *testing.T, r *running) {
 	var calls sync.WaitGroup
 	defer calls.Wait()
 	ask := request(t)
@@ -192,7 +192,7 @@ func pester(ctx context.Context, t *testing.T, r *running) {
 }
 
 // A stranger does not fill the log, and does not use up the lines of others.
-func TestRefusalsAreLoggedInShares(t *testing.T) {
+func TestRefusalLogIsLimitedPerAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		a := newAPI(namespace("istio-system"))
@@ -209,16 +209,16 @@ func TestRefusalsAreLoggedInShares(t *testing.T) {
 				}
 			}
 		}
-		refusedFrom(1, 50*linesAtOnce)
+		refusedFrom(1, 50*logBurst)
 		refusedFrom(2, 1)
 		synctest.Wait()
-		for peer, want := range map[string]int{"peer=10.0.0.1": linesAtOnce, "peer=10.0.0.2": 1} {
+		for peer, want := range map[string]int{"peer=10.0.0.1": logBurst, "peer=10.0.0.2": 1} {
 			if got := strings.Count(log.String(), peer); got != want {
 				t.Errorf("%d lines with %s, want %d", got, peer, want)
 			}
 		}
-		if got := counted(t, r, "citadel_server_refused_count"); got != 50*linesAtOnce+1 {
-			t.Errorf("%v refusals are counted, want all", got)
+		if got := metricValue(t, r, "citadel_server_refused_count"); got != 50*logBurst+1 {
+			t.Errorf("%v refusals are metricValue, want all", got)
 		}
 	})
 }

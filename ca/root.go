@@ -26,7 +26,7 @@ const (
 	rootSecretType = corev1.SecretType("istio.io/ca-root")
 	rootCertKey    = "ca-cert.pem"
 	rootKeyKey     = "ca-key.pem"
-	moreRootsKey   = "root-cert.pem" // optional: further roots of the bundle, while one replaces another
+	extraRootsKey  = "root-cert.pem" // optional: further roots of the bundle, while one replaces another
 
 	component = "citadel"
 )
@@ -43,8 +43,8 @@ type authority struct {
 	takeover time.Time // when the root in data signs in place of this one; zero: this is the one in data
 }
 
-// mint makes a new root for a trust domain.
-func mint(trustDomain string, ttl time.Duration, now time.Time) (*authority, error) {
+// generateRoot makes a new root for a trust domain.
+func generateRoot(trustDomain string, ttl time.Duration, now time.Time) (*authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("make root key: %w", err)
@@ -76,8 +76,8 @@ func mint(trustDomain string, ttl time.Duration, now time.Time) (*authority, err
 	}, now)
 }
 
-// secretOf is how an authority is stored.
-func secretOf(a *authority, namespace string) *corev1.Secret {
+// rootSecretOf is how an authority is stored.
+func rootSecretOf(a *authority, namespace string) *corev1.Secret {
 	return &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: rootSecret, Labels: owner.Labels(component)},
 		Type:       rootSecretType,
@@ -103,10 +103,10 @@ func parseAuthority(data map[string][]byte, now time.Time) (*authority, error) {
 		return nil, fmt.Errorf("%s does not belong to %s", rootKeyKey, rootCertKey)
 	}
 	bundle := own
-	if more := bytes.TrimSpace(data[moreRootsKey]); len(more) != 0 {
+	if more := bytes.TrimSpace(data[extraRootsKey]); len(more) != 0 {
 		others, err := trust.Parse(more)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", moreRootsKey, err)
+			return nil, fmt.Errorf("%s: %w", extraRootsKey, err)
 		}
 		bundle = trust.New(append([]*x509.Certificate{cert}, others.Roots()...)...)
 	}

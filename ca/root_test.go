@@ -36,15 +36,15 @@ func deleteRoot(t *testing.T, a *api) {
 
 func current(t *testing.T, r *running) *authority {
 	t.Helper()
-	root, err := r.keeper.authority()
+	root, err := r.rootStore.authority()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return root
 }
 
-// writes lists what was written to the Secrets of the API server.
-func writes(a *api, resource string) (verbs []string) {
+// writeVerbs lists what was written to the Secrets of the API server.
+func writeVerbs(a *api, resource string) (verbs []string) {
 	for _, action := range a.Actions() {
 		if action.GetResource().Resource == resource && !slices.Contains([]string{"get", "list", "watch"}, action.GetVerb()) {
 			verbs = append(verbs, action.GetVerb())
@@ -53,7 +53,7 @@ func writes(a *api, resource string) (verbs []string) {
 	return verbs
 }
 
-func TestRootIsCreatedOnceAndKept(t *testing.T) {
+func TestRootIsCreatedOnceAndReused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(namespace("istio-system"))
 		r := start(t, options(a))
@@ -72,14 +72,14 @@ func TestRootIsCreatedOnceAndKept(t *testing.T) {
 		if !current(t, again).cert.Equal(first.cert) {
 			t.Error("a restart has another root")
 		}
-		if got := writes(a, "secrets"); !slices.Equal(got, []string{"create"}) {
-			t.Errorf("writes to secrets: %v", got)
+		if got := writeVerbs(a, "secrets"); !slices.Equal(got, []string{"create"}) {
+			t.Errorf("writeVerbs to secrets: %v", got)
 		}
 	})
 }
 
 // Both replicas find no Secret before either has created one.
-func TestTwoReplicasAgreeOnOneRoot(t *testing.T) {
+func TestReplicasUseOneRoot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(namespace("istio-system"))
 		found := 0
@@ -95,8 +95,8 @@ func TestTwoReplicasAgreeOnOneRoot(t *testing.T) {
 		if !current(t, one).cert.Equal(current(t, two).cert) {
 			t.Error("two roots")
 		}
-		if got := writes(a, "secrets"); !slices.Equal(got, []string{"create", "create"}) {
-			t.Errorf("writes to secrets: %v: the race did not happen", got)
+		if got := writeVerbs(a, "secrets"); !slices.Equal(got, []string{"create", "create"}) {
+			t.Errorf("writeVerbs to secrets: %v: the race did not happen", got)
 		}
 	})
 }
@@ -120,7 +120,7 @@ func TestDeletedRootIsRestored(t *testing.T) {
 }
 
 // Nobody tells a second time that the Secret is gone.
-func TestDeletedRootIsRestoredAfterAFailedLook(t *testing.T) {
+func TestDeletedRootIsRestoredAfterFailedRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(namespace("istio-system"))
 		r := start(t, options(a))
@@ -144,7 +144,7 @@ func TestDeletedRootIsRestoredAfterAFailedLook(t *testing.T) {
 	})
 }
 
-func TestNoSecondRootWhileABundleIsOut(t *testing.T) {
+func TestNoSecondRootWhileBundleIsPublished(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(namespace("istio-system"))
 		start(t, options(a)).stop()
@@ -154,11 +154,11 @@ func TestNoSecondRootWhileABundleIsOut(t *testing.T) {
 		r := start(t, options(a))
 		defer r.stop()
 		time.Sleep(time.Minute)
-		if _, err := r.keeper.authority(); !errors.Is(err, errRootMissing) {
+		if _, err := r.rootStore.authority(); !errors.Is(err, errRootMissing) {
 			t.Fatalf("authority: %v, want %v", err, errRootMissing)
 		}
-		if got := writes(a, "secrets"); !slices.Equal(got, []string{"create", "delete"}) {
-			t.Errorf("writes to secrets: %v", got)
+		if got := writeVerbs(a, "secrets"); !slices.Equal(got, []string{"create", "delete"}) {
+			t.Errorf("writeVerbs to secrets: %v", got)
 		}
 
 		saved.ResourceVersion = ""
@@ -172,7 +172,7 @@ func TestNoSecondRootWhileABundleIsOut(t *testing.T) {
 	})
 }
 
-func TestNewRootAfterTheBundleWasDeleted(t *testing.T) {
+func TestNewRootAfterBundleIsDeleted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(namespace("istio-system"))
 		start(t, options(a)).stop()
@@ -187,7 +187,7 @@ func TestNewRootAfterTheBundleWasDeleted(t *testing.T) {
 	})
 }
 
-func TestChangedSecret(t *testing.T) {
+func TestChangedRootSecret(t *testing.T) {
 	cases := map[string]struct {
 		data func(old *authority, next *authority) map[string][]byte
 		want error
@@ -215,7 +215,7 @@ func TestChangedSecret(t *testing.T) {
 				changeRoot(t, a, "changed", c.data(old, next))
 				time.Sleep(rotationGrace)
 				synctest.Wait()
-				root, err := r.keeper.authority()
+				root, err := r.rootStore.authority()
 				if !errors.Is(err, c.want) {
 					t.Fatalf("authority: %v, want %v", err, c.want)
 				}

@@ -15,7 +15,7 @@ import (
 func with(signs, other *authority) map[string][]byte {
 	return map[string][]byte{
 		rootCertKey: signs.data[rootCertKey], rootKeyKey: signs.data[rootKeyKey],
-		moreRootsKey: slices.Concat(other.data[rootCertKey], signs.data[rootCertKey]),
+		extraRootsKey: slices.Concat(other.data[rootCertKey], signs.data[rootCertKey]),
 	}
 }
 
@@ -45,8 +45,8 @@ func expectRoots(t *testing.T, r *running, a *api, signs *authority, all ...*aut
 	}
 }
 
-// rotating is a citadel whose Secret has just got another root that keeps the old one.
-func rotating(t *testing.T, test func(r *running, a *api, old, next *authority)) {
+// testRotation is a citadel whose Secret has just got another root that keeps the old one.
+func testRotation(t *testing.T, test func(r *running, a *api, old, next *authority)) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(namespace("istio-system"))
 		r := start(t, options(a))
@@ -59,8 +59,8 @@ func rotating(t *testing.T, test func(r *running, a *api, old, next *authority))
 }
 
 // What the new root signs is believed by nobody before its bundle is everywhere.
-func TestANewRootSignsAfterItsBundleIsKnown(t *testing.T) {
-	rotating(t, func(r *running, a *api, old, next *authority) {
+func TestNewRootSignsAfterGracePeriod(t *testing.T) {
+	testRotation(t, func(r *running, a *api, old, next *authority) {
 		time.Sleep(rotationGrace - time.Second)
 		expectRoots(t, r, a, old, old, next)
 		time.Sleep(time.Second)
@@ -71,8 +71,8 @@ func TestANewRootSignsAfterItsBundleIsKnown(t *testing.T) {
 }
 
 // A deleted Secret comes back with the new root, which nobody else has any more.
-func TestANewRootIsRestoredBeforeItSigns(t *testing.T) {
-	rotating(t, func(r *running, a *api, old, next *authority) {
+func TestNewRootIsRestoredDuringGracePeriod(t *testing.T) {
+	testRotation(t, func(r *running, a *api, old, next *authority) {
 		deleteRoot(t, a)
 		synctest.Wait()
 		if restored := getRoot(t, a).Data; !maps.EqualFunc(restored, with(next, old), bytes.Equal) {
@@ -83,8 +83,8 @@ func TestANewRootIsRestoredBeforeItSigns(t *testing.T) {
 	})
 }
 
-func TestARotationCanBeTakenBack(t *testing.T) {
-	rotating(t, func(r *running, a *api, old, next *authority) {
+func TestRotationCanBeReverted(t *testing.T) {
+	testRotation(t, func(r *running, a *api, old, next *authority) {
 		time.Sleep(rotationGrace / 2)
 		changeRoot(t, a, "3", with(old, next))
 		time.Sleep(rotationGrace)
@@ -92,7 +92,7 @@ func TestARotationCanBeTakenBack(t *testing.T) {
 	})
 }
 
-func TestARootThatIsKnownSignsAtOnce(t *testing.T) {
+func TestTrustedRootSignsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(namespace("istio-system"))
 		r := start(t, options(a))
@@ -107,13 +107,13 @@ func TestARootThatIsKnownSignsAtOnce(t *testing.T) {
 }
 
 // An expired root signs nothing: the new one does not wait for it.
-func TestARootThatExpiresGivesWay(t *testing.T) {
+func TestExpiringRootEndsGracePeriod(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		old, err := mint("cluster.local", rotationGrace/2, time.Now())
+		old, err := generateRoot("cluster.local", rotationGrace/2, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := newAPI(namespace("istio-system"), secretOf(old, "istio-system"))
+		a := newAPI(namespace("istio-system"), rootSecretOf(old, "istio-system"))
 		r := start(t, options(a))
 		defer r.stop()
 		next := newAuthority(t)

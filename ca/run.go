@@ -24,7 +24,7 @@ import (
 // Options are everything citadel needs to know.
 type Options struct {
 	Client         kubernetes.Interface // for root and bundle
-	Callers        kubernetes.Interface // for questions about callers: a crowd of them must not hold up root and bundle
+	ReviewClient   kubernetes.Interface // for questions about callers: a crowd of them must not hold up root and bundle
 	Namespace      string               // the mesh's
 	TrustDomain    string
 	ServerName     string // DNS name that clients verify
@@ -58,7 +58,7 @@ const (
 // citadel is the parts, wired.
 type citadel struct {
 	o          Options
-	keeper     *keeper
+	rootStore  *rootStore
 	publisher  *publisher
 	watches    watches
 	service    *service
@@ -78,7 +78,7 @@ func newCitadel(o Options) (*citadel, error) {
 	c := &citadel{o: o, watches: newWatches(o.Client, o.Namespace), monitoring: monitoring.New("citadel", o.Monitoring, o.Logger)}
 	c.wake = make(chan struct{}, 1)
 	metrics := newMetrics(c.monitoring.Registry)
-	c.keeper = &keeper{
+	c.rootStore = &rootStore{
 		client: o.Client, namespace: o.Namespace, trustDomain: o.TrustDomain, ttl: o.RootTTL, now: time.Now, log: o.Logger,
 		problem: errStarting,
 		changed: func(a *authority) {
@@ -87,21 +87,21 @@ func newCitadel(o Options) (*citadel, error) {
 		},
 	}
 	c.publisher = &publisher{
-		client: o.Client, meshNamespace: o.Namespace, authority: c.keeper.authority, queue: newQueue(), log: o.Logger,
+		client: o.Client, meshNamespace: o.Namespace, authority: c.rootStore.authority, queue: newQueue(), log: o.Logger,
 		namespaces: c.watches.namespaces.Core().V1().Namespaces().Lister(),
 		configMaps: c.watches.bundles.Core().V1().ConfigMaps().Lister(),
 	}
 	issuer := issuer{ttl: o.WorkloadTTL, maxTTL: o.MaxWorkloadTTL, now: time.Now}
-	c.serving = &serving{authority: c.keeper.authority, issuer: issuer, names: own, now: time.Now}
+	c.serving = &serving{authority: c.rootStore.authority, issuer: issuer, names: own, now: time.Now}
 	authorizer := newAuthorizer(o.Namespace, time.Now)
 	c.service = &service{
-		authenticator: authenticator{client: o.Callers, trustDomain: o.TrustDomain, now: time.Now, admit: authorizer.admitIdentity},
+		authenticator: authenticator{client: o.ReviewClient, trustDomain: o.TrustDomain, now: time.Now, checkRate: authorizer.checkIdentityRate},
 		authorizer:    authorizer,
 		places:        make(chan struct{}, places),
 		issuer:        issuer,
-		authority:     c.keeper.authority,
+		authority:     c.rootStore.authority,
 		metrics:       metrics,
-		lines:         newLines(),
+		logLimit:      newLogLimiter(),
 		log:           o.Logger,
 	}
 	return c, nil
@@ -123,11 +123,11 @@ func (o Options) check() error {
 
 func (c *citadel) run(ctx context.Context, listener net.Listener) error {
 	group, ctx := errgroup.WithContext(ctx)
-	if err := c.watches.connect(c.rootChanged, c.publisher); err != nil {
+	if err := c.watches.addHandlers(c.rootChanged, c.publisher); err != nil {
 		return err
 	}
 	c.monitoring.SetReady(func() error {
-		_, err := c.keeper.authority()
+		_, err := c.rootStore.authority()
 		return err
 	})
 	group.Go(func() error { return c.monitoring.Run(ctx) })
@@ -135,10 +135,10 @@ func (c *citadel) run(ctx context.Context, listener net.Listener) error {
 	group.Go(func() error {
 		defer c.watches.stop()
 		if err := c.watches.start(ctx); err != nil {
-			return ignoreEnd(ctx, err)
+			return ignoreCanceled(ctx, err)
 		}
 		inner, ctx := errgroup.WithContext(ctx)
-		inner.Go(func() error { return c.keeper.Run(ctx, c.wake) })
+		inner.Go(func() error { return c.rootStore.Run(ctx, c.wake) })
 		inner.Go(func() error { return c.publisher.Run(ctx) })
 		return inner.Wait()
 	})
@@ -152,7 +152,7 @@ func (c *citadel) rootChanged() {
 	}
 }
 
-func ignoreEnd(ctx context.Context, err error) error {
+func ignoreCanceled(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return nil
 	}

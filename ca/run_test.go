@@ -52,7 +52,7 @@ func write(t *testing.T, file, text string) {
 	}
 }
 
-func TestWorkloadObtainsAndRenews(t *testing.T) {
+func TestWorkloadObtainsAndRenewsCertificate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(namespace("istio-system"), namespace("bookinfo"))
 		token := a.workload(t, "bookinfo", "reviews", "reviews-v1-5d9f-abc")
@@ -106,7 +106,7 @@ func TestClientWaitsForBundleAndToken(t *testing.T) {
 		}
 		go client.Run(t.Context())
 		time.Sleep(time.Minute)
-		if n := counted(t, r, "citadel_server_csr_count"); n != 0 {
+		if n := metricValue(t, r, "citadel_server_csr_count"); n != 0 {
 			t.Errorf("asked %v times without a bundle", n)
 		}
 		if err := os.Remove(o.TokenFile); err != nil {
@@ -114,7 +114,7 @@ func TestClientWaitsForBundleAndToken(t *testing.T) {
 		}
 		mountBundle(t, a, "bookinfo", o.RootFile)
 		time.Sleep(time.Minute)
-		if err := client.CheckReady(); err == nil || counted(t, r, "citadel_server_csr_count") != 0 {
+		if err := client.CheckReady(); err == nil || metricValue(t, r, "citadel_server_csr_count") != 0 {
 			t.Fatalf("ready (%v) without a token", err)
 		}
 		write(t, o.TokenFile, token)
@@ -167,7 +167,7 @@ func TestClientRefusesAnotherRoot(t *testing.T) {
 		write(t, o.RootFile, string(newAuthority(t).bundle.PEM()))
 		go client.Run(t.Context())
 		time.Sleep(10 * time.Minute)
-		if client.Certificate() != nil || counted(t, r, "citadel_server_csr_count") != 0 {
+		if client.Certificate() != nil || metricValue(t, r, "citadel_server_csr_count") != 0 {
 			t.Error("believed")
 		}
 		mountBundle(t, a, "bookinfo", o.RootFile)
@@ -180,7 +180,7 @@ func TestClientRefusesAnotherRoot(t *testing.T) {
 
 // When the root rotates, a certificate that peers no longer believe is replaced at once; a bundle that only grows changes
 // nothing.
-func TestClientFollowsTheBundle(t *testing.T) {
+func TestClientReloadsBundle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(namespace("istio-system"), namespace("bookinfo"))
 		token := a.workload(t, "bookinfo", "reviews", "p")

@@ -44,20 +44,20 @@ const places = 64
 
 // A caller chooses how often he is refused. Each address has a share of the log's lines, and the metrics count all.
 const (
-	linesAtOnce = 20
-	linesEvery  = time.Minute
+	logBurst    = 20
+	logInterval = time.Minute
 )
 
-func newLines() *ratelimit.Limiter {
-	return ratelimit.New(rate.Every(linesEvery), linesAtOnce, maxRateLimitKeys)
+func newLogLimiter() *ratelimit.Limiter {
+	return ratelimit.New(rate.Every(logInterval), logBurst, maxRateLimitKeys)
 }
 
 // caller is who asks, as an authenticator has proved it.
 type caller struct {
-	id    spiffe.ID
-	facts subject.Facts // empty unless a pod was seen
-	by    string        // how it was proved: "token" or "certificate"
-	until time.Time     // the end of a certificate that proved it
+	id      spiffe.ID
+	facts   subject.Facts // empty unless a pod was seen
+	proof   string        // how it was proved: "token" or "certificate"
+	expires time.Time     // the end of a certificate that proved it
 }
 
 // service is the gRPC service. Its only method authenticates.
@@ -70,7 +70,7 @@ type service struct {
 	issuer        issuer
 	authority     func() (*authority, error)
 	metrics       *metrics
-	lines         *ratelimit.Limiter // of the log, by address
+	logLimit      *ratelimit.Limiter // of the log, by address
 	log           *slog.Logger
 }
 
@@ -109,7 +109,7 @@ func (s *service) create(ctx context.Context, request *securityv1alpha1.IstioCer
 	if err != nil {
 		return who, nil, refused(codes.Internal, "issue", err)
 	}
-	s.log.Info("certificate issued", "identity", who.id.String(), "workload", who.facts.Workload, "proof", who.by,
+	s.log.Info("certificate issued", "identity", who.id.String(), "workload", who.facts.Workload, "proof", who.proof,
 		"serial", leaf.SerialNumber.Text(16), "expires", leaf.NotAfter)
 	return who, []string{string(trust.EncodeCertificate(leaf)), string(trust.EncodeCertificate(signer.cert))}, nil
 }
@@ -122,7 +122,7 @@ func (s *service) enter(address string) (leave func(), err error) {
 		return nil, refused(codes.ResourceExhausted, busy, errTooMany)
 	}
 	leave = func() { <-s.places }
-	if err := s.authorizer.admitSource(address); err != nil {
+	if err := s.authorizer.checkSourceRate(address); err != nil {
 		leave()
 		return nil, err
 	}
@@ -165,11 +165,11 @@ func (s *service) logRefusal(r *refusal, who caller, address string) {
 	if r.reason == busy { // says nothing of the caller, and a whole mesh may hear it
 		share = busy
 	}
-	if !s.lines.Allow(share, time.Now()) {
+	if !s.logLimit.Allow(share, time.Now()) {
 		return
 	}
 	identity := ""
-	if who.by != "" {
+	if who.proof != "" {
 		identity = who.id.String()
 	}
 	s.log.Warn("certificate refused", "reason", r.reason, "error", r.cause, "identity", identity, "peer", address)

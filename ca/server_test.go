@@ -72,8 +72,8 @@ func ask(t *testing.T, conn *grpc.ClientConn, token string) ([]*x509.Certificate
 	return chain, nil
 }
 
-// counted sums a counter over its labels, as /metrics shows it.
-func counted(t *testing.T, r *running, name string) (sum float64) {
+// metricValue sums a counter over its labels, as /metrics shows it.
+func metricValue(t *testing.T, r *running, name string) (sum float64) {
 	t.Helper()
 	families, err := r.monitoring.Registry.Gather()
 	if err != nil {
@@ -89,7 +89,7 @@ func counted(t *testing.T, r *running, name string) (sum float64) {
 	return sum
 }
 
-func TestEveryMethodRefusesAStranger(t *testing.T) {
+func TestEveryMethodRequiresAuthentication(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, options(newAPI(namespace("istio-system"))))
 		defer r.stop()
@@ -112,13 +112,13 @@ func TestEveryMethodRefusesAStranger(t *testing.T) {
 				t.Errorf("%s answers %v", method, err)
 			}
 		}
-		if got := counted(t, r, "citadel_server_refused_count"); got != 1 {
-			t.Errorf("%v refusals counted, want 1", got)
+		if got := metricValue(t, r, "citadel_server_refused_count"); got != 1 {
+			t.Errorf("%v refusals metricValue, want 1", got)
 		}
 	})
 }
 
-func TestHandshakeRefuses(t *testing.T) {
+func TestInvalidHandshakesAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, options(newAPI(namespace("istio-system"))))
 		defer r.stop()
@@ -150,9 +150,9 @@ func TestHandshakeRefuses(t *testing.T) {
 	})
 }
 
-// TestAStrangerHoldsNoConnection is about ISTIO-SECURITY-2020-007: neither silence nor a call that is begun and not
+// TestServerClosesIdleConnections is about ISTIO-SECURITY-2020-007: neither silence nor a call that is begun and not
 // finished keeps one open.
-func TestAStrangerHoldsNoConnection(t *testing.T) {
+func TestServerClosesIdleConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, options(newAPI(namespace("istio-system"))))
 		defer r.stop()
@@ -224,13 +224,13 @@ func TestChainIsLeafFirstRootLast(t *testing.T) {
 		if len(chain) != 2 || !chain[1].Equal(current(t, r).cert) || chain[0].CheckSignatureFrom(chain[1]) != nil {
 			t.Errorf("a chain of %d", len(chain))
 		}
-		if got := counted(t, r, "citadel_server_success_cert_issuance_count"); got != 1 {
+		if got := metricValue(t, r, "citadel_server_success_cert_issuance_count"); got != 1 {
 			t.Errorf("%v issued, want 1", got)
 		}
 	})
 }
 
-func TestControlPlaneAccountsGetTheirServiceNames(t *testing.T) {
+func TestControlPlaneCertificatesHoldServiceNames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cases := []struct {
 			namespace, account string
@@ -266,7 +266,7 @@ func TestClientCertificateRenewsWithoutFacts(t *testing.T) {
 		defer r.stop()
 		short := testIssuer()
 		short.ttl = time.Hour
-		own := &serving{authority: r.keeper.authority, issuer: short, names: sleep(t), now: time.Now}
+		own := &serving{authority: r.rootStore.authority, issuer: short, names: sleep(t), now: time.Now}
 		_, certificate, err := own.current()
 		if err != nil {
 			t.Fatal(err)
@@ -292,7 +292,7 @@ func TestRateLimits(t *testing.T) {
 		who := sleep(t).id
 		admitted := func(who spiffe.ID) (n int) {
 			for range 2000 {
-				if a.admitIdentity(who) == nil {
+				if a.checkIdentityRate(who) == nil {
 					n++
 				}
 			}
@@ -314,7 +314,7 @@ func TestRateLimits(t *testing.T) {
 }
 
 // A stranger costs the API server no more reviews of tokens than his share.
-func TestAStrangersCallsAreRationed(t *testing.T) {
+func TestCallsAreRateLimitedPerAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(namespace("istio-system"))
 		r := start(t, options(a))
@@ -330,7 +330,7 @@ func TestAStrangersCallsAreRationed(t *testing.T) {
 		if diff := cmp.Diff(want, answers); diff != "" {
 			t.Errorf("answers (-want +got):\n%s", diff)
 		}
-		if n := len(writes(a, "tokenreviews")); n != 100 {
+		if n := len(writeVerbs(a, "tokenreviews")); n != 100 {
 			t.Errorf("%d tokens were reviewed, want 100", n)
 		}
 	})
@@ -359,14 +359,14 @@ func TestServingCertificateRotates(t *testing.T) {
 	})
 }
 
-func TestUnreadyCitadelHasNoHandshake(t *testing.T) {
+func TestNoHandshakeWithoutRoot(t *testing.T) {
 	s := &serving{authority: func() (*authority, error) { return nil, errRootMissing }}
 	if config, err := s.tlsConfig().GetConfigForClient(nil); err == nil {
 		t.Errorf("serves with %d certificates", len(config.Certificates))
 	}
 }
 
-func TestOptionsContradict(t *testing.T) {
+func TestInvalidOptions(t *testing.T) {
 	for name, edit := range map[string]func(*Options){
 		"NoLifetime":     func(o *Options) { o.WorkloadTTL = 0 },
 		"MaxBelow":       func(o *Options) { o.MaxWorkloadTTL = time.Hour },

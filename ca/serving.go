@@ -64,7 +64,7 @@ func (s *serving) current() (*authority, *tls.Certificate, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.signer != signer || s.halfGone() {
+	if s.signer != signer || s.pastHalfLife() {
 		certificate, err := s.issue(signer)
 		if err != nil {
 			return nil, nil, err
@@ -74,7 +74,7 @@ func (s *serving) current() (*authority, *tls.Certificate, error) {
 	return signer, s.certificate, nil
 }
 
-func (s *serving) halfGone() bool {
+func (s *serving) pastHalfLife() bool {
 	leaf := s.certificate.Leaf
 	return s.now().After(leaf.NotBefore.Add(leaf.NotAfter.Sub(leaf.NotBefore) / 2))
 }

@@ -22,13 +22,13 @@ type watches struct {
 func newWatches(client kubernetes.Interface, meshNamespace string) watches {
 	return watches{
 		namespaces: informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(dropManagedFields)),
-		bundles:    informers.NewSharedInformerFactoryWithOptions(client, 0, named(bundleName), informers.WithTransform(dropManagedFields)),
-		root: informers.NewSharedInformerFactoryWithOptions(client, 0, named(rootSecret), informers.WithNamespace(meshNamespace),
+		bundles:    informers.NewSharedInformerFactoryWithOptions(client, 0, byName(bundleName), informers.WithTransform(dropManagedFields)),
+		root: informers.NewSharedInformerFactoryWithOptions(client, 0, byName(rootSecret), informers.WithNamespace(meshNamespace),
 			informers.WithTransform(dropContent)),
 	}
 }
 
-func named(name string) informers.SharedInformerOption {
+func byName(name string) informers.SharedInformerOption {
 	return informers.WithTweakListOptions(func(o *metav1.ListOptions) {
 		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()
 	})
@@ -51,8 +51,8 @@ func dropContent(object any) (any, error) {
 	return object, nil
 }
 
-// connect makes every change wake whoever has to look: root for the keeper, a namespace's name for the publisher.
-func (w watches) connect(root func(), p *publisher) error {
+// addHandlers makes every change wake whoever has to look: root for the keeper, a namespace's name for the publisher.
+func (w watches) addHandlers(root func(), p *publisher) error {
 	namespace := func(o metav1.Object) {
 		if p.queue.Add(o.GetName()); o.GetName() == p.meshNamespace {
 			p.enqueueAll() // its uid is in every bundle
@@ -63,14 +63,14 @@ func (w watches) connect(root func(), p *publisher) error {
 		w.bundles.Core().V1().ConfigMaps().Informer():    func(o metav1.Object) { p.queue.Add(o.GetNamespace()) },
 		w.root.Core().V1().Secrets().Informer():          func(metav1.Object) { root() },
 	} {
-		if _, err := informer.AddEventHandler(onEvery(handle)); err != nil {
+		if _, err := informer.AddEventHandler(onChange(handle)); err != nil {
 			return fmt.Errorf("watch: %w", err)
 		}
 	}
 	return nil
 }
 
-func onEvery(handle func(metav1.Object)) cache.ResourceEventHandlerFuncs {
+func onChange(handle func(metav1.Object)) cache.ResourceEventHandlerFuncs {
 	pass := func(object any) {
 		if tombstone, ok := object.(cache.DeletedFinalStateUnknown); ok {
 			object = tombstone.Obj

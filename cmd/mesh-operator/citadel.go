@@ -29,7 +29,7 @@ func newCitadelCommand() *cobra.Command {
 			if o.Client, err = kubernetes.NewForConfig(config); err != nil {
 				return fmt.Errorf("make API client: %w", err)
 			}
-			if o.Callers, err = kubernetes.NewForConfig(kube.Unlimited(config)); err != nil {
+			if o.ReviewClient, err = kubernetes.NewForConfig(kube.Unlimited(config)); err != nil {
 				return fmt.Errorf("make API client for questions about callers: %w", err)
 			}
 			o.Namespace = cluster.Namespace
