@@ -38,7 +38,7 @@ func (d *demo) inOrder(ctx context.Context, stages []stage) error {
 	return nil
 }
 
-// cluster boots a cluster that holds every image, so that what follows needs no registry.
+// cluster boots a cluster that holds every image, so that the next steps need no registry.
 func (d *demo) cluster(ctx context.Context) error {
 	if d.name == existing {
 		return d.adopt(ctx)

@@ -17,16 +17,16 @@ import (
 	"github.com/mesh-operator/mesh-operator/e2e/lab"
 )
 
-// existing is the name that stands for the cluster of the user's kubeconfig. Nothing is booted or loaded there: its nodes
-// pull the images, and what the demo did not make it does not touch.
+// existing is the name for the cluster of the user's kubeconfig. Nothing is booted or loaded there: its nodes pull the images,
+// and the demo leaves objects alone that it did not create.
 const existing = "existing"
 
-// madeBy marks the demo's namespace, so that another bookinfo is never taken for it.
+// madeBy labels the demo's namespace, to tell it from another one named bookinfo.
 var madeBy = map[string]string{"app.kubernetes.io/part-of": "mesh-operator-demo"}
 
-// adopt connects to the user's cluster, after saying which one it is, and refuses one where the demo would be in the way.
+// adopt connects to the user's cluster, prints which one it is, and refuses one that has an operator already.
 func (d *demo) adopt(ctx context.Context) error {
-	own, err := d.meet(ctx)
+	own, err := d.connect(ctx)
 	if err != nil || own {
 		return err
 	}
@@ -40,8 +40,8 @@ func (d *demo) adopt(ctx context.Context) error {
 	return d.lab.EnsureNamespace(ctx, bookinfo, madeBy)
 }
 
-// meet connects, says to what, and tells whether the demo is there.
-func (d *demo) meet(ctx context.Context) (own bool, err error) {
+// connect connects, prints the context, and reports whether the demo is deployed.
+func (d *demo) connect(ctx context.Context) (own bool, err error) {
 	if err := d.open(ctx); err != nil {
 		return false, err
 	}
@@ -49,7 +49,7 @@ func (d *demo) meet(ctx context.Context) (own bool, err error) {
 	return d.ownNamespace(ctx)
 }
 
-// ownNamespace tells whether the demo's namespace is there; a namespace of that name that somebody else made is an error.
+// ownNamespace reports whether the demo's namespace exists; another namespace of that name is an error.
 func (d *demo) ownNamespace(ctx context.Context) (bool, error) {
 	ns, err := d.lab.Client.CoreV1().Namespaces().Get(ctx, bookinfo, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -66,15 +66,14 @@ func (d *demo) ownNamespace(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// leave takes back what the demo made on the user's cluster, in the order that leaves nothing behind: the sidecars, the
-// mesh, the operator.
+// leave deletes what the demo created on the user's cluster, in the order that leaves nothing: sidecars, mesh, operator.
 func (d *demo) leave(ctx context.Context) error {
-	own, err := d.meet(ctx)
+	own, err := d.connect(ctx)
 	if err != nil {
 		return err
 	}
 	if !own {
-		return fmt.Errorf("leave cluster %s: the demo is not there (no namespace %s)", d.lab.Name, bookinfo)
+		return fmt.Errorf("leave cluster %s: the demo is not deployed (no namespace %s)", d.lab.Name, bookinfo)
 	}
 	return d.inOrder(ctx, []stage{
 		{"end Bookinfo", d.endApplication},
@@ -84,7 +83,7 @@ func (d *demo) leave(ctx context.Context) error {
 	})
 }
 
-// endApplication takes Bookinfo back and keeps its namespace, whose label says that the rest is the demo's until all is gone.
+// endApplication deletes Bookinfo but not its namespace, whose label marks the rest as the demo's until all is deleted.
 func (d *demo) endApplication(ctx context.Context) error {
 	for _, file := range application {
 		text, err := os.ReadFile(filepath.Join(d.lab.Root, file))
@@ -100,13 +99,13 @@ func (d *demo) endApplication(ctx context.Context) error {
 	return lab.Until(ctx, "its pods are gone", func(ctx context.Context) error {
 		pods, err := d.lab.Client.CoreV1().Pods(bookinfo).List(ctx, metav1.ListOptions{})
 		if err == nil && len(pods.Items) > 0 {
-			err = fmt.Errorf("%d of them are there", len(pods.Items))
+			err = fmt.Errorf("%d of them exist", len(pods.Items))
 		}
 		return err
 	})
 }
 
-// deleteInstallation also serves a demo that ended before the resource was known to the cluster.
+// deleteInstallation deletes the Installation; a demo that failed early has none.
 func (d *demo) deleteInstallation(ctx context.Context) error {
 	if _, err := d.lab.Installation(ctx); apierrors.IsNotFound(err) {
 		return nil
@@ -114,10 +113,9 @@ func (d *demo) deleteInstallation(ctx context.Context) error {
 	return d.delete("installation", "-n", operatorNamespace, "istio-installation")(ctx)
 }
 
-// deleteOperator asks again for a moment: the API server refuses it while there is an Installation, and may not have noticed
-// at once that there is none.
+// deleteOperator retries for a while: the API server refuses the deletion while its cache has an Installation.
 func (d *demo) deleteOperator(ctx context.Context) error {
-	patience := time.After(30 * time.Second)
+	timeout := time.After(30 * time.Second)
 	for {
 		err := d.delete("-k", "config/default")(ctx)
 		if err == nil || !strings.Contains(err.Error(), "remove it first") {
@@ -126,7 +124,7 @@ func (d *demo) deleteOperator(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return err
-		case <-patience:
+		case <-timeout:
 			return err
 		case <-time.After(time.Second):
 		}

@@ -17,8 +17,8 @@ const (
 	shownLines  = 15 // a container
 )
 
-// explain prints why a step may have failed: the newest warnings, the last log lines of containers that are not ready, those
-// of the operator in any case, because a ready one may fail to reconcile, and where the cluster's own logs are.
+// explain prints why a step may have failed: the newest warnings, the last log lines of containers that are not ready and of
+// the operator (a ready one may fail to reconcile), and where the cluster's own logs are.
 func (d *demo) explain(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
@@ -45,18 +45,18 @@ func (d *demo) explainEvents(ctx context.Context, ns string) {
 	}
 }
 
-// newestLines tells the last few events, the newest at the end.
+// newestLines formats the last few events, the newest at the end.
 func newestLines(events []corev1.Event, most int) (lines []string) {
 	events = slices.Clone(events)
-	slices.SortStableFunc(events, func(a, b corev1.Event) int { return happened(a).Compare(happened(b)) })
+	slices.SortStableFunc(events, func(a, b corev1.Event) int { return lastSeen(a).Compare(lastSeen(b)) })
 	for _, e := range events[max(0, len(events)-most):] {
-		lines = append(lines, fmt.Sprintf("%s %s/%s %s: %s", happened(e).Local().Format(time.TimeOnly), e.InvolvedObject.Kind, e.InvolvedObject.Name, e.Reason, e.Message))
+		lines = append(lines, fmt.Sprintf("%s %s/%s %s: %s", lastSeen(e).Local().Format(time.TimeOnly), e.InvolvedObject.Kind, e.InvolvedObject.Name, e.Reason, e.Message))
 	}
 	return lines
 }
 
-// happened is when an event was seen last. Writers of the two APIs for events fill different fields.
-func happened(e corev1.Event) time.Time {
+// lastSeen is when an event was seen last. Writers of the two event APIs set different fields.
+func lastSeen(e corev1.Event) time.Time {
 	last := e.CreationTimestamp.Time
 	seen := []time.Time{e.EventTime.Time, e.FirstTimestamp.Time, e.LastTimestamp.Time}
 	if e.Series != nil {
@@ -77,7 +77,7 @@ func (d *demo) explainPods(ctx context.Context, ns string) {
 	}
 	for i := range pods.Items {
 		p := &pods.Items[i]
-		for _, container := range tellingContainers(p) {
+		for _, container := range loggedContainers(p) {
 			d.heading("Last log lines of %s/%s %s", ns, p.Name, container)
 			lines := int64(shownLines)
 			text, err := d.lab.Client.CoreV1().Pods(ns).GetLogs(p.Name, &corev1.PodLogOptions{Container: container, TailLines: &lines}).DoRaw(ctx)
@@ -89,8 +89,8 @@ func (d *demo) explainPods(ctx context.Context, ns string) {
 	}
 }
 
-// tellingContainers are those of a pod whose log may tell why something failed.
-func tellingContainers(p *corev1.Pod) (names []string) {
+// loggedContainers are the containers of a pod whose log may hold the reason of a failure.
+func loggedContainers(p *corev1.Pod) (names []string) {
 	for _, c := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses) {
 		done := c.State.Terminated != nil && c.State.Terminated.ExitCode == 0
 		if !c.Ready && !done || p.Namespace == operatorNamespace {

@@ -10,8 +10,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestTheNewestEventsComeLast, whichever field says when: those of events.k8s.io have no LastTimestamp.
-func TestTheNewestEventsComeLast(t *testing.T) {
+// TestNewestEventsComeLast covers every field with a time: events of events.k8s.io have no LastTimestamp.
+func TestNewestEventsComeLast(t *testing.T) {
 	noon := time.Date(2030, 1, 1, 12, 0, 0, 0, time.Local)
 	at := func(minute int) time.Time { return noon.Add(time.Duration(minute) * time.Minute) }
 	event := func(reason string, change func(*corev1.Event)) corev1.Event {
@@ -39,8 +39,8 @@ func TestTheNewestEventsComeLast(t *testing.T) {
 	}
 }
 
-// TestWhoseLogsAreShown: of whoever is not ready, and of the operator, which may be ready and fail at its work.
-func TestWhoseLogsAreShown(t *testing.T) {
+// TestLoggedContainers expects containers that are not ready, and every container of the operator.
+func TestLoggedContainers(t *testing.T) {
 	container := func(name string, ready bool, ended ...int32) corev1.ContainerStatus {
 		c := corev1.ContainerStatus{Name: name, Ready: ready}
 		for _, code := range ended {
@@ -53,7 +53,7 @@ func TestWhoseLogsAreShown(t *testing.T) {
 			InitContainerStatuses: []corev1.ContainerStatus{container("done", false, 0), container("failed", false, 1), container("proxy", true)},
 			ContainerStatuses:     []corev1.ContainerStatus{container("ready", true), container("waiting", false)},
 		}}
-		if got := strings.Join(tellingContainers(p), " "); got != want {
+		if got := strings.Join(loggedContainers(p), " "); got != want {
 			t.Errorf("of a pod in %s: %s, want %s", namespace, got, want)
 		}
 	}

@@ -1,6 +1,6 @@
-// Command demo is `make demo`: it boots a local cluster, installs the mesh from one resource, deploys Bookinfo, sends a
-// bounded amount of traffic and ends with a screen that proves what happened. Every long step shows its elapsed time; a
-// failed one ends with what failed, why, and where the logs are.
+// Command demo is `make demo`: it boots a local cluster, installs the mesh from one resource, deploys Bookinfo, sends a fixed
+// number of requests and prints pods, identities and addresses. Every long step shows its elapsed time; a failed one prints the
+// reason and where the logs are.
 package main
 
 import (
@@ -32,7 +32,7 @@ func newCommand() *cobra.Command {
 			return run(cmd.Context())
 		}})
 	}
-	add("up", "boot, install, deploy Bookinfo, send traffic, prove it", d.up)
+	add("up", "boot, install, deploy Bookinfo, send requests, show the result", d.up)
 	add("cluster", "boot a cluster with all images and nothing else", d.cluster)
 	add("down", "remove the cluster", d.down)
 	add("urls", "print one 'name url' a line", d.urls)

@@ -16,12 +16,12 @@ import (
 	"github.com/mesh-operator/mesh-operator/e2e/lab"
 )
 
-// shares counts the versions of reviews that pages showed.
-type shares map[string]int
+// versionCounts counts the versions of reviews that pages showed.
+type versionCounts map[string]int
 
-// traffic sends a bounded number of requests through the ingress gateway, one after the other.
-func (d *demo) traffic(ctx context.Context) (shares, error) {
-	seen := shares{}
+// traffic sends a fixed number of requests through the ingress gateway, one after the other.
+func (d *demo) traffic(ctx context.Context) (versionCounts, error) {
+	seen := versionCounts{}
 	for range requests {
 		reply, err := d.page(ctx)
 		if err != nil {
@@ -35,14 +35,14 @@ func (d *demo) traffic(ctx context.Context) (shares, error) {
 	return seen, nil
 }
 
-// proof prints what a person wants to see at the end.
-func (d *demo) proof(ctx context.Context, seen shares, took time.Duration) error {
+// proof prints pods, identities, versions and addresses.
+func (d *demo) proof(ctx context.Context, seen versionCounts, took time.Duration) error {
 	for _, section := range []func(context.Context) error{d.showPods, d.showIdentities} {
 		if err := section(ctx); err != nil {
-			return fmt.Errorf("show what happened: %w", err)
+			return fmt.Errorf("show the result: %w", err)
 		}
 	}
-	d.heading("Who answered /productpage's reviews (%d requests)", requests)
+	d.heading("Versions of reviews that /productpage showed (%d requests)", requests)
 	for _, version := range slices.Sorted(maps.Keys(seen)) {
 		share := 100 * float64(seen[version]) / requests
 		fmt.Fprintf(d.out, "  reviews %-4s %5.1f %%  %s\n", version, share, strings.Repeat("█", int(share/2)))
@@ -79,16 +79,17 @@ func (d *demo) showPods(ctx context.Context) error {
 	return table.Flush()
 }
 
-// peers finds the client's and the server's identity where a line of a sidecar's access log begins: what follows, clients write.
+// peers matches the client's and the server's identity at the beginning of a line of a sidecar's access log; what follows is
+// under the control of clients.
 var peers = regexp.MustCompile(`^\[[^\]]*\] peer=(spiffe://\S+) local=(spiffe://\S+) `)
 
-// showIdentities prints who called whom as the receiving sidecars saw it: identities come out of verified client
-// certificates, so a line here is a call over mutual TLS. Proxies write their logs in batches, so the last lines are waited for.
+// showIdentities prints the identities of clients and servers from the receiving sidecars' access logs: they are from verified
+// certificates, so each line is a call over mutual TLS. Proxies write their logs in batches, so it waits for the last lines.
 func (d *demo) showIdentities(ctx context.Context) error {
 	var calls map[string]int
-	patience, cancel := context.WithTimeout(ctx, 15*time.Second)
+	logged, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
-	err := lab.Until(patience, "the gateway's calls are in the log", func(ctx context.Context) (err error) {
+	err := lab.Until(logged, "the gateway's calls are in the log", func(ctx context.Context) (err error) {
 		if calls, err = d.calls(ctx); err != nil {
 			return err
 		}
@@ -102,7 +103,7 @@ func (d *demo) showIdentities(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.heading("Calls over mutual TLS, as the receiving side saw them")
+	d.heading("Calls over mutual TLS, from the receiving sidecars' access logs")
 	table := tabwriter.NewWriter(d.out, 0, 4, 2, ' ', 0)
 	for _, pair := range slices.Sorted(maps.Keys(calls)) {
 		fmt.Fprintf(table, "  %s\t%d\n", pair, calls[pair])

@@ -22,7 +22,7 @@ func (d *demo) up(ctx context.Context) error {
 	if err := d.cluster(ctx); err != nil {
 		return err
 	}
-	var seen shares
+	var seen versionCounts
 	err := d.inOrder(ctx, []stage{
 		{"install the operator", d.installOperator},
 		{"create the Installation and wait for Ready", d.installMesh},
@@ -73,7 +73,7 @@ func (d *demo) deployBookinfo(ctx context.Context) error {
 	if err := d.lab.Available(ctx, bookinfo); err != nil {
 		return err
 	}
-	return lab.Until(ctx, "the page opens", func(ctx context.Context) error {
+	return lab.Until(ctx, "the product page opens", func(ctx context.Context) error {
 		reply, err := d.page(ctx)
 		if err == nil && reply.Status != 200 {
 			err = fmt.Errorf("status %d: %.200s", reply.Status, reply.Body)
@@ -82,8 +82,8 @@ func (d *demo) deployBookinfo(ctx context.Context) error {
 	})
 }
 
-// page opens Bookinfo through the ingress gateway: as a browser would on the local cluster, and through the API server on
-// another one, whose load balancer may not be reachable from here.
+// page opens Bookinfo through the ingress gateway: by its forwarded address on the local cluster, and through the API server on
+// another one, whose load balancer may not be reachable.
 func (d *demo) page(ctx context.Context) (lab.Reply, error) {
 	if d.name == existing {
 		return lab.Get(ctx, lab.Request{URL: "http://bookinfo/productpage", Client: d.gateway})

@@ -43,7 +43,7 @@ func (l *Lab) ApplyObjects(ctx context.Context, namespace string, objects []*uns
 	})
 }
 
-// Delete deletes every object of a YAML stream; what is gone already is no error.
+// Delete deletes every object of a YAML stream; one that does not exist is no error.
 func (l *Lab) Delete(ctx context.Context, namespace, text string) error {
 	objects, err := Objects(text)
 	if err != nil {

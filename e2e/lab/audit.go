@@ -10,7 +10,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 )
 
-// AuditEvent is the part of an API server's audit event that tests ask about.
+// AuditEvent is the part of an API server's audit event that tests read.
 type AuditEvent struct {
 	Stage     string    `json:"stage"`
 	Verb      string    `json:"verb"`
@@ -31,7 +31,7 @@ type AuditEvent struct {
 	} `json:"responseStatus"`
 }
 
-// Resource is the event's resource as RBAC rules spell it.
+// Resource is the event's resource as RBAC rules name it.
 func (e AuditEvent) Resource() string {
 	if e.Object.Subresource != "" {
 		return e.Object.Resource + "/" + e.Object.Subresource
@@ -68,7 +68,7 @@ func Audit(path string, visit func(AuditEvent)) error {
 	for lines.Scan() {
 		var e AuditEvent
 		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-			continue // the last line may be half written
+			continue // the last line may be incomplete
 		}
 		if e.Stage == "ResponseComplete" || e.Verb == "watch" {
 			visit(e)

@@ -6,7 +6,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// ReviewsVersion tells from a product page which version of reviews answered: v1 has no stars, v2 black, v3 red ones.
+// ReviewsVersion returns the version of reviews that a product page shows: v1 has no stars, v2 black, v3 red ones.
 func ReviewsVersion(page string) string {
 	for _, version := range []string{"v1", "v2", "v3"} {
 		if strings.Contains(page, "reviews-"+version) {

@@ -66,7 +66,7 @@ func (l *Lab) EachLog(ctx context.Context, namespace string, visit func(pod, con
 				options := &corev1.PodLogOptions{Container: c.Name, Previous: previous}
 				text, err := l.Client.CoreV1().Pods(namespace).GetLogs(p.Name, options).DoRaw(ctx)
 				if apierrors.IsNotFound(err) {
-					continue // the pod has left since
+					continue // the pod was deleted meanwhile
 				}
 				if err != nil {
 					return fmt.Errorf("read log of %s/%s: %w", p.Name, c.Name, err)

@@ -35,7 +35,7 @@ func (l *Lab) ExecPod(ctx context.Context, pod *corev1.Pod, container string, co
 	return stdout.String(), nil
 }
 
-// RunningPod returns the first ready pod that matches selector and is not on its way out.
+// RunningPod returns the first ready pod that matches selector and is not being deleted.
 func (l *Lab) RunningPod(ctx context.Context, namespace, selector string) (*corev1.Pod, error) {
 	pods, err := l.Client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// Existing connects to a cluster that this project did not boot: the current context of the user's kubeconfig
+// Existing connects to a cluster that the local cluster's command did not boot: the current context of the user's kubeconfig
 // ($KUBECONFIG, else ~/.kube/config). kubectl is the command to run for kubectl, words separated by spaces.
 func Existing(kubectl string) (*Lab, error) {
 	root, err := Root()
@@ -39,8 +39,8 @@ func Existing(kubectl string) (*Lab, error) {
 	return l, l.connect(config)
 }
 
-// ThroughPod is an HTTP client whose every connection ends at one port of a pod, through the API server: it reaches a
-// gateway also where no load balancer or node port is reachable from here.
+// ThroughPod returns an HTTP client that connects to one port of a pod through the API server: it reaches a gateway also when no
+// load balancer or node port is reachable.
 func (l *Lab) ThroughPod(namespace, selector string, port int) *http.Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		pod, err := l.RunningPod(ctx, namespace, selector)

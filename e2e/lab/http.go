@@ -36,14 +36,14 @@ func (l *Lab) URLs(ctx context.Context) (map[string]string, error) {
 	return urls, nil
 }
 
-// Reply is what came back of one request.
+// Reply is the answer to one request.
 type Reply struct {
 	Status int
 	Header http.Header
 	Body   string
 }
 
-// Request is a GET with a few things changed.
+// Request is a GET; empty fields have the defaults of net/http.
 type Request struct {
 	URL    string
 	Host   string

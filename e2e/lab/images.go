@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
-// LoadAs loads one of the images that were built into the cluster once more, under another name, as a mirror would have it.
+// LoadAs loads one of the built images into the cluster under another name, as from a mirror.
 func (l *Lab) LoadAs(ctx context.Context, image, reference, dir string) error {
 	path := filepath.Join(dir, image+".tar")
 	if err := rename(filepath.Join(l.Root, ".out", "images", image+".tar"), path, reference); err != nil {

@@ -1,6 +1,5 @@
-// Package lab drives a local cluster the way a person would: it boots it, loads images, applies files, runs commands in
-// pods, opens pages through the forwarded addresses, and waits with a reason. The demo and the end-to-end scenarios are
-// written in its words.
+// Package lab drives a Kubernetes cluster for the demo and the end-to-end scenarios: it loads images, applies files, runs
+// commands in pods, sends requests through the forwarded addresses, and waits for a state with the reason when it does not come.
 package lab
 
 import (
@@ -63,7 +62,7 @@ func Connect(root string, config *rest.Config) (*Lab, error) {
 
 func (l *Lab) connect(config *rest.Config) (err error) {
 	config.QPS, config.Burst = 100, 200
-	config.WarningHandler = rest.NoWarnings{} // who asks about warnings asks with TryCreate or TryUpdate
+	config.WarningHandler = rest.NoWarnings{} // TryCreate and TryUpdate return them
 	l.Config = config
 	if l.Client, err = kubernetes.NewForConfig(config); err != nil {
 		return err

@@ -70,8 +70,8 @@ func (f *forwarded) Close() error {
 	return f.Conn.Close()
 }
 
-// Listening returns the TCP ports that anything in a pod listens on, loopback left out. It reads the kernel's table through
-// one of the pod's processes, so it works for images without a shell; it needs root on the node.
+// Listening returns the TCP ports on which a pod's processes listen, except on loopback. It reads the kernel's table through one
+// of the pod's processes, so it works for images without a shell; it needs root on the node.
 func (l *Lab) Listening(_ context.Context, pod *corev1.Pod) ([]int, error) {
 	pid, err := processOf(pod)
 	if err != nil {
@@ -125,7 +125,7 @@ func listening(path string) ([]int, error) {
 	return ports, nil
 }
 
-// loopback knows 127.0.0.0/8 and ::1, also mapped, in the kernel's little-endian words.
+// loopback reports whether an address, in the kernel's little-endian words, is in 127.0.0.0/8 (also mapped to IPv6) or ::1.
 func loopback(address string) bool {
 	return strings.HasSuffix(address, "7F") && len(address) == 8 ||
 		address == "00000000000000000000000001000000" ||

@@ -13,8 +13,8 @@ import (
 	"k8s.io/client-go/metadata"
 )
 
-// transient kinds come and go with the cluster itself, or are its shadows of other objects: an address of a Service, a
-// version of a definition.
+// transient kinds are left out of snapshots: the cluster creates and deletes them by itself, or they are derived from other
+// objects, as the address of a Service or a served version.
 var transient = []string{"events", "leases", "endpointslices", "endpoints", "componentstatuses", "pods", "replicasets", "controllerrevisions", "nodes", "csinodes",
 	"ipaddresses", "apiservices"}
 

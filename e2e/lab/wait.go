@@ -15,11 +15,11 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// Until asks check again and again until it succeeds; when ctx ends first, the last reason is the error.
+// Until calls check until it succeeds; when ctx ends first, the error of its last call is the reason.
 func Until(ctx context.Context, what string, check func(context.Context) error) error {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
-	last := errors.New("not asked yet")
+	last := errors.New("not checked yet")
 	for {
 		if err := check(ctx); err == nil {
 			return nil
@@ -34,7 +34,7 @@ func Until(ctx context.Context, what string, check func(context.Context) error) 
 	}
 }
 
-// InstallationResource is where Installations live in the API.
+// InstallationResource is the API resource of Installations.
 var InstallationResource = schema.GroupVersionResource{Group: "istio.openshift.com", Version: "v1alpha1", Resource: "installations"}
 
 // Installation returns the one Installation.
@@ -100,7 +100,7 @@ func available(d *appsv1.Deployment) bool {
 	return s.ObservedGeneration >= d.Generation && s.UpdatedReplicas == want && s.AvailableReplicas == want && s.Replicas == want
 }
 
-// Why collects the kubelet's words about containers that do not run in namespace.
+// Why collects the kubelet's messages about containers that do not run in namespace.
 func (l *Lab) Why(ctx context.Context, namespace string) string {
 	pods, err := l.Client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -117,7 +117,7 @@ func (l *Lab) Why(ctx context.Context, namespace string) string {
 	return out.String()
 }
 
-// Gone waits until get says that the object does not exist.
+// Gone waits until get returns a NotFound error.
 func Gone(ctx context.Context, what string, get func(context.Context) error) error {
 	return Until(ctx, what+" is gone", func(ctx context.Context) error {
 		err := get(ctx)
@@ -148,7 +148,7 @@ func (l *Lab) EnsureNamespace(ctx context.Context, name string, labels map[strin
 	return err
 }
 
-// DeleteNamespace asks for a namespace's deletion; what is gone already is no error.
+// DeleteNamespace starts the deletion of a namespace; that it does not exist is no error.
 func (l *Lab) DeleteNamespace(ctx context.Context, name string) error {
 	err := l.Client.CoreV1().Namespaces().Delete(ctx, name, metav1.DeleteOptions{})
 	if apierrors.IsNotFound(err) {

@@ -11,24 +11,24 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// Answer is what the API server said to one request.
+// Answer is the API server's answer to one request.
 type Answer struct {
 	Refusal  string
 	Warnings []string
 }
 
-// TryCreate asks what the API server says to the creation of an object, without creating it.
+// TryCreate creates an object as a dry run.
 func (l *Lab) TryCreate(ctx context.Context, u *unstructured.Unstructured) (Answer, error) {
 	return l.try(u, func(c dynamic.ResourceInterface) error {
 		_, err := c.Create(ctx, u, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}, FieldValidation: metav1.FieldValidationStrict})
 		if apierrors.IsAlreadyExists(err) {
-			err = nil // that comes last, after admission
+			err = nil // admission, which comes before, accepted it
 		}
 		return err
 	})
 }
 
-// TryUpdate asks what the API server says to another state of an object, without changing it.
+// TryUpdate updates an object as a dry run.
 func (l *Lab) TryUpdate(ctx context.Context, u *unstructured.Unstructured) (Answer, error) {
 	return l.try(u, func(c dynamic.ResourceInterface) error {
 		_, err := c.Update(ctx, u, metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}, FieldValidation: metav1.FieldValidationStrict})
@@ -36,18 +36,19 @@ func (l *Lab) TryUpdate(ctx context.Context, u *unstructured.Unstructured) (Answ
 	})
 }
 
-// TryDelete asks what the API server says to the deletion of an object, without deleting it.
+// TryDelete deletes an object as a dry run.
 func (l *Lab) TryDelete(ctx context.Context, u *unstructured.Unstructured) (Answer, error) {
 	return l.try(u, func(c dynamic.ResourceInterface) error {
 		return c.Delete(ctx, u.GetName(), metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}})
 	})
 }
 
-// try makes a request with a client of its own, which keeps the warnings. Its error is one of the connection.
+// try sends a request with a client of its own, which collects the warnings. Its error is one of the connection; a refusal is in
+// the answer.
 func (l *Lab) try(u *unstructured.Unstructured, request func(dynamic.ResourceInterface) error) (Answer, error) {
-	heard := &warnings{}
+	received := &warnings{}
 	config := rest.CopyConfig(l.Config)
-	config.WarningHandlerWithContext = heard
+	config.WarningHandlerWithContext = received
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return Answer{}, err
@@ -65,17 +66,17 @@ func (l *Lab) try(u *unstructured.Unstructured, request func(dynamic.ResourceInt
 		}
 		answer.Refusal = err.Error()
 	}
-	answer.Warnings = heard.all()
+	answer.Warnings = received.all()
 	return answer, nil
 }
 
-// warnings collects the warnings of answers.
+// warnings collects the Warning headers of answers.
 type warnings struct {
 	mu    sync.Mutex
 	texts []string
 }
 
-// HandleWarningHeaderWithContext keeps one warning.
+// HandleWarningHeaderWithContext adds one warning.
 func (w *warnings) HandleWarningHeaderWithContext(_ context.Context, _ int, _ string, text string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
