@@ -162,10 +162,17 @@ func TestLifecycle(t *testing.T) {
 	if output := l.kubectl("logs", "deployment/web"); strings.Contains(output, "rror") {
 		t.Errorf("log: %s", output)
 	}
+	l.checkVolume()
 	l.checkAudit()
 	l.checkRestart()
 
+	processes := l.processes()
 	l.run("down")
+	for _, p := range processes {
+		if p.Running() {
+			t.Errorf("process %d still ends after down", p.PID)
+		}
+	}
 	l.checkNothingLeft(before)
 	l.run("down") // nothing to do is no error
 }
@@ -291,6 +298,52 @@ func (l *lab) checkBalancer() {
 		}
 		return err
 	})
+}
+
+// checkVolume deletes a pod of a StatefulSet: the next one finds what it wrote to its volume. The volume goes with its claim.
+func (l *lab) checkVolume() {
+	l.t.Helper()
+	l.kubectl("apply", "-f", "testdata/stateful.yaml")
+	l.eventuallyLogs("start 1")
+	l.kubectl("delete", "pod", "stateful-0")
+	l.eventuallyLogs("start 2")
+	l.kubectl("delete", "statefulset", "stateful")
+	l.kubectl("delete", "persistentvolumeclaim", "data-stateful-0")
+	l.eventually("the volume is deleted", func() error {
+		volumes := l.kubectl("get", "persistentvolumes", "--output=name")
+		folders, err := filepath.Glob(filepath.Join(l.Layout.Var(), "lib", "volumes", "*"))
+		if err == nil && (volumes != "" || len(folders) > 0) {
+			err = fmt.Errorf("volumes %q, folders %v", volumes, folders)
+		}
+		return err
+	})
+}
+
+// eventuallyLogs waits for the log of the StatefulSet's pod.
+func (l *lab) eventuallyLogs(want string) {
+	l.t.Helper()
+	l.eventually("the pod logs "+want, func() error {
+		output, err := l.try("kubectl", "logs", "stateful-0")
+		if err == nil && !strings.Contains(output, want) {
+			err = errors.New(output)
+		}
+		return err
+	})
+}
+
+// processes are those of the cluster, identified for longer than their numbers do.
+func (l *lab) processes() []state.Process {
+	l.t.Helper()
+	var out []state.Process
+	for _, pid := range l.group.Processes() {
+		if p, err := state.FindProcess(pid); err == nil {
+			out = append(out, p)
+		}
+	}
+	if len(out) < 10 {
+		l.t.Fatalf("the cluster has only %d processes", len(out))
+	}
+	return out
 }
 
 func (l *lab) checkAudit() {

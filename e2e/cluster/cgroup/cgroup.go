@@ -19,6 +19,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/mesh-operator/mesh-operator/e2e/cluster/state"
 )
 
 // leaf is the child group in which the node's own processes run; the kubelet puts pods next to it. Version 2 forbids
@@ -164,20 +166,24 @@ func parseProcesses(content []byte) []int {
 	return pids
 }
 
-// Kill ends every process of the group and waits until none is left.
+// Kill ends every process of the group and waits until the kernel has removed each of them. A process leaves the group when it
+// begins to exit, and holds its memory, mounts and network until it has finished.
 func (g *Group) Kill(ctx context.Context) error {
+	killed := map[state.Process]bool{}
 	for {
 		pids := g.Processes()
-		if len(pids) == 0 {
-			return nil
-		}
 		for _, pid := range pids {
-			if pid != os.Getpid() {
+			if process, err := state.FindProcess(pid); err == nil && pid != os.Getpid() {
+				killed[process] = true
 				_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended by itself
 			}
 		}
+		maps.DeleteFunc(killed, func(p state.Process, _ bool) bool { return !p.Running() })
+		if len(pids) == 0 && len(killed) == 0 {
+			return nil
+		}
 		if err := pause(ctx); err != nil {
-			return fmt.Errorf("kill control group %s: processes %v are still there: %w", g.name, g.Processes(), err)
+			return fmt.Errorf("kill control group %s: processes %v still exist: %w", g.name, slices.Collect(maps.Keys(killed)), err)
 		}
 	}
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/mesh-operator/mesh-operator/e2e/cluster/netns"
 )
 
-// applyBasics creates what every cluster has and no component makes: the DNS Service with the node's CoreDNS behind it,
-// and CoreDNS's permissions.
+// applyBasics creates what every cluster has and no component creates: the DNS Service with the node's CoreDNS behind it,
+// CoreDNS's permissions, and the default storage class.
 func (d *daemon) applyBasics(ctx context.Context) error {
 	const namespace = metav1.NamespaceSystem
 	role, binding := dnsRole()
@@ -32,6 +32,9 @@ func (d *daemon) applyBasics(ctx context.Context) error {
 		},
 		func() error {
 			return createError(d.client.DiscoveryV1().EndpointSlices(namespace).Create(ctx, slice, metav1.CreateOptions{}))
+		},
+		func() error {
+			return createError(d.client.StorageV1().StorageClasses().Create(ctx, defaultStorageClass(), metav1.CreateOptions{}))
 		},
 	}
 	for _, create := range creations {

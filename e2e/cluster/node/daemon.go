@@ -101,6 +101,7 @@ func (d *daemon) serve(ctx context.Context, cgroupRoot string) error {
 	}); err != nil {
 		return fmt.Errorf("start forwarder: %w", err)
 	}
+	go d.provisionVolumes(ctx)
 	d.supervisor.update(func(s *state.State) {
 		if s.Phase == state.Starting {
 			s.Phase = state.Ready

@@ -161,6 +161,22 @@ func (p Process) Alive() bool {
 	return err == nil && found == p
 }
 
+// Running reports whether the kernel still has something of this process: it holds no more than its exit status when it is a
+// zombie, which only its parent can remove.
+func (p Process) Running() bool {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/[0-9]*/stat", p.PID))
+	if err != nil || !p.Alive() {
+		return false
+	}
+	for _, task := range tasks {
+		stat, err := os.ReadFile(task)
+		if _, rest, found := cutLast(string(stat), ") "); err == nil && found && !strings.HasPrefix(rest, "Z") && !strings.HasPrefix(rest, "X") {
+			return true
+		}
+	}
+	return false
+}
+
 // Read loads a JSON file; a missing one leaves value as it is.
 func Read(path string, value any) error {
 	content, err := os.ReadFile(path)
