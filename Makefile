@@ -15,12 +15,18 @@ OUT := .out
 # The linter's cache remembers absolute paths, so it reports nonsense after another checkout of the same code was removed.
 export GOLANGCI_LINT_CACHE ?= $(CURDIR)/$(BIN)/golangci-lint
 
-# Scenarios that begin on an empty cluster, while the others tell one story on theirs.
-EMPTY := ^(TestDemo|TestRemovalFromEveryState)$$
+# The three kinds of scenarios, by the names of their tests (e2e/scenarios/main_test.go), and how many run at a time that share a mesh.
+EDITS := TestInstallation
+EMPTY := TestRemoval
+PARALLEL ?= 4
+
+# $(call timed,STEP,COMMAND) runs a command and records its seconds for the table at the end.
+TIMES := $(OUT)/times
+timed = @.ci/timed $(TIMES) $(1) $(2)
 
 .PHONY: help
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## boot a local cluster, install the mesh and Bookinfo, prove that it works
@@ -38,60 +44,86 @@ urls: ## print the demo's addresses, one "name url" a line
 kubeconfig: ## print the path of the demo's kubeconfig
 	@go run ./e2e/demo kubeconfig --name $(CLUSTER)
 
-# What a compiler keeps busy overlaps with tests that wait for processes; suites that mostly wait run side by side.
+# Compilers overlap with tests that wait for processes; suites that mostly wait run side by side.
 SIDE_BY_SIDE := $(MAKE) --no-print-directory --output-sync=target
 
 .PHONY: test
 test: ## run every test on clusters of its own (RACE=1: the unit tests under the race detector)
+	@rm -rf $(TIMES)
+	@$(MAKE) --no-print-directory test-steps; status=$$?; .ci/times $(TIMES); exit $$status
+
+.PHONY: test-steps
+test-steps:
 	@echo "test-unit, and what the clusters need (cold: a Kubernetes, ten minutes and more)"
 	@$(SIDE_BY_SIDE) -j2 test-unit provisions
 	@$(MAKE) --no-print-directory test-cluster
-	@echo "side by side, about ten minutes: test-apiserver test-scenarios test-removal"
-	@$(SIDE_BY_SIDE) -j3 test-apiserver test-scenarios test-removal
+	@echo "side by side, about ten minutes: test-apiserver test-scenarios test-installation test-removal"
+	@$(SIDE_BY_SIDE) -j4 test-apiserver test-scenarios test-installation test-removal
 
 .PHONY: provisions
 provisions: cluster images
 
 .PHONY: test-unit
 test-unit: envoy ## run the tests that need no cluster (real Envoy processes included)
-	$(if $(RACE),CGO_ENABLED=1) go test -timeout 30m $(TEST_FLAGS) $(if $(RACE),-race) $$(go list ./... | grep -v -e /e2e/scenarios -e /e2e/apiserver)
+	$(call timed,$@,$(if $(RACE),env CGO_ENABLED=1) go test -timeout 30m $(TEST_FLAGS) $(if $(RACE),-race) $$(go list ./... | grep -v -e /e2e/scenarios -e /e2e/apiserver))
 
 .PHONY: test-cluster
 test-cluster: cluster ## run the local cluster's own tests (needs root)
-	cd e2e/cluster && go test -count=1 $(TEST_FLAGS) ./...
+	$(call timed,$@,go -C e2e/cluster test -count=1 $(TEST_FLAGS) ./...)
 
 .PHONY: test-apiserver
 test-apiserver: cluster ## test the operator on a real API server that fails and an operator that dies (needs no root)
-	go test -count=1 -timeout 40m $(TEST_FLAGS) $(APISERVER_FLAGS) ./e2e/apiserver
+	$(call timed,$@,go test -count=1 -timeout 40m $(TEST_FLAGS) $(APISERVER_FLAGS) ./e2e/apiserver)
 
-# $(call on-cluster,NAME,FLAGS) boots a cluster, runs scenarios on it and removes it.
+# $(call on-cluster,NAME,FLAGS) boots a cluster, or uses one that was kept, and runs scenarios on it. It removes the cluster unless
+# it is kept: with KEEP=1, or to run one scenario.
 define on-cluster
-@MAKEFLAGS= go run ./e2e/demo cluster --name $(1)
-@status=0; MESH_CLUSTER=$(1) go test -count=1 -timeout 40m $(TEST_FLAGS) $(2) $(SCENARIO_FLAGS) ./e2e/scenarios || status=$$?; \
-  if [ -z "$(KEEP)" ]; then MAKEFLAGS= go run ./e2e/demo down --name $(1) >/dev/null 2>$(OUT)/down-$(1) || cat $(OUT)/down-$(1) >&2; fi; exit $$status
+$(call timed,$@-boot,env MAKEFLAGS= go run ./e2e/demo cluster --name $(1))
+@status=0; MESH_CLUSTER=$(1) MESH_TIMES=$(CURDIR)/$(TIMES)/$@.scenarios .ci/timed $(TIMES) $@ \
+  go test -count=1 -timeout 40m $(TEST_FLAGS) $(2) $(SCENARIO_FLAGS) ./e2e/scenarios || status=$$?; \
+  if [ -z "$(KEEP)$(SCENARIO)" ]; then MAKEFLAGS= go run ./e2e/demo down --name $(1) >/dev/null 2>$(OUT)/down-$(1) || cat $(OUT)/down-$(1) >&2; fi; exit $$status
 endef
 
 .PHONY: test-scenarios
-test-scenarios: cluster images ## run the end-to-end scenarios on a fresh local cluster (needs root)
-	$(call on-cluster,$(TEST_CLUSTER),-skip '$(EMPTY)')
+ifdef SCENARIO
+scenario-cluster = $(TEST_CLUSTER)$(if $(filter $(EDITS)%,Test$(SCENARIO)),-installation)$(if $(filter $(EMPTY)%,Test$(SCENARIO)),-removal)
+test-scenarios: cluster images
+	$(call on-cluster,$(scenario-cluster),-v -run '^Test$(SCENARIO)')
+else
+test-scenarios: cluster images ## run the scenarios that share a mesh, in parallel (needs root); SCENARIO=name: one, on a kept cluster
+	$(call on-cluster,$(TEST_CLUSTER),-parallel $(PARALLEL) -skip '^($(EDITS)|$(EMPTY))')
+endif
+
+.PHONY: test-installation
+test-installation: cluster images ## run the scenarios that edit the Installation, one after another (needs root)
+	$(call on-cluster,$(TEST_CLUSTER)-installation,-run '^$(EDITS)')
 
 .PHONY: test-removal
-test-removal: cluster images ## run the scenarios that begin on an empty cluster (needs root)
-	$(call on-cluster,$(TEST_CLUSTER)-empty,-run '$(EMPTY)')
+test-removal: cluster images ## run the scenarios that begin on an empty cluster, one after another (needs root)
+	$(call on-cluster,$(TEST_CLUSTER)-removal,-run '^$(EMPTY)')
+
+.PHONY: scenarios-down
+scenarios-down: ## remove the clusters that scenarios keep
+	@for name in $(TEST_CLUSTER) $(TEST_CLUSTER)-installation $(TEST_CLUSTER)-removal; do go run ./e2e/demo down --name $$name || exit 1; done
 
 .PHONY: check
-check: modules fmt-check lint generate-check ## everything CI asks for
-	@# The linter has vetted all of it. Vetting looks at every dependency, and once more for the race detector.
-	@$(MAKE) --no-print-directory test RACE=1 TEST_FLAGS=-vet=off
+check: ## everything CI asks for, and where the time went
+	@rm -rf $(TIMES)
+	@$(MAKE) --no-print-directory check-steps; status=$$?; .ci/times $(TIMES); exit $$status
 
-# $(call patiently,COMMAND): Go does not ask again for a module that did not come.
-patiently = ($(1)) || { sleep 10; ($(1)); } || { sleep 10; ($(1)); }
+.PHONY: check-steps
+check-steps: modules fmt-check lint generate-check
+	@# The linter has vetted all of it. Vetting looks at every dependency, and once more for the race detector.
+	@$(MAKE) --no-print-directory test-steps RACE=1 TEST_FLAGS=-vet=off
+
+# $(call retried,COMMAND): Go does not repeat a download that failed.
+retried = ($(1)) || { sleep 10; ($(1)); } || { sleep 10; ($(1)); }
 
 .PHONY: modules
 modules: ## download the Go modules that the checks need
-	@$(call patiently,go mod download)
-	@$(call patiently,cd e2e/cluster && go mod download)
-	@$(call patiently,go list -modfile=go.tool.mod -deps tool >/dev/null)
+	@.ci/timed $(TIMES) $@ bash -c '$(call retried,go mod download)'
+	@.ci/timed $(TIMES) $@ bash -c '$(call retried,go -C e2e/cluster mod download)'
+	@.ci/timed $(TIMES) $@ bash -c '$(call retried,go list -modfile=go.tool.mod -deps tool >/dev/null)'
 
 .PHONY: envoy
 envoy: ## fetch the Envoy that the tests and the proxyv2 image use
@@ -104,11 +136,11 @@ bench: ## measure what a change costs pilot, as ratios (see bench/README.md)
 
 .PHONY: images
 images: ## build all container images into .out/images
-	@go run ./e2e/images build --out $(OUT)/images
+	$(call timed,$@,go run ./e2e/images build --out $(OUT)/images)
 
 .PHONY: cluster
 cluster: $(BIN)/cluster ## build the local cluster's command and its Kubernetes
-	@$(BIN)/cluster fetch
+	$(call timed,$@,$(BIN)/cluster fetch)
 
 $(BIN)/cluster: $(wildcard e2e/cluster/*.go e2e/cluster/*/*.go e2e/cluster/*/*/*.go) e2e/cluster/go.mod
 	cd e2e/cluster && go build -o ../../$@ ./cmd/cluster
@@ -132,14 +164,15 @@ vet: ## run go vet alone; lint includes it
 
 .PHONY: lint
 lint: ## run golangci-lint, pinned in go.tool.mod
-	go tool -modfile=go.tool.mod golangci-lint run ./...
-	linter=$$(go tool -modfile=go.tool.mod -n golangci-lint) && cd e2e/cluster && $$linter run --config ../../.golangci.yml ./...
+	$(call timed,$@,go tool -modfile=go.tool.mod golangci-lint run ./...)
+	@linter=$$(go tool -modfile=go.tool.mod -n golangci-lint) && times=$(CURDIR)/$(TIMES) && timed=$(CURDIR)/.ci/timed && \
+	  cd e2e/cluster && $$timed $$times $@ $$linter run --config ../../.golangci.yml ./...
 
 .PHONY: generate
 generate: ## regenerate CRDs, deep copies and other committed results
-	go tool -modfile=go.tool.mod controller-gen object paths=./api/...
-	go tool -modfile=go.tool.mod controller-gen crd paths=./api/... output:crd:dir=config/crd
-	go run ./internal/istiocrd/gen
+	$(call timed,$@,go tool -modfile=go.tool.mod controller-gen object paths=./api/...)
+	$(call timed,$@,go tool -modfile=go.tool.mod controller-gen crd paths=./api/... output:crd:dir=config/crd)
+	$(call timed,$@,go run ./internal/istiocrd/gen)
 
 .PHONY: generate-check
 generate-check: generate ## fail when a generated file is stale

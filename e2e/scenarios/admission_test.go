@@ -3,7 +3,6 @@ package scenarios
 import (
 	"context"
 	"errors"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -15,11 +14,10 @@ import (
 	"github.com/mesh-operator/mesh-operator/e2e/lab"
 )
 
-// TestAdmission sends an example of every message about an Installation to the API server: what it answers has the field, the
-// value and the way out, word for word. Every request is a dry run.
-func TestAdmission(t *testing.T) {
-	text, err := os.ReadFile("../../controllers/installation/testdata/admission.yaml")
-	must(t, err)
+// TestAdmissionMessages sends an example for every admission message about an Installation, as a dry run, and compares the
+// answer word for word.
+func TestAdmissionMessages(t *testing.T) {
+	readyMesh(t)
 	var examples []struct {
 		Name   string         `json:"name"`
 		By     string         `json:"by"`
@@ -29,10 +27,11 @@ func TestAdmission(t *testing.T) {
 		Says   string         `json:"says"`
 		Hides  string         `json:"hides"`
 	}
-	must(t, yaml.Unmarshal(text, &examples))
+	must(t, yaml.Unmarshal([]byte(read(t, "controllers/installation/testdata/admission.yaml")), &examples))
 	for _, e := range examples {
 		t.Run(e.Name, func(t *testing.T) {
 			var answer lab.Answer
+			var err error
 			switch {
 			case e.Object != nil:
 				answer, err = mesh.TryCreate(within(t, 30*time.Second), &unstructured.Unstructured{Object: e.Object})
@@ -44,18 +43,17 @@ func TestAdmission(t *testing.T) {
 			must(t, err)
 			checkAnswer(t, answer, e.By, e.Says)
 			if e.Hides != "" && strings.Contains(answer.Refusal+strings.Join(answer.Warnings, " "), e.Hides) {
-				t.Errorf("the answer tells the secret: %+v", answer)
+				t.Errorf("the answer holds the secret: %+v", answer)
 			}
 		})
 	}
 }
 
-// trySpec asks what the API server says to another spec of the Installation, again if the operator has written its status
-// in between.
+// trySpec updates the Installation's spec as a dry run, again when the operator has written the status in between.
 func trySpec(t *testing.T, spec map[string]any) lab.Answer {
 	t.Helper()
 	var answer lab.Answer
-	must(t, lab.Until(within(t, 30*time.Second), "the Installation is tried as it is now", func(ctx context.Context) error {
+	must(t, lab.Until(within(t, 30*time.Second), "no other client writes the Installation", func(ctx context.Context) error {
 		in, err := mesh.Installation(ctx)
 		if err != nil {
 			return err
@@ -69,7 +67,7 @@ func trySpec(t *testing.T, spec map[string]any) lab.Answer {
 	return answer
 }
 
-// checkAnswer finds the message where it belongs: a warning lets the object pass, everything else refuses it.
+// checkAnswer finds the message where it belongs: in a warning, or else in the refusal.
 func checkAnswer(t *testing.T, answer lab.Answer, by, says string) {
 	t.Helper()
 	if by == "definition" {
@@ -89,9 +87,10 @@ func checkAnswer(t *testing.T, answer lab.Answer, by, says string) {
 	}
 }
 
-// TestOrderOfRemoval deletes, one by one, everything that config/default made: while there is a mesh, the operator and all
-// that it needs to remove it stay.
-func TestOrderOfRemoval(t *testing.T) {
+// TestOperatorStaysWhileItIsNeeded deletes each object of config/default, as a dry run: while there is an Installation, the
+// operator and all that it needs to remove the mesh cannot be deleted.
+func TestOperatorStaysWhileItIsNeeded(t *testing.T) {
+	readyMesh(t)
 	text, err := mesh.Kubectl(within(t, 30*time.Second), "kustomize", "config/default")
 	must(t, err)
 	objects, err := lab.Objects(text)
@@ -105,11 +104,12 @@ func TestOrderOfRemoval(t *testing.T) {
 	}
 }
 
-// TestQuietWhereAllIsWell: a warning that everybody gets is read by nobody.
-func TestQuietWhereAllIsWell(t *testing.T) {
+// TestAdmissionNoWarnings checks that valid specs get no warning.
+func TestAdmissionNoWarnings(t *testing.T) {
+	readyMesh(t)
 	for name, spec := range map[string]map[string]any{
 		"nothing": {},
-		"a mesh in good order": {
+		"every kind of setting": {
 			"istio":      map[string]any{"authentication": true, "prefix": "registry.example.com/team/", "version": "1.9.0"},
 			"security":   map[string]any{"mtls": map[string]any{"mode": "STRICT"}},
 			"gateways":   []any{map[string]any{"name": "mine", "service": map[string]any{"ports": []any{map[string]any{"name": "status-port", "port": int64(15021)}}}}},

@@ -16,30 +16,69 @@ import (
 	"github.com/mesh-operator/mesh-operator/e2e/lab"
 )
 
-// bookinfo is the namespace that the scenarios of rules share; its pods are injected by the namespace's label.
-const bookinfo = "bookinfo"
-
-// TestBookinfo deploys the sample application in the three ways that users know and opens its page.
+// TestBookinfo opens the product page of a Bookinfo that the namespace's label injects: through the ingress gateway, and at
+// each endpoint of the Installation's status.
 func TestBookinfo(t *testing.T) {
-	t.Run("by namespace label", func(t *testing.T) {
-		must(t, mesh.EnsureNamespace(within(t, 30*time.Second), bookinfo, injected))
-		for _, file := range []string{"bookinfo.yaml", "bookinfo-gateway.yaml", "destination-rule-all-mtls.yaml"} {
-			must(t, mesh.ApplyFile(within(t, time.Minute), bookinfo, "samples/bookinfo/"+file))
+	readyMesh(t)
+	s := sharedBookinfo(t)
+	everyPodHasSidecar(t, bookinfo, 7)
+	reply := eventually(t, "the page opens", 200, func(ctx context.Context) (lab.Reply, error) { return s.page(ctx, "/productpage", nil) })
+	if lab.ReviewsVersion(reply.Body) == "none" {
+		t.Errorf("the page names no version of reviews:\n%.2000s", reply.Body)
+	}
+	eventually(t, "an unknown path is 404", 404, func(ctx context.Context) (lab.Reply, error) { return s.page(ctx, "/no-such-path", nil) })
+	t.Run("status.endpoints", endpointsServeThePage)
+}
+
+// endpointsServeThePage opens the page at each endpoint of the status from a pod outside of the mesh, as the guide says.
+func endpointsServeThePage(t *testing.T) {
+	plaintextClient(t)
+	text, err := mesh.Kubectl(within(t, 30*time.Second), "get", "-n", "istio-operator", "installation", "istio-installation",
+		"-o", `jsonpath={.status.endpoints[?(@.name=="istio-ingressgateway")].url}`)
+	must(t, err)
+	opened := 0
+	for _, url := range strings.Fields(text) {
+		if strings.HasPrefix(url, "http://") {
+			eventuallyStatus(t, "the page opens at "+url, 200, outside, url+"/productpage")
+			opened++
 		}
-		must(t, mesh.ApplyFile(within(t, time.Minute), bookinfo, "samples/sleep/sleep.yaml"))
-		must(t, mesh.Available(within(t, 5*time.Minute), bookinfo))
-		everyPodHasSidecar(t, bookinfo, 7)
-	})
-	t.Run("page", func(t *testing.T) {
-		reply := eventually(t, "the page opens", 200, func(ctx context.Context) (lab.Reply, error) { return page(ctx, t, "/productpage", nil) })
-		if lab.ReviewsVersion(reply.Body) == "none" {
-			t.Errorf("the page names no version of reviews:\n%.2000s", reply.Body)
+	}
+	if opened == 0 || !strings.Contains(text, "https://") {
+		t.Errorf("status.endpoints has %q, want http and https", text)
+	}
+}
+
+// TestBookinfoInjectedByAnnotation deploys Bookinfo where only the pods' annotation requests sidecars.
+func TestBookinfoInjectedByAnnotation(t *testing.T) {
+	readyMesh(t)
+	namespace(t, "annotated", nil)
+	runsInMesh(t, "annotated", annotatedBookinfo(t))
+}
+
+// TestBookinfoKubeInject deploys the output of meshctl kube-inject.
+func TestBookinfoKubeInject(t *testing.T) {
+	readyMesh(t)
+	namespace(t, "kube-injected", nil)
+	runsInMesh(t, "kube-injected", kubeInjectedBookinfo(t))
+}
+
+// runsInMesh deploys a Bookinfo and opens its page from another pod of the mesh, until all four services had a part in it.
+func runsInMesh(t *testing.T, namespace string, objects []*unstructured.Unstructured) {
+	t.Helper()
+	sharedBookinfo(t) // for its client
+	must(t, mesh.ApplyObjects(within(t, time.Minute), namespace, objects))
+	must(t, mesh.Available(within(t, 5*time.Minute), namespace))
+	everyPodHasSidecar(t, namespace, 6)
+	url := "http://productpage." + namespace + ":9080/productpage"
+	must(t, lab.Until(within(t, 2*time.Minute), url+" opens", func(ctx context.Context) error {
+		body, err := curl(ctx, bookinfo, "-f", url)
+		for _, part := range []string{"William Shakespeare", "reviews-v", `class="stars `} {
+			if err == nil && !strings.Contains(body, part) {
+				err = fmt.Errorf("the page lacks %q: %.2000s", part, body)
+			}
 		}
-	})
-	t.Run("unknown path is 404", func(t *testing.T) {
-		eventually(t, "an unknown path is 404", 404, func(ctx context.Context) (lab.Reply, error) { return page(ctx, t, "/no-such-path", nil) })
-	})
-	otherWays(t)
+		return err
+	}))
 }
 
 func everyPodHasSidecar(t *testing.T, namespace string, atLeast int) {
@@ -62,54 +101,16 @@ func everyPodHasSidecar(t *testing.T, namespace string, atLeast int) {
 	}
 }
 
-// otherWays deploys Bookinfo twice where no label of the namespace asks for sidecars; both start at once.
-func otherWays(t *testing.T) {
-	ways := []struct {
-		name, namespace string
-		manifest        func(t *testing.T) []*unstructured.Unstructured
-	}{
-		{"by annotation alone", "annotated", annotatedBookinfo},
-		{"by kube-inject", "manual", kubeInjectedBookinfo},
-	}
-	for _, way := range ways {
-		namespace(t, way.namespace, nil)
-		must(t, mesh.ApplyObjects(within(t, time.Minute), way.namespace, way.manifest(t)))
-	}
-	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
-			must(t, mesh.Available(within(t, 3*time.Minute), way.namespace))
-			everyPodHasSidecar(t, way.namespace, 6)
-			opensInside(t, "http://productpage."+way.namespace+":9080/productpage")
-		})
-	}
-}
-
-// opensInside opens a product page from another pod of the mesh, until it shows that all four services had a part in it.
-func opensInside(t *testing.T, url string) {
+func bookinfoObjects(t *testing.T) []*unstructured.Unstructured {
 	t.Helper()
-	must(t, lab.Until(within(t, time.Minute), url+" opens", func(ctx context.Context) error {
-		body, err := mesh.Exec(ctx, bookinfo, "app=sleep", "sleep", "curl", "-s", "-f", "-m", "10", url)
-		for _, part := range []string{"William Shakespeare", "reviews-v", `class="stars `} {
-			if err == nil && !strings.Contains(body, part) {
-				err = fmt.Errorf("the page lacks %q: %.2000s", part, body)
-			}
-		}
-		return err
-	}))
-}
-
-func sample(t *testing.T) []*unstructured.Unstructured {
-	t.Helper()
-	text, err := os.ReadFile("../../samples/bookinfo/bookinfo.yaml")
-	must(t, err)
-	objects, err := lab.Objects(string(text))
+	objects, err := lab.Objects(read(t, "samples/bookinfo/bookinfo.yaml"))
 	must(t, err)
 	return objects
 }
 
-// annotatedBookinfo is seed-era opt-in: an annotation on the pod templates.
+// annotatedBookinfo is Bookinfo with the annotation that requests injection on its pod templates.
 func annotatedBookinfo(t *testing.T) []*unstructured.Unstructured {
-	objects := sample(t)
+	objects := bookinfoObjects(t)
 	for _, u := range objects {
 		if u.GetKind() == "Deployment" {
 			must(t, unstructured.SetNestedField(u.Object, "true", "spec", "template", "metadata", "annotations", "sidecar.istio.io/inject"))
@@ -118,11 +119,11 @@ func annotatedBookinfo(t *testing.T) []*unstructured.Unstructured {
 	return objects
 }
 
-// kubeInjectedBookinfo feeds Deployments as the articles print them, of an API that no cluster serves any more and without a
-// selector, to meshctl.
+// kubeInjectedBookinfo is what meshctl kube-inject makes of Bookinfo with Deployments as the articles print them: without a
+// selector, and of an API version that no cluster serves any more.
 func kubeInjectedBookinfo(t *testing.T) []*unstructured.Unstructured {
 	var old strings.Builder
-	for _, u := range sample(t) {
+	for _, u := range bookinfoObjects(t) {
 		if u.GetKind() == "Deployment" {
 			u.SetAPIVersion("extensions/v1beta1")
 			unstructured.RemoveNestedField(u.Object, "spec", "selector")

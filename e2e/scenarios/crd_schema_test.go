@@ -22,49 +22,52 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
 )
 
+const (
+	schemaSpace   = "schema"
+	deletingSpace = "schema-deleting"
+)
+
 // versionsOf are the served versions of each group of Istio's API.
 var versionsOf = map[string][]string{
 	"networking.istio.io": {"v1", "v1beta1", "v1alpha3"},
 	"security.istio.io":   {"v1", "v1beta1"},
 }
 
-// TestArticlesSurvive writes every rule of the articles, old spellings and all, in every version that is served, and reads
-// it back: nothing is pruned, and it means what it meant.
-func TestArticlesSurvive(t *testing.T) {
-	mustNamespace(t, "kinds")
+// TestSchemaKeepsArticles creates every rule of the articles, old spellings included, in every served version, as a dry run:
+// nothing is pruned, and it decodes to the same configuration.
+func TestSchemaKeepsArticles(t *testing.T) {
+	readyMesh(t)
+	namespace(t, schemaSpace, nil)
 	for name, text := range articles(t) {
 		objects, err := lab.Objects(text)
 		must(t, err)
 		for _, u := range objects {
 			kind := istioconfig.Kind(u.GetKind())
 			if o, err := istioconfig.Decode(u.DeepCopy()); err != nil || len(istioconfig.Validate(o)) > 0 {
-				continue // no kind of Istio's, or an example of a refusal
+				continue // no kind of Istio's, or an invalid example
 			}
 			for _, version := range versionsOf[u.GroupVersionKind().Group] {
-				resource := mesh.Dynamic.Resource(kind.Resource().GroupResource().WithVersion(version)).Namespace("kinds")
+				resource := mesh.Dynamic.Resource(kind.Resource().GroupResource().WithVersion(version)).Namespace(schemaSpace)
 				t.Run(fmt.Sprintf("%s/%s-%s/%s", name, u.GetKind(), u.GetName(), version), func(t *testing.T) {
-					survives(t, resource, u, version)
+					keepsSpec(t, resource, u, version)
 				})
 			}
 		}
 	}
 }
 
-// survives creates an object, reads it back and deletes it.
-func survives(t *testing.T, resource dynamic.ResourceInterface, u *unstructured.Unstructured, version string) {
+// keepsSpec creates an object as a dry run and compares it with what would be stored.
+func keepsSpec(t *testing.T, resource dynamic.ResourceInterface, u *unstructured.Unstructured, version string) {
 	ctx := within(t, 30*time.Second)
 	written := u.DeepCopy()
 	written.SetAPIVersion(u.GroupVersionKind().Group + "/" + version)
-	written.SetNamespace("kinds")
-	_, err := resource.Create(ctx, written, metav1.CreateOptions{FieldValidation: metav1.FieldValidationStrict})
+	written.SetNamespace(schemaSpace)
+	stored, err := resource.Create(ctx, written, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}, FieldValidation: metav1.FieldValidationStrict})
 	must(t, err)
-	defer func() { must(t, resource.Delete(ctx, u.GetName(), metav1.DeleteOptions{})) }()
-	read, err := resource.Get(ctx, u.GetName(), metav1.GetOptions{})
-	must(t, err)
-	same(t, written, read)
+	same(t, written, stored)
 }
 
-// same compares what was written and read, as JSON and as what the control plane makes of it.
+// same compares what was written and read, as JSON and as the control plane decodes it.
 func same(t *testing.T, written, read *unstructured.Unstructured) {
 	t.Helper()
 	if diff := cmp.Diff(plainJSON(t, written.Object["spec"]), plainJSON(t, read.Object["spec"])); diff != "" {
@@ -118,45 +121,45 @@ func articles(t *testing.T) map[string]string {
 	return out
 }
 
-// TestEveryFieldSurvives writes objects in which every field of Istio's API is set, with each member of every oneof in turn,
-// in every version: nothing is pruned. Galley would refuse most of them, but an object on its way out may say what it wants.
-func TestEveryFieldSurvives(t *testing.T) {
-	mustNamespace(t, "kinds")
+// TestSchemaKeepsEveryField writes objects in which every field of Istio's API is set, with each member of every oneof in turn,
+// in every version, as dry runs: nothing is pruned. Galley does not validate objects that are being deleted.
+func TestSchemaKeepsEveryField(t *testing.T) {
+	readyMesh(t)
+	namespace(t, deletingSpace, nil)
 	for _, kind := range istioconfig.Kinds {
 		t.Run(string(kind), func(t *testing.T) {
 			group := kind.Resource().Group
 			for _, version := range versionsOf[group] {
-				resource := mesh.Dynamic.Resource(kind.Resource().GroupResource().WithVersion(version)).Namespace("kinds")
-				leaving := leavingObject(t, resource, kind, group+"/"+version)
+				resource := mesh.Dynamic.Resource(kind.Resource().GroupResource().WithVersion(version)).Namespace(deletingSpace)
+				object := objectBeingDeleted(t, resource, kind, group+"/"+version)
 				for variant := range 8 {
-					everyFieldSurvives(t, resource, leaving, kind, variant)
+					keepsEveryField(t, resource, object, kind, variant)
 				}
 			}
 		})
 	}
 }
 
-func everyFieldSurvives(t *testing.T, resource dynamic.ResourceInterface, leaving *unstructured.Unstructured, kind istioconfig.Kind, variant int) {
+func keepsEveryField(t *testing.T, resource dynamic.ResourceInterface, object *unstructured.Unstructured, kind istioconfig.Kind, variant int) {
 	t.Helper()
 	spec := kind.NewSpec()
 	fill(spec.ProtoReflect(), variant)
 	text, err := protojson.Marshal(spec)
 	must(t, err)
-	current, err := resource.Get(within(t, 30*time.Second), leaving.GetName(), metav1.GetOptions{})
+	current, err := resource.Get(within(t, 30*time.Second), object.GetName(), metav1.GetOptions{})
 	must(t, err)
 	current.Object["spec"] = numbers(plainJSON(t, json.RawMessage(text)), "")
-	_, err = resource.Update(within(t, 30*time.Second), current, metav1.UpdateOptions{FieldValidation: metav1.FieldValidationStrict})
+	stored, err := resource.Update(within(t, 30*time.Second), current,
+		metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}, FieldValidation: metav1.FieldValidationStrict})
 	if err != nil {
-		t.Errorf("variant %d of %s: %v", variant, leaving.GetAPIVersion(), err)
+		t.Errorf("variant %d of %s: %v", variant, object.GetAPIVersion(), err)
 		return
 	}
-	read, err := resource.Get(within(t, 30*time.Second), leaving.GetName(), metav1.GetOptions{})
-	must(t, err)
-	same(t, current, read)
+	same(t, current, stored)
 }
 
-// leavingObject makes an object that is being deleted and stays until the test's end.
-func leavingObject(t *testing.T, resource dynamic.ResourceInterface, kind istioconfig.Kind, apiVersion string) *unstructured.Unstructured {
+// objectBeingDeleted creates an object and deletes it; a finalizer keeps it until the end of t.
+func objectBeingDeleted(t *testing.T, resource dynamic.ResourceInterface, kind istioconfig.Kind, apiVersion string) *unstructured.Unstructured {
 	t.Helper()
 	least := map[istioconfig.Kind]string{
 		istioconfig.VirtualService:     `{"hosts":["a"],"http":[{"route":[{"destination":{"host":"a"}}]}]}`,
@@ -167,7 +170,7 @@ func leavingObject(t *testing.T, resource dynamic.ResourceInterface, kind istioc
 	u := &unstructured.Unstructured{Object: map[string]any{"spec": plainJSON(t, json.RawMessage(least[kind]))}}
 	u.SetAPIVersion(apiVersion)
 	u.SetKind(string(kind))
-	u.SetName("leaving-" + strings.ReplaceAll(apiVersion[strings.Index(apiVersion, "/")+1:], "/", "-"))
+	u.SetName("deleting-" + strings.ReplaceAll(apiVersion[strings.Index(apiVersion, "/")+1:], "/", "-"))
 	u.SetFinalizers([]string{"scenario.example.com/stay"})
 	created, err := resource.Create(within(t, 30*time.Second), u, metav1.CreateOptions{})
 	must(t, err)
@@ -180,23 +183,6 @@ func leavingObject(t *testing.T, resource dynamic.ResourceInterface, kind istioc
 		}
 	})
 	return created
-}
-
-// mustNamespace makes a namespace for objects only, and waits at the end until it is gone, so that the next test can make it.
-func mustNamespace(t *testing.T, name string) {
-	t.Helper()
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		err := lab.Gone(ctx, "namespace "+name, func(ctx context.Context) error {
-			_, err := mesh.Client.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
-			return err
-		})
-		if err != nil {
-			t.Error(err)
-		}
-	})
-	namespace(t, name, nil)
 }
 
 // numbers turns the 64-bit numbers that protojson writes as text into what people write.

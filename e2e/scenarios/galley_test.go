@@ -9,9 +9,10 @@ import (
 	"github.com/mesh-operator/mesh-operator/e2e/lab"
 )
 
-// TestGalley gives each kind of bad configuration to the API server: galley refuses it with the field and the reason. Every
-// request is a dry run.
-func TestGalley(t *testing.T) {
+// TestGalleyRefuses creates each kind of invalid Istio configuration, as a dry run: galley refuses it and names the field and
+// the reason.
+func TestGalleyRefuses(t *testing.T) {
+	readyMesh(t)
 	cases := map[string]struct{ yaml, says string }{
 		"a field that is not supported yet": {virtualService(`tls: [{match: [{port: 443, sniHosts: [a.example.com]}], route: [{destination: {host: a}}]}]`),
 			"spec.tls: not supported yet (remove it: TLS is forwarded to the service it was sent to)"},
@@ -39,15 +40,16 @@ func TestGalley(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			answer := tryYAML(t, c.yaml)
 			if !strings.Contains(answer.Refusal, "denied the request: ") || !strings.Contains(answer.Refusal, c.says) {
-				t.Errorf("refusal %q; want galley to say %q", answer.Refusal, c.says)
+				t.Errorf("refusal %q; want one by galley with %q", answer.Refusal, c.says)
 			}
 		})
 	}
 }
 
-// TestOldSpellings gives what articles of Istio 0.8 and 1.0 print to the API server: it is accepted, with a warning that names
-// the new word.
-func TestOldSpellings(t *testing.T) {
+// TestGalleyWarnsOfOldSpellings creates configuration as articles of Istio 0.8 and 1.0 print it, as a dry run: it is accepted
+// with a warning that names the current field.
+func TestGalleyWarnsOfOldSpellings(t *testing.T) {
+	readyMesh(t)
 	const route = `route: [{destination: {host: a}}]`
 	cases := map[string]struct{ yaml, says string }{
 		"a whole percentage of aborts": {virtualService(`http: [{fault: {abort: {percent: 100, httpStatus: 500}}, ` + route + `}]`),
@@ -71,7 +73,7 @@ func TestOldSpellings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			answer := tryYAML(t, c.yaml)
 			if answer.Refusal != "" || !slices.ContainsFunc(answer.Warnings, func(w string) bool { return strings.Contains(w, c.says) }) {
-				t.Errorf("%+v; want a warning that says %q", answer, c.says)
+				t.Errorf("%+v; want a warning with %q", answer, c.says)
 			}
 		})
 	}
@@ -94,7 +96,7 @@ func destinationRule(spec string) string {
 
 func gateway(spec string) string { return istioObject("networking.istio.io/v1alpha3", "Gateway", spec) }
 
-// tryYAML asks what the API server says to the creation of one object in namespace default.
+// tryYAML creates one object in namespace default as a dry run.
 func tryYAML(t *testing.T, text string) lab.Answer {
 	t.Helper()
 	objects, err := lab.Objects(text)

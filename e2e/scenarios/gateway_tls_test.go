@@ -28,15 +28,20 @@ import (
 
 const tlsHost = "httpbin.example.com"
 
-// TestTLSGateway opens httpbin to the outside, replaces its gateway by one that also speaks HTTPS, as the article does, and
-// changes the certificate while requests go through.
-func TestTLSGateway(t *testing.T) {
-	applyFile(t, bookinfo, "samples/httpbin/httpbin.yaml")
-	must(t, mesh.Available(within(t, 3*time.Minute), bookinfo))
+const tlsGateway = "tls-gateway" // namespace of the server behind the gateway
+
+// TestGatewayTLS opens httpbin on the ingress gateway, replaces its Gateway by one that also serves HTTPS, as the article does,
+// and changes the certificate while requests are sent.
+func TestGatewayTLS(t *testing.T) {
+	readyMesh(t)
+	sharedBookinfo(t) // its Gateway serves every host on port 80
+	namespace(t, tlsGateway, injected)
+	deploy(t, tlsGateway, "samples/httpbin/httpbin.yaml")
 	plainGateway(t)
+	deleteCredential(t) // of an interrupted run
 	credential(t, 1)
 	t.Cleanup(func() { deleteCredential(t) })
-	applyFile(t, bookinfo, "samples/httpbin/httpbin-gateway-tls.yaml")
+	applyFile(t, tlsGateway, "samples/httpbin/httpbin-gateway-tls.yaml")
 
 	var serial atomic.Int64
 	get := httpsGet(t, &serial)
@@ -46,7 +51,7 @@ func TestTLSGateway(t *testing.T) {
 	}
 	eventually(t, "another path is 404", 404, get("/headers"))
 
-	deadline := within(t, time.Minute)
+	deadline := within(t, 2*time.Minute)
 	credential(t, 2)
 	for sent := 1; serial.Load() != 2; sent++ {
 		reply, err := get("/status/200")(deadline)
@@ -54,39 +59,41 @@ func TestTLSGateway(t *testing.T) {
 			t.Fatalf("request %d while the certificate changed: status %d, %v", sent, reply.Status, err)
 		}
 	}
-	closedWithout(t, get)
+	closedWithoutCredential(t, get)
 }
 
-// plainGateway opens two paths of httpbin on port 80, under one host: what is not opened is closed, although another rule
-// opens it for all hosts.
+// plainGateway opens two paths of httpbin on port 80 for one host: other paths of that host are not served, although the rule
+// for every host serves one of them.
 func plainGateway(t *testing.T) {
 	t.Helper()
-	applyFile(t, bookinfo, "samples/httpbin/httpbin-gateway.yaml")
+	applyFile(t, tlsGateway, "samples/httpbin/httpbin-gateway.yaml")
 	for path, status := range map[string]int{"/status/200": 200, "/status/418": 418, "/delay/0": 200, "/headers": 404, "/productpage": 404} {
 		eventually(t, path+" of httpbin", status, func(ctx context.Context) (lab.Reply, error) {
-			return lab.Get(ctx, lab.Request{URL: ingress(t, "http") + path, Host: tlsHost})
+			return throughIngress(ctx, tlsHost, path, nil)
 		})
 	}
 }
 
-// closedWithout deletes the credential: its own chain goes away, the rest of the gateway goes on.
-func closedWithout(t *testing.T, get func(string) func(context.Context) (lab.Reply, error)) {
+// closedWithoutCredential deletes the credential: its server is closed, the rest of the gateway is not affected.
+func closedWithoutCredential(t *testing.T, get func(string) func(context.Context) (lab.Reply, error)) {
 	t.Helper()
 	deleteCredential(t)
-	must(t, lab.Until(within(t, time.Minute), "the port without its certificate is closed", func(ctx context.Context) error {
+	must(t, lab.Until(within(t, 2*time.Minute), "the port without its certificate is closed", func(ctx context.Context) error {
 		if reply, err := get("/status/200")(ctx); err == nil {
 			return fmt.Errorf("still answers %d", reply.Status)
 		}
 		return nil
 	}))
-	eventually(t, "plain HTTP of the same gateway goes on", 200, func(ctx context.Context) (lab.Reply, error) {
-		return lab.Get(ctx, lab.Request{URL: ingress(t, "http") + "/status/200", Host: tlsHost})
+	eventually(t, "plain HTTP of the same Gateway is served", 200, func(ctx context.Context) (lab.Reply, error) {
+		return throughIngress(ctx, tlsHost, "/status/200", nil)
 	})
 }
 
-// httpsGet returns requests on connections of their own, which record the serial number of the certificate they saw.
+// httpsGet returns requests that each open a connection and record the serial number of the certificate that was served.
 func httpsGet(t *testing.T, serial *atomic.Int64) func(path string) func(context.Context) (lab.Reply, error) {
-	address := strings.TrimPrefix(ingress(t, "https"), "https://")
+	url, err := ingress(within(t, 30*time.Second), "https")
+	must(t, err)
+	address := strings.TrimPrefix(url, "https://")
 	transport := &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
@@ -94,7 +101,7 @@ func httpsGet(t *testing.T, serial *atomic.Int64) func(path string) func(context
 		},
 		TLSClientConfig: &tls.Config{
 			ServerName:         tlsHost,
-			InsecureSkipVerify: true, //nolint:gosec // self-signed; the callback below looks at what was served
+			InsecureSkipVerify: true, //nolint:gosec // self-signed; the callback below records what was served
 			VerifyConnection: func(s tls.ConnectionState) error {
 				if len(s.PeerCertificates) == 0 {
 					return errors.New("no certificate")
@@ -136,7 +143,7 @@ func credential(t *testing.T, serial int64) {
 
 func encodePEM(kind string, der []byte) []byte {
 	var out bytes.Buffer
-	_ = pem.Encode(&out, &pem.Block{Type: kind, Bytes: der}) // a Buffer takes everything
+	_ = pem.Encode(&out, &pem.Block{Type: kind, Bytes: der}) // writes to a Buffer do not fail
 	return out.Bytes()
 }
 

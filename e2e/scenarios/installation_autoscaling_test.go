@@ -15,9 +15,11 @@ import (
 	"github.com/mesh-operator/mesh-operator/e2e/lab"
 )
 
-// TestScale asks for an autoscaler and a disruption budget, and takes them back: both come, a deleted one comes back, both go.
-// The number of replicas stays, for it is the user's as long as the resource names none.
-func TestScale(t *testing.T) {
+// TestInstallationAutoscaling adds an autoscaler and a disruption budget for pilot and removes them: both are created, a
+// deleted one is restored, both are deleted. One of two pilots is killed while requests are sent.
+func TestInstallationAutoscaling(t *testing.T) {
+	installation(t)
+	sharedBookinfo(t)
 	autoscaler := func(ctx context.Context) error {
 		_, err := mesh.Client.AutoscalingV2().HorizontalPodAutoscalers("istio-system").Get(ctx, "istio-pilot", metav1.GetOptions{})
 		return err
@@ -26,31 +28,37 @@ func TestScale(t *testing.T) {
 		_, err := mesh.Client.PolicyV1().PodDisruptionBudgets("istio-system").Get(ctx, "istio-pilot", metav1.GetOptions{})
 		return err
 	}
-	change(t, `{"spec":{"components":{"pilot":{"autoscaling":{"minReplicas":2,"maxReplicas":3},"podDisruptionBudget":{"minAvailable":1}}}}}`,
-		`{"spec":{"components":null}}`)
-	must(t, lab.Until(within(t, time.Minute), "the autoscaler is there", autoscaler))
-	must(t, lab.Until(within(t, time.Minute), "the budget is there", budget))
+	atEnd(t, 2*time.Minute, onePilot)
+	edit(t, `{"spec":{"components":{"pilot":{"autoscaling":{"minReplicas":2,"maxReplicas":3},"podDisruptionBudget":{"minAvailable":1}}}}}`)
+	must(t, lab.Until(within(t, time.Minute), "the autoscaler exists", autoscaler))
+	must(t, lab.Until(within(t, time.Minute), "the budget exists", budget))
 	pilots := twoPilots(t)
 	t.Run("one of them is killed", func(t *testing.T) {
 		underTraffic(t, func(t *testing.T) {
-			kill(t, pilots[0]) // the older one, which all proxies know
+			kill(t, pilots[0]) // the older one, to which all proxies are connected
 			twoPilots(t)
 			everyProxySynced(t)
 		})
 	})
 	must(t, mesh.Client.PolicyV1().PodDisruptionBudgets("istio-system").Delete(within(t, 30*time.Second), "istio-pilot", metav1.DeleteOptions{}))
-	must(t, lab.Until(within(t, time.Minute), "the deleted budget is back", budget))
+	must(t, lab.Until(within(t, time.Minute), "the deleted budget is restored", budget))
 
-	must(t, edit(within(t, 2*time.Minute), `{"spec":{"components":null}}`))
+	restore(t)
 	must(t, lab.Gone(within(t, time.Minute), "the autoscaler", autoscaler))
 	must(t, lab.Gone(within(t, time.Minute), "the budget", budget))
-	_, err := mesh.Kubectl(within(t, 30*time.Second), "scale", "deployment", "-n", "istio-system", "istio-pilot", "--replicas=1")
-	must(t, err)
-	must(t, mesh.Available(within(t, time.Minute), "istio-system"))
+	must(t, onePilot(within(t, 2*time.Minute)))
 	if err := budget(within(t, 30*time.Second)); !apierrors.IsNotFound(err) {
 		t.Errorf("the budget: %v", err)
 	}
-	everyProxySynced(t) // proxies of the pilot that goes need a moment to come to the one that stays
+	everyProxySynced(t)
+}
+
+// onePilot scales pilot down: without an autoscaler and a number in the resource, its replicas are the user's.
+func onePilot(ctx context.Context) error {
+	if _, err := mesh.Kubectl(ctx, "scale", "deployment", "-n", "istio-system", "istio-pilot", "--replicas=1"); err != nil {
+		return err
+	}
+	return mesh.Available(ctx, "istio-system")
 }
 
 // twoPilots waits until the autoscaler's two replicas run, and returns them, the older one first.
@@ -80,11 +88,10 @@ func twoPilots(t *testing.T) []*corev1.Pod {
 	return out
 }
 
-// everyProxySynced waits until each proxy of the mesh is connected to some pilot that stays, and has accepted all that it was
-// sent.
+// everyProxySynced waits until no pilot is being deleted and each proxy of the mesh has accepted all that a pilot sent it.
 func everyProxySynced(t *testing.T) {
 	t.Helper()
-	must(t, lab.Until(within(t, time.Minute), "all proxies are in step", func(ctx context.Context) error {
+	must(t, lab.Until(within(t, 2*time.Minute), "all proxies are synced", func(ctx context.Context) error {
 		synced := map[string]bool{}
 		pilots, err := mesh.Client.CoreV1().Pods("istio-system").List(ctx, metav1.ListOptions{LabelSelector: "istio=pilot"})
 		if err != nil {
@@ -93,7 +100,7 @@ func everyProxySynced(t *testing.T) {
 		for i := range pilots.Items {
 			pilot := &pilots.Items[i]
 			if pilot.DeletionTimestamp != nil {
-				return fmt.Errorf("%s is on its way out", pilot.Name)
+				return fmt.Errorf("%s is being deleted", pilot.Name)
 			}
 			if err := syncedBy(ctx, pilot, synced); err != nil {
 				return err
@@ -105,14 +112,14 @@ func everyProxySynced(t *testing.T) {
 		}
 		for _, p := range proxies {
 			if name := p.Name + "." + p.Namespace; !synced[name] {
-				return fmt.Errorf("%s is not; %d others are", name, len(synced))
+				return fmt.Errorf("%s is not synced; %d others are", name, len(synced))
 			}
 		}
 		return nil
 	}))
 }
 
-// syncedBy adds the proxies that one pilot says are in step, as pod.namespace.
+// syncedBy adds the proxies that one pilot reports as synced, as pod.namespace.
 func syncedBy(ctx context.Context, pilot *corev1.Pod, to map[string]bool) error {
 	text, err := getThroughPod(ctx, pilot, 15014, "/debug/syncz")
 	if err != nil {
@@ -130,11 +137,11 @@ func syncedBy(ctx context.Context, pilot *corev1.Pod, to map[string]bool) error 
 		return fmt.Errorf("parse /debug/syncz: %w", err)
 	}
 	for _, p := range list {
-		inStep := p.Error == "" && len(p.Types) > 0
+		done := p.Error == "" && len(p.Types) > 0
 		for _, kind := range p.Types {
-			inStep = inStep && kind.Sent == kind.Acked && kind.Behind == 0
+			done = done && kind.Sent == kind.Acked && kind.Behind == 0
 		}
-		if inStep {
+		if done {
 			to[p.Proxy] = true
 		}
 	}

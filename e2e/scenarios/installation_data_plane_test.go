@@ -3,7 +3,6 @@ package scenarios
 import (
 	"context"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -14,35 +13,26 @@ import (
 	"github.com/mesh-operator/mesh-operator/e2e/lab"
 )
 
-// TestStatus reads what the resource tells about the mesh and checks it against the cluster.
-func TestStatus(t *testing.T) {
-	t.Run("the page opens at an endpoint", endpointsAnswer)
-	t.Run("images can be mirrored", func(t *testing.T) {
-		in, err := mesh.Installation(within(t, 30*time.Second))
-		must(t, err)
-		images, _, _ := unstructured.NestedStringSlice(in.Object, "status", "images")
-		if text := strings.Join(images, " "); len(images) != 2 || !strings.Contains(text, "/mesh-operator") || !strings.Contains(text, "/proxyv2") {
-			t.Errorf("images are %v, want one of mesh-operator and one of proxyv2", images)
-		}
-	})
-	t.Run("proxies are counted", func(t *testing.T) {
-		dataPlaneSettled(t)
-		counts, err := dataPlane(within(t, 30*time.Second))
-		must(t, err)
-		if counts["outdated"] != 0 {
-			t.Errorf("status.dataPlane is %v, want nothing outdated", counts)
-		}
-	})
-	t.Run("a setting of the sidecar makes all of them outdated, and a proxy that does not connect is not in step", otherCounts)
-}
-
-// otherCounts changes both numbers at once: they are counted once a minute.
-func otherCounts(t *testing.T) {
+// TestInstallationDataPlane compares status.dataPlane with the pods of the cluster, changes a setting of the sidecar, which
+// makes all of them outdated, and adds a proxy that does not connect.
+func TestInstallationDataPlane(t *testing.T) {
+	installation(t)
+	sharedBookinfo(t)
+	dataPlaneSettled(t)
 	before, err := dataPlane(within(t, 30*time.Second))
 	must(t, err)
-	change(t, `{"spec":{"injection":{"proxy":{"logLevel":"error"}}}}`, `{"spec":{"injection":null}}`)
+	if before["outdated"] != 0 {
+		t.Errorf("status.dataPlane is %v, want nothing outdated", before)
+	}
 	namespace(t, "disconnected", nil)
+	edit(t, `{"spec":{"injection":{"proxy":{"logLevel":"error"}}}}`)
 	apply(t, "disconnected", disconnected)
+	countsBoth(t, before)
+}
+
+// countsBoth waits for both numbers at once: the operator counts once a minute.
+func countsBoth(t *testing.T, before map[string]int64) {
+	t.Helper()
 	must(t, lab.Until(within(t, 150*time.Second), "they are counted", func(ctx context.Context) error {
 		now, err := dataPlane(ctx)
 		if err != nil {
@@ -68,7 +58,7 @@ func otherCounts(t *testing.T) {
 	}))
 }
 
-// disconnected is a pod that looks like one with a sidecar and never calls pilot.
+// disconnected is a pod with a container named like a sidecar, which never connects to pilot.
 const disconnected = `
 apiVersion: v1
 kind: Pod
@@ -81,28 +71,7 @@ spec:
   - {name: istio-proxy, image: "quay.io/mesh-operator/sleep:0.1.0", command: [/bin/sleep, infinity], args: [proxy, sidecar]}
 `
 
-// endpointsAnswer opens the page from a pod that has nothing to do with the mesh, as the guide says.
-func endpointsAnswer(t *testing.T) {
-	const visitor = "visitor"
-	namespace(t, visitor, nil)
-	must(t, mesh.ApplyFile(within(t, time.Minute), visitor, "samples/sleep/sleep.yaml"))
-	must(t, mesh.Available(within(t, 2*time.Minute), visitor))
-	text, err := mesh.Kubectl(within(t, 30*time.Second), "get", "-n", "istio-operator", "installation", "istio-installation",
-		"-o", `jsonpath={.status.endpoints[?(@.name=="istio-ingressgateway")].url}`)
-	must(t, err)
-	opened := 0
-	for _, url := range strings.Fields(text) {
-		if strings.HasPrefix(url, "http://") {
-			eventuallyStatus(t, "the page opens at "+url, 200, visitor, "app=sleep", "sleep", url+"/productpage")
-			opened++
-		}
-	}
-	if opened == 0 || !strings.Contains(text, "https://") {
-		t.Errorf("status.endpoints has %q, want http and https", text)
-	}
-}
-
-// dataPlaneSettled waits until status.dataPlane agrees with the pods of the cluster, of which it hears once a minute.
+// dataPlaneSettled waits until status.dataPlane, which is written once a minute, agrees with the pods of the cluster.
 func dataPlaneSettled(t *testing.T) {
 	t.Helper()
 	must(t, lab.Until(within(t, 150*time.Second), "status.dataPlane agrees with the cluster", func(ctx context.Context) error {

@@ -10,11 +10,13 @@ import (
 	"github.com/mesh-operator/mesh-operator/e2e/lab"
 )
 
-// TestAnotherGateway adds a gateway to the resource, serves through it what no other gateway serves, and takes it away.
-func TestAnotherGateway(t *testing.T) {
+// TestInstallationGateway adds a gateway, serves a host through it that no other gateway serves, and removes it.
+func TestInstallationGateway(t *testing.T) {
+	installation(t)
+	sharedBookinfo(t)
 	const name, host = "my-gateway", "partner.example.com"
-	change(t, `{"spec":{"gateways":[{"name":"`+name+`","type":"Ingress","labels":{"edge":"partner"},"podLabels":{"team":"sales"},
-		"service":{"ports":[{"name":"http-partner","port":8088}]}}]}}`, `{"spec":{"gateways":null}}`)
+	edit(t, `{"spec":{"gateways":[{"name":"`+name+`","type":"Ingress","labels":{"edge":"partner"},"podLabels":{"team":"sales"},
+		"service":{"ports":[{"name":"http-partner","port":8088}]}}]}}`)
 	apply(t, bookinfo, `
 apiVersion: networking.istio.io/v1alpha3
 kind: Gateway
@@ -34,7 +36,7 @@ spec:
   http:
   - route: [{destination: {host: details, port: {number: 9080}}}]
 `)
-	ask := func(host string) func(context.Context) (lab.Reply, error) {
+	get := func(host string) func(context.Context) (lab.Reply, error) {
 		return func(ctx context.Context) (lab.Reply, error) {
 			url, err := mesh.URL(ctx, "istio-system/"+name+"/http-partner")
 			if err != nil {
@@ -43,21 +45,21 @@ spec:
 			return lab.Get(ctx, lab.Request{URL: url + "/details/0", Host: host})
 		}
 	}
-	eventually(t, "the added gateway serves its host", 200, ask(host))
+	eventually(t, "the added gateway serves its host", 200, get(host))
 	for _, unknown := range []string{"other.example.com", "partner.example.org", "example.com", "localhost"} {
-		reply, err := ask(unknown)(within(t, 30*time.Second))
+		reply, err := get(unknown)(within(t, 30*time.Second))
 		if err != nil || reply.Status != 404 {
-			t.Errorf("host %s, which no rule has: status %d, %v", unknown, reply.Status, err)
+			t.Errorf("host %s, which no rule names: status %d, %v", unknown, reply.Status, err)
 		}
 	}
 	eventually(t, "the ingress gateway does not", 404, func(ctx context.Context) (lab.Reply, error) {
-		return lab.Get(ctx, lab.Request{URL: ingress(t, "http") + "/details/0", Host: host})
+		return throughIngress(ctx, host, "/details/0", nil)
 	})
 	if _, err := mesh.RunningPod(within(t, 30*time.Second), "istio-system", "team=sales,edge=partner,istio="+name); err != nil {
 		t.Error(err)
 	}
 
-	must(t, edit(within(t, 2*time.Minute), `{"spec":{"gateways":null}}`))
+	restore(t)
 	must(t, lab.Gone(within(t, time.Minute), "its Deployment", func(ctx context.Context) error {
 		_, err := mesh.Client.AppsV1().Deployments("istio-system").Get(ctx, name, metav1.GetOptions{})
 		return err

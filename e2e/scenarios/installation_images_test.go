@@ -13,33 +13,18 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/mesh-operator/mesh-operator/e2e/lab"
 	"github.com/mesh-operator/mesh-operator/internal/version"
 )
 
-// TestImageThatCannotBePulled names an image that the cluster's own registry does not have: within a minute the status tells
-// component, image and the kubelet's words.
-func TestImageThatCannotBePulled(t *testing.T) {
+// TestInstallationImageNotFound names an image that the cluster's registry does not have: the status names the component, the
+// image and the kubelet's message.
+func TestInstallationImageNotFound(t *testing.T) {
+	installation(t)
 	const image = "localhost:5000/nobody/mesh-operator:none"
-	installations := mesh.Dynamic.Resource(lab.InstallationResource).Namespace("istio-operator")
-	patch := func(ctx context.Context, text string) error {
-		_, err := installations.Patch(ctx, "istio-installation", types.MergePatchType, []byte(text), metav1.PatchOptions{})
-		return err
-	}
-	must(t, patch(within(t, 30*time.Second), `{"spec":{"components":{"galley":{"image":"`+image+`"}}}}`))
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-		defer cancel()
-		if err := patch(ctx, `{"spec":{"components":null}}`); err != nil {
-			t.Error(err)
-		}
-		if err := mesh.InstallationReady(ctx); err != nil {
-			t.Error(err)
-		}
-	})
-	must(t, lab.Until(within(t, time.Minute), "the status tells of the image", func(ctx context.Context) error {
+	patchInstallation(t, `{"spec":{"components":{"galley":{"image":"`+image+`"}}}}`)
+	must(t, lab.Until(within(t, 2*time.Minute), "the status names the image", func(ctx context.Context) error {
 		in, err := mesh.Installation(ctx)
 		if err != nil {
 			return err
@@ -54,19 +39,17 @@ func TestImageThatCannotBePulled(t *testing.T) {
 	}))
 }
 
-// TestImagesFromElsewhere names a mirror: the images change everywhere and nothing else does; without it they are as before.
-func TestImagesFromElsewhere(t *testing.T) {
+// TestInstallationMirror sets another prefix for images: they change everywhere and nothing else does.
+func TestInstallationMirror(t *testing.T) {
+	installation(t)
+	sharedBookinfo(t)
 	const prefix = "registry.example.com/mesh/"
-	in, err := mesh.Installation(within(t, 30*time.Second))
-	must(t, err)
-	was, _, _ := unstructured.NestedString(in.Object, "spec", "istio", "prefix")
 	dir := t.TempDir()
 	for _, image := range []string{"mesh-operator", "proxyv2"} {
 		must(t, mesh.LoadAs(within(t, time.Minute), image, prefix+image+":"+version.Version, dir))
 	}
 	before, objects := programs(t), snapshot(t)
-	back := `{"spec":{"istio":{"prefix":"` + was + `"}}}`
-	change(t, `{"spec":{"istio":{"prefix":"`+prefix+`"}}}`, back)
+	edit(t, `{"spec":{"istio":{"prefix":"`+prefix+`"}}}`)
 
 	after := programs(t)
 	if diff := cmp.Diff(before, after, cmpopts.IgnoreFields(program{}, "Images")); diff != "" {
@@ -79,23 +62,23 @@ func TestImagesFromElsewhere(t *testing.T) {
 			}
 		}
 	}
-	pod, err := tryPod(within(t, 30*time.Second), wishes{namespace: bookinfo})
+	pod, err := tryPod(within(t, 30*time.Second), podCase{namespace: bookinfo})
 	must(t, err)
 	if sidecar := sidecarOf(pod); sidecar == nil || !strings.HasPrefix(sidecar.Image, prefix) {
 		t.Errorf("the sidecar of new pods is %+v", sidecar)
 	}
-	if err := lab.Changes(objects, snapshot(t), nothing); err != nil {
+	if err := lab.Changes(objects, snapshot(t), noObject); err != nil {
 		t.Error(err)
 	}
 
-	must(t, edit(within(t, 3*time.Minute), back))
+	restore(t)
 	if diff := cmp.Diff(before, programs(t)); diff != "" {
 		t.Errorf("it did not change back (-before +after):\n%s", diff)
 	}
 }
 
-// program is what a Deployment runs: its images, and all else of its spec. The sum of what new sidecars are made of, which the
-// injector's pods are marked with, stands for an image too.
+// program is a Deployment's images, and the rest of its spec without the annotation that holds the digest of the injection
+// template, which depends on an image too.
 type program struct {
 	Images []string
 	Spec   appsv1.DeploymentSpec

@@ -14,8 +14,10 @@ import (
 	"github.com/mesh-operator/mesh-operator/e2e/lab"
 )
 
-// probed is a pod whose container is asked for its health in both ways that go through the network, and which the kubelet
-// would kill soon if mutual TLS stood in between. It has settings of its own, in Istio's words.
+const probedSpace = "probed"
+
+// probed is a pod with HTTP and TCP probes, which the kubelet restarts soon when its probes fail, and with settings of its own
+// in Istio's annotation.
 const probed = `
 apiVersion: v1
 kind: Pod
@@ -35,30 +37,31 @@ spec:
     livenessProbe: {tcpSocket: {port: 8080}, periodSeconds: 1, timeoutSeconds: 5, failureThreshold: 4}
 `
 
-// TestProxySettings changes what sidecars are started with, and whose credentials they are pulled with: pods created afterwards
-// have it, and under strict mutual TLS the kubelet's probes reach them.
-func TestProxySettings(t *testing.T) {
-	change(t, `{"spec":{"images":{"pullSecrets":[{"name":"mirror"}]},"injection":{"proxy":{"logLevel":"info","concurrency":1,"resources":{"requests":{"cpu":"15m","memory":"70Mi"}}}}}}`,
-		`{"spec":{"images":null,"injection":null}}`)
-	must(t, lab.Until(within(t, 15*time.Second), "Ready means that a new pod would have the settings", hasSettings))
-	apply(t, bookinfo, probed)
-	must(t, lab.Until(within(t, time.Minute), "it is ready for ten seconds", func(ctx context.Context) error {
-		pod, err := mesh.RunningPod(ctx, bookinfo, "app=probed")
+// TestInstallationProxySettings changes the settings and pull secrets of sidecars: new pods have them, and the kubelet's probes
+// reach such a pod under strict mutual TLS.
+func TestInstallationProxySettings(t *testing.T) {
+	installation(t)
+	namespace(t, probedSpace, injected)
+	edit(t, `{"spec":{"images":{"pullSecrets":[{"name":"mirror"}]},"injection":{"proxy":{"logLevel":"info","concurrency":1,"resources":{"requests":{"cpu":"15m","memory":"70Mi"}}}}}}`)
+	must(t, lab.Until(within(t, 30*time.Second), "new pods have the settings", hasSettings))
+	apply(t, probedSpace, probed)
+	must(t, lab.Until(within(t, 2*time.Minute), "it is ready for ten seconds", func(ctx context.Context) error {
+		pod, err := mesh.RunningPod(ctx, probedSpace, "app=probed")
 		if err != nil {
 			return err
 		}
 		status := pod.Status.ContainerStatuses[0]
 		switch {
 		case status.RestartCount > 0:
-			t.Fatal("the kubelet restarted it: its probes do not get through")
+			t.Fatal("the kubelet restarted it: its probes fail")
 		case status.State.Running == nil || time.Since(status.State.Running.StartedAt.Time) < 10*time.Second:
-			return errors.New("it runs not long enough to know")
+			return errors.New("it has run for less than ten seconds")
 		}
 		return nil
 	}))
 }
 
-// hasSettings asks what a pod would become, without creating it.
+// hasSettings creates the pod as a dry run and compares its sidecar with the settings.
 func hasSettings(ctx context.Context) error {
 	objects, err := lab.Objects(probed)
 	if err != nil {
@@ -68,7 +71,7 @@ func hasSettings(ctx context.Context) error {
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(objects[0].Object, &pod); err != nil {
 		return err
 	}
-	created, err := mesh.Client.CoreV1().Pods(bookinfo).Create(ctx, &pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	created, err := mesh.Client.CoreV1().Pods(probedSpace).Create(ctx, &pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	if err != nil {
 		return err
 	}

@@ -20,8 +20,10 @@ import (
 // that is not answered with 200.
 func underTraffic(t *testing.T, disturb func(t *testing.T)) {
 	t.Helper()
-	url := ingress(t, "http") + "/productpage"
-	ctx, stop := context.WithCancel(within(t, 5*time.Minute))
+	gateway, err := ingress(within(t, 30*time.Second), "http")
+	must(t, err)
+	url := gateway + "/productpage"
+	ctx, stop := context.WithCancel(within(t, 8*time.Minute))
 	var group sync.WaitGroup
 	var sent int
 	var failures []string
@@ -56,16 +58,20 @@ func underTraffic(t *testing.T, disturb func(t *testing.T)) {
 	t.Logf("%d requests", sent)
 }
 
-// TestKills ends one pod of each role in turn, without grace, while pages are being served: afterwards all is as before.
-func TestKills(t *testing.T) {
+// TestInstallationKilledPods kills one pod of each role in turn, without a grace period, while requests are sent: none fails,
+// and afterwards the API has the same objects.
+func TestInstallationKilledPods(t *testing.T) {
+	installation(t)
+	sharedBookinfo(t)
+	plaintextClient(t) // created before the first snapshot
 	for _, role := range []struct {
 		namespace, selector string
-		meanwhile           func(t *testing.T)
+		meanwhile           func(t *testing.T) // runs while the pod is replaced
 	}{
 		{"istio-operator", "name=istio-operator", nil},
 		{"istio-system", "istio=pilot", nil},
 		{"istio-system", "istio=citadel", nil},
-		{"istio-system", "istio=sidecar-injector", neverWithoutSidecar},
+		{"istio-system", "istio=sidecar-injector", neverAdmittedWithoutSidecar},
 	} {
 		t.Run(role.selector, func(t *testing.T) {
 			before := apiState(t)
@@ -79,7 +85,7 @@ func TestKills(t *testing.T) {
 				must(t, lab.Until(within(t, 2*time.Minute), "another pod is ready", func(ctx context.Context) error {
 					next, err := mesh.RunningPod(ctx, role.namespace, role.selector)
 					if err == nil && next.UID == pod.UID {
-						err = errors.New("the killed pod is still there")
+						err = errors.New("the killed pod still exists")
 					}
 					return err
 				}))
@@ -92,28 +98,28 @@ func TestKills(t *testing.T) {
 	}
 }
 
-// kill ends a pod without grace.
+// kill deletes a pod without a grace period.
 func kill(t *testing.T, pod *corev1.Pod) {
 	t.Helper()
 	var now int64
 	must(t, mesh.Client.CoreV1().Pods(pod.Namespace).Delete(within(t, 30*time.Second), pod.Name, metav1.DeleteOptions{GracePeriodSeconds: &now}))
 }
 
-// apiState is what there is in the API, and which generation each Deployment of the mesh has: writing one for nothing shows there.
+// apiState lists the objects of the API and the generation of each Deployment of the mesh, which a needless write increments.
 func apiState(t *testing.T) []string {
 	t.Helper()
 	out := snapshot(t)
-	for name, generation := range generations(within(t, 30*time.Second), t) {
+	for name, generation := range generations(t) {
 		out = append(out, fmt.Sprintf("generation %d of %s", generation, name))
 	}
 	slices.Sort(out)
 	return out
 }
 
-// neverWithoutSidecar creates pods while nobody may be there to inject: each is refused, until one is injected.
-func neverWithoutSidecar(t *testing.T) {
+// neverAdmittedWithoutSidecar creates pods while the injector may be unavailable: each is refused until one is injected.
+func neverAdmittedWithoutSidecar(t *testing.T) {
 	must(t, lab.Until(within(t, time.Minute), "a pod is injected", func(ctx context.Context) error {
-		injected, err := wouldInject(ctx, wishes{namespace: bookinfo})
+		injected, err := wouldInject(ctx, podCase{namespace: bookinfo})
 		if err == nil && !injected {
 			t.Fatal("a pod was admitted without a sidecar")
 		}
@@ -121,19 +127,20 @@ func neverWithoutSidecar(t *testing.T) {
 	}))
 }
 
-// TestRootSurvives deletes the Secret of the root: citadel restores the very same one.
-func TestRootSurvives(t *testing.T) {
+// TestInstallationRootIsRestored deletes the Secret of the root: citadel restores the same root.
+func TestInstallationRootIsRestored(t *testing.T) {
+	installation(t)
 	secrets := mesh.Client.CoreV1().Secrets("istio-system")
 	before, err := secrets.Get(within(t, 30*time.Second), "istio-ca-secret", metav1.GetOptions{})
 	must(t, err)
 	must(t, secrets.Delete(within(t, 30*time.Second), before.Name, metav1.DeleteOptions{}))
-	must(t, lab.Until(within(t, time.Minute), "the root is back", func(ctx context.Context) error {
+	must(t, lab.Until(within(t, time.Minute), "the root is restored", func(ctx context.Context) error {
 		after, err := secrets.Get(ctx, before.Name, metav1.GetOptions{})
 		if err != nil {
 			return err
 		}
 		if string(after.Data["ca-cert.pem"]) != string(before.Data["ca-cert.pem"]) {
-			t.Fatal("another root was minted")
+			t.Fatal("citadel made another root")
 		}
 		return nil
 	}))

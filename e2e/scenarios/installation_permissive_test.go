@@ -2,28 +2,28 @@ package scenarios
 
 import "testing"
 
-// TestPermissive turns the switch of the article: authentication false admits plaintext next to mutual TLS, true ends that.
-func TestPermissive(t *testing.T) {
-	outsiders(t)
+// TestInstallationPermissive sets the article's switch, and the newer field: authentication false admits plaintext next to
+// mutual TLS, true ends that.
+func TestInstallationPermissive(t *testing.T) {
+	installation(t)
+	sharedBookinfo(t)
+	plaintextClient(t)
 	const url = "http://details.bookinfo:9080/details/0"
-	plaintext := func(what string, status int) {
+	plaintext := func(t *testing.T, what string, status int) {
 		t.Helper()
-		eventuallyStatus(t, what, status, outside, "app=sleep", "sleep", url)
+		eventuallyStatus(t, what, status, outside, url)
 	}
-	plaintext("plaintext is refused", 0)
-
+	plaintext(t, "plaintext is refused", 0)
 	t.Run("authentication false", func(t *testing.T) {
-		change(t, `{"spec":{"istio":{"authentication":false}}}`, `{"spec":{"istio":{"authentication":true}}}`)
-		plaintext("plaintext is answered", 200)
-		eventuallyStatus(t, "mutual TLS is answered", 200, bookinfo, "app=sleep", "sleep", url)
+		edit(t, `{"spec":{"istio":{"authentication":false}}}`)
+		plaintext(t, "plaintext is answered", 200)
+		eventuallyStatus(t, "mutual TLS is answered", 200, bookinfo, url)
 	})
-	plaintext("plaintext is refused again", 0)
-
-	t.Run("the newer spelling", func(t *testing.T) {
-		change(t, `{"spec":{"istio":{"authentication":null},"security":{"mtls":{"mode":"PERMISSIVE"}}}}`,
-			`{"spec":{"istio":{"authentication":true},"security":null}}`)
-		plaintext("plaintext is answered", 200)
+	plaintext(t, "plaintext is refused again", 0)
+	t.Run("security.mtls.mode PERMISSIVE", func(t *testing.T) {
+		edit(t, `{"spec":{"istio":{"authentication":null},"security":{"mtls":{"mode":"PERMISSIVE"}}}}`)
+		plaintext(t, "plaintext is answered", 200)
 	})
-	plaintext("and refused once more", 0)
-	eventuallyStatus(t, "mutual TLS is answered", 200, bookinfo, "app=sleep", "sleep", url)
+	plaintext(t, "plaintext is refused once more", 0)
+	eventuallyStatus(t, "mutual TLS is answered", 200, bookinfo, url)
 }

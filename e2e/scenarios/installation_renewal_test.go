@@ -10,18 +10,14 @@ import (
 	"github.com/mesh-operator/mesh-operator/e2e/lab"
 )
 
-const standardTTL = `{"spec":{"security":null}}`
-
-// TestRenewal shortens certificates to a minute and serves pages past the end of the first one: no request fails. Every
-// request makes a connection of its own, so each sees the certificate of its moment.
-func TestRenewal(t *testing.T) {
-	change(t, `{"spec":{"security":{"workloadCertTTL":"1m"}}}`, standardTTL)
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-		defer cancel()
-		if err := mesh.ApplyFile(ctx, bookinfo, "samples/bookinfo/destination-rule-all-mtls.yaml"); err != nil {
-			t.Error(err)
-		}
+// TestInstallationRenewal sets the lifetime of certificates to a minute and sends requests until the first certificate has
+// expired: no request fails. Every request opens a connection, so each one meets the current certificate.
+func TestInstallationRenewal(t *testing.T) {
+	installation(t)
+	sharedBookinfo(t)
+	edit(t, `{"spec":{"security":{"workloadCertTTL":"1m"}}}`)
+	atEnd(t, time.Minute, func(ctx context.Context) error {
+		return mesh.ApplyFile(ctx, bookinfo, "samples/bookinfo/destination-rule-all-mtls.yaml")
 	})
 	must(t, mesh.Apply(within(t, 30*time.Second), bookinfo, `
 apiVersion: networking.istio.io/v1alpha3
@@ -36,37 +32,37 @@ spec:
   - {name: v1, labels: {version: v1}}
 `))
 	restart(t, bookinfo, "productpage-v1")
-	first := served(t)
+	first := servedCertificate(t)
 	if left := time.Until(first.Expires); left > time.Minute {
 		t.Fatalf("the new pod's certificate expires in %s, not within a minute", left)
 	}
 	underTraffic(t, func(t *testing.T) {
-		must(t, lab.Until(within(t, 2*time.Minute), "the first certificate is over", func(context.Context) error {
+		must(t, lab.Until(within(t, 2*time.Minute), "the first certificate has expired", func(context.Context) error {
 			if left := time.Until(first.Expires.Add(2 * time.Second)); left > 0 {
 				return fmt.Errorf("%s left", left)
 			}
 			return nil
 		}))
-		if now := served(t); now.Serial == first.Serial || !now.Expires.After(first.Expires) {
+		if now := servedCertificate(t); now.Serial == first.Serial || !now.Expires.After(first.Expires) {
 			t.Errorf("it was not renewed: %v became %v", first, now)
 		}
 	})
 
-	must(t, edit(within(t, 2*time.Minute), standardTTL))
+	restore(t)
 	restart(t, bookinfo, "productpage-v1")
-	if left := time.Until(served(t).Expires); left < 23*time.Hour {
-		t.Errorf("with the setting gone a new pod's certificate expires in %s", left)
+	if left := time.Until(servedCertificate(t).Expires); left < 23*time.Hour {
+		t.Errorf("without the setting a new pod's certificate expires in %s", left)
 	}
 }
 
-// certificate is the part of Envoy's list of certificates that shows a renewal.
+// certificate is the part of Envoy's list of certificates that changes with a renewal.
 type certificate struct {
 	Serial  string    `json:"serial_number"`
 	Expires time.Time `json:"expiration_time"`
 }
 
-// served is the certificate that productpage's Envoy presents to its peers.
-func served(t *testing.T) certificate {
+// servedCertificate is the certificate that productpage's Envoy presents to its peers.
+func servedCertificate(t *testing.T) certificate {
 	t.Helper()
 	ctx := within(t, 30*time.Second)
 	pod, err := mesh.RunningPod(ctx, bookinfo, "app=productpage")

@@ -3,7 +3,6 @@ package scenarios
 import (
 	"fmt"
 	"math"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -14,28 +13,27 @@ import (
 
 type rules = apiextensionsv1.JSONSchemaProps
 
-// TestSchema breaks every rule that the definition of Installation has about a value, one at a time: the refusal names the
-// field, and the value or what would be right.
-func TestSchema(t *testing.T) {
-	text, err := os.ReadFile("../../config/crd/istio.openshift.com_installations.yaml")
-	must(t, err)
+// TestAdmissionSchema breaks every rule of the Installation's schema, one at a time, as dry runs: the refusal names the field,
+// and the value or what is expected.
+func TestAdmissionSchema(t *testing.T) {
+	readyMesh(t)
 	var crd apiextensionsv1.CustomResourceDefinition
-	must(t, yaml.Unmarshal(text, &crd))
+	must(t, yaml.Unmarshal([]byte(read(t, "config/crd/istio.openshift.com_installations.yaml")), &crd))
 	spec := crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["spec"]
 	var all []breach
 	breaches(&spec, "spec", func(v any) any { return v }, &all)
 	if len(all) < 100 {
-		t.Fatalf("found %d rules to break; the walk is broken itself", len(all))
+		t.Fatalf("found only %d rules in the schema", len(all))
 	}
 	for _, b := range all {
 		whole, ok := b.spec.(map[string]any)
 		if !ok {
-			continue // the spec itself being no mapping
+			continue // a spec that is no mapping
 		}
 		refusal := trySpec(t, whole).Refusal
 		for _, word := range append([]string{b.path}, b.words...) {
 			if !strings.Contains(refusal, word) {
-				t.Errorf("%s, %s: the refusal does not say %q: %s", b.path, b.rule, word, refusal)
+				t.Errorf("%s, %s: the refusal lacks %q: %s", b.path, b.rule, word, refusal)
 			}
 		}
 	}
@@ -45,7 +43,7 @@ func TestSchema(t *testing.T) {
 // breach is a spec that breaks one rule.
 type breach struct {
 	path, rule string
-	words      []string // that the refusal has to say
+	words      []string // that the refusal must hold
 	spec       any
 }
 
@@ -124,7 +122,7 @@ func ofString(s *rules, add func(string, any, ...string)) {
 	}
 }
 
-// valid returns the least that an object must have.
+// valid returns an object with the required fields only.
 func valid(s *rules) map[string]any {
 	out := map[string]any{}
 	for _, name := range s.Required {

@@ -31,26 +31,27 @@ func dialPod(t *testing.T, namespace, selector string, port int) func(context.Co
 	return func(ctx context.Context, _ string) (net.Conn, error) { return mesh.DialPod(ctx, pod, port) }
 }
 
-func strangerTo(t *testing.T, namespace, selector string, port int) *grpc.ClientConn {
+func unauthenticatedClient(t *testing.T, namespace, selector string, port int) *grpc.ClientConn {
 	t.Helper()
-	conn, err := grpc.NewClient("passthrough:///stranger", grpc.WithContextDialer(dialPod(t, namespace, selector, port)),
-		grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{InsecureSkipVerify: true}))) //nolint:gosec // a stranger does not check whom it attacks
+	conn, err := grpc.NewClient("passthrough:///pod", grpc.WithContextDialer(dialPod(t, namespace, selector, port)),
+		grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{InsecureSkipVerify: true}))) //nolint:gosec // an attacker does not verify the server
 	must(t, err)
 	t.Cleanup(func() { conn.Close() })
 	return conn
 }
 
-// TestStrangers asks every gRPC method without credentials.
-func TestStrangers(t *testing.T) {
-	t.Run("citadel signs nothing", func(t *testing.T) {
-		client := securityapi.NewIstioCertificateServiceClient(strangerTo(t, "istio-system", "istio=citadel", 8060))
+// TestUnauthenticatedCalls calls the gRPC services of citadel and pilot without credentials.
+func TestUnauthenticatedCalls(t *testing.T) {
+	readyMesh(t)
+	t.Run("citadel signs no certificate", func(t *testing.T) {
+		client := securityapi.NewIstioCertificateServiceClient(unauthenticatedClient(t, "istio-system", "istio=citadel", 8060))
 		_, err := client.CreateCertificate(within(t, 20*time.Second), &securityapi.IstioCertificateRequest{})
 		if status.Code(err) != codes.Unauthenticated {
 			t.Errorf("got %v, want Unauthenticated", err)
 		}
 	})
-	t.Run("pilot tells nothing", func(t *testing.T) {
-		client := discovery.NewAggregatedDiscoveryServiceClient(strangerTo(t, "istio-system", "istio=pilot", 15011))
+	t.Run("pilot sends no configuration", func(t *testing.T) {
+		client := discovery.NewAggregatedDiscoveryServiceClient(unauthenticatedClient(t, "istio-system", "istio=pilot", 15011))
 		stream, err := client.DeltaAggregatedResources(within(t, 20*time.Second))
 		if err == nil {
 			_, err = stream.Recv()
@@ -61,7 +62,7 @@ func TestStrangers(t *testing.T) {
 	})
 }
 
-// ourPods are the pods that this product runs, and what listens in them beyond loopback, each with its protection.
+// ourPods are the pods of the operator and the control plane, and their listening ports beyond loopback, each with its protection.
 var ourPods = []struct {
 	namespace, selector string
 	ports               map[int]string
@@ -75,9 +76,10 @@ var ourPods = []struct {
 
 const open = "/ready, /version and /metrics, read-only"
 
-// TestListeners compares what listens in each of our pods with the table: a new port fails until it is listed there with its
-// protection.
+// TestListeners compares the listening ports of each of these pods with the table: a new port fails until it is listed there
+// with its protection.
 func TestListeners(t *testing.T) {
+	readyMesh(t)
 	for _, ours := range ourPods {
 		t.Run(ours.selector, func(t *testing.T) {
 			pod, err := mesh.RunningPod(within(t, 30*time.Second), ours.namespace, ours.selector)
@@ -96,10 +98,11 @@ func TestListeners(t *testing.T) {
 	}
 }
 
-// TestOpenPortsTellLittle asks the ports without protection from another pod: for the three pages, and for what programs in Go,
-// and controllers, are known to show besides.
-func TestOpenPortsTellLittle(t *testing.T) {
-	outsiders(t)
+// TestOpenPortsServeThreePages calls the ports without protection from another pod: only three pages are served, and none of
+// those that Go programs and controllers often serve besides.
+func TestOpenPortsServeThreePages(t *testing.T) {
+	readyMesh(t)
+	plaintextClient(t)
 	for _, ours := range ourPods {
 		for port, protection := range ours.ports {
 			if protection != open {
@@ -113,13 +116,13 @@ func TestOpenPortsTellLittle(t *testing.T) {
 					"/ready": 200, "/version": 200, "/metrics": 200,
 					"/": 404, "/debug/syncz": 404, "/debug/config": 404, "/debug/pprof/": 404, "/configz": 404, "/healthz": 404, "/metrics/x": 404,
 				} {
-					seen, err := statuses(within(t, time.Minute), outside, "app=sleep", "sleep", 1, base+path)
+					seen, err := statuses(within(t, time.Minute), outside, 1, base+path)
 					must(t, err)
 					if seen[want] != 1 {
 						t.Errorf("GET %s: %v, want %d", path, seen, want)
 					}
 				}
-				seen, err := statuses(within(t, time.Minute), outside, "app=sleep", "sleep", 1, "-X", "POST", base+"/ready")
+				seen, err := statuses(within(t, time.Minute), outside, 1, "-X", "POST", base+"/ready")
 				must(t, err)
 				if seen[405] != 1 {
 					t.Errorf("POST /ready: %v, want 405", seen)
@@ -129,8 +132,9 @@ func TestOpenPortsTellLittle(t *testing.T) {
 	}
 }
 
-// TestDebugIsLoopback opens a debug page through port-forward; that other pods get none shows TestOpenPortsTellLittle.
-func TestDebugIsLoopback(t *testing.T) {
+// TestDebugIsOnLoopback opens a debug page through port-forward; TestOpenPortsServeThreePages checks that other pods get none.
+func TestDebugIsOnLoopback(t *testing.T) {
+	readyMesh(t)
 	pod, err := mesh.RunningPod(within(t, 30*time.Second), "istio-system", "istio=pilot")
 	must(t, err)
 	must(t, lab.Until(within(t, 30*time.Second), "/debug/syncz lists the gateway", func(ctx context.Context) error {
@@ -142,6 +146,7 @@ func TestDebugIsLoopback(t *testing.T) {
 	}))
 }
 
+// getThroughPod opens a page on a pod's loopback, as kubectl port-forward does.
 func getThroughPod(ctx context.Context, pod *corev1.Pod, port int, path string) (string, error) {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return mesh.DialPod(ctx, pod, port)

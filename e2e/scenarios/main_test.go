@@ -1,21 +1,26 @@
-// Package scenarios is the proof: each file is one story on a real Kubernetes node with real Envoys, told in order. The
-// first installs the mesh from the full resource, the following use it, the last remove it: `make test-scenarios` boots the
-// cluster they run on. The demo, and the removal from every state a mesh can be in, begin on an empty cluster: `make test-removal`.
+// Package scenarios tests the product on a real Kubernetes node with real Envoys. Each scenario is one test function, runs
+// alone or with any others, and begins with a call that states what it needs:
+//
+//	readyMesh(t)     a Ready mesh of the sample Installation, which the scenario leaves as it is. Runs in parallel.
+//	installation(t)  the same mesh, whose Installation the scenario edits; the sample is restored afterwards. Runs alone.
+//	emptyCluster(t)  a cluster without the operator and without Istio's CRDs. Runs alone.
+//
+// The three kinds run on three clusters, and the name says which: TestInstallation... edits the Installation, TestRemoval...
+// begins on an empty cluster, all others share a mesh. See CONTRIBUTING.md for a template.
 package scenarios
 
 import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/mesh-operator/mesh-operator/e2e/lab"
 )
 
-// mesh is the cluster that all scenarios share.
+// mesh is the cluster that the scenarios run on.
 var mesh *lab.Lab
 
 func TestMain(m *testing.M) {
@@ -31,7 +36,14 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if path := os.Getenv("MESH_TIMES"); path != "" {
+		if err := durations.write(path); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
 }
 
 // within returns a context that bounds one step of a scenario.
@@ -42,6 +54,18 @@ func within(t *testing.T, limit time.Duration) context.Context {
 	return ctx
 }
 
+// atEnd runs a step when the scenario is over, also after a failure, with a context of its own.
+func atEnd(t *testing.T, limit time.Duration, step func(ctx context.Context) error) {
+	t.Helper()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
+		defer cancel()
+		if err := step(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // must ends the scenario on an error.
 func must(t *testing.T, err error) {
 	t.Helper()
@@ -50,43 +74,8 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// apply applies YAML and takes it back at the scenario's end.
-func apply(t *testing.T, namespace, text string) {
-	t.Helper()
-	must(t, mesh.Apply(within(t, 30*time.Second), namespace, text))
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-		defer cancel()
-		if err := mesh.Delete(ctx, namespace, text); err != nil {
-			t.Error(err)
-		}
-	})
+// scenarioName is the name of the test function that t belongs to.
+func scenarioName(t *testing.T) string {
+	name, _, _ := strings.Cut(t.Name(), "/")
+	return name
 }
-
-// applyFile applies a file of the repository and takes it back at the scenario's end.
-func applyFile(t *testing.T, namespace, path string) {
-	t.Helper()
-	text, err := os.ReadFile("../../" + path)
-	must(t, err)
-	apply(t, namespace, string(text))
-}
-
-// namespace makes a namespace that pods can be made in, and deletes it at the scenario's end.
-func namespace(t *testing.T, name string, labels map[string]string) {
-	t.Helper()
-	must(t, mesh.EnsureNamespace(within(t, 30*time.Second), name, labels))
-	must(t, lab.Until(within(t, time.Minute), "pods can be made in "+name, func(ctx context.Context) error {
-		_, err := mesh.Client.CoreV1().ServiceAccounts(name).Get(ctx, "default", metav1.GetOptions{})
-		return err
-	}))
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-		defer cancel()
-		if err := mesh.DeleteNamespace(ctx, name); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-// injected are the labels of a namespace whose pods get a sidecar.
-var injected = map[string]string{"istio-injection": "enabled"}

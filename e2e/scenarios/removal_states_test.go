@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"testing"
 	"time"
@@ -15,26 +14,28 @@ import (
 )
 
 // TestRemovalFromEveryState installs the minimal resource, breaks the mesh in one way, and deletes the resource: each time the
-// API is what it was. It needs nothing of the other scenarios, and runs beside them on a cluster of its own.
+// API has the same objects as before.
 func TestRemovalFromEveryState(t *testing.T) {
+	emptyCluster(t)
 	states := []struct {
 		name   string
-		begun  string // the Deployment whose appearance is waited for; empty: all of them
+		until  string // the Deployment to wait for; empty: a Ready mesh
 		breaks []string
 	}{
-		{"barely begun", "istio-citadel", nil},
+		{"with citadel only", "istio-citadel", nil},
 		{"half installed", "istio-pilot", nil},
 		{"pilot removed by hand", "", []string{"delete", "deployment", "-n", "istio-system", "istio-pilot"}},
-		{"webhooks removed by hand", "", []string{"delete", "mutatingwebhookconfigurations,validatingwebhookconfigurations", "-l", removal}},
+		{"webhooks removed by hand", "", []string{"delete", "mutatingwebhookconfigurations,validatingwebhookconfigurations", "-l", managed}},
 		{"mesh namespace removed by hand", "", []string{"delete", "--wait=false", "namespace", "istio-system"}},
 	}
 	installOperator(t)
-	clean := settled(t)
+	atEnd(t, 3*time.Minute, deleteOperator)
+	clean := withOperatorOnly(t)
 	for _, state := range states {
 		t.Run(state.name, func(t *testing.T) {
 			minimal(t)
-			if state.begun != "" {
-				appears(t, state.begun)
+			if state.until != "" {
+				appears(t, state.until)
 			} else {
 				must(t, mesh.InstallationReady(within(t, 4*time.Minute)))
 			}
@@ -43,10 +44,10 @@ func TestRemovalFromEveryState(t *testing.T) {
 				must(t, err)
 			}
 			deleteInstallation(t)
-			unchanged(t, clean, definition)
+			unchanged(t, clean, istioCRD)
 		})
 	}
-	t.Run("operator killed all the way", func(t *testing.T) { interrupted(t, clean) })
+	t.Run("operator killed at every step", func(t *testing.T) { interrupted(t, clean) })
 	t.Run("no operator left", func(t *testing.T) { withoutOperator(t, clean) })
 }
 
@@ -56,20 +57,18 @@ func minimal(t *testing.T) {
 	must(t, mesh.ApplyFile(within(t, 30*time.Second), "istio-operator", "config/samples/istio-installation-minimal.yaml"))
 }
 
-// settled is the API once the operator has written all that it writes without an Installation.
-func settled(t *testing.T) []string {
+// withOperatorOnly lists the objects once the operator has written what it writes without an Installation.
+func withOperatorOnly(t *testing.T) []string {
 	t.Helper()
 	policies := mesh.Client.AdmissionregistrationV1()
-	text, err := os.ReadFile("../../controllers/installation/admission.yaml")
+	objects, err := lab.Objects(read(t, "controllers/installation/admission.yaml"))
 	must(t, err)
-	objects, err := lab.Objects(string(text))
-	must(t, err)
-	must(t, lab.Until(within(t, time.Minute), "all admission policies and their bindings are there", func(ctx context.Context) error {
-		defined, err := policies.ValidatingAdmissionPolicies().List(ctx, metav1.ListOptions{LabelSelector: removal})
+	must(t, lab.Until(within(t, time.Minute), "all admission policies and their bindings exist", func(ctx context.Context) error {
+		defined, err := policies.ValidatingAdmissionPolicies().List(ctx, metav1.ListOptions{LabelSelector: managed})
 		if err != nil {
 			return err
 		}
-		bound, err := policies.ValidatingAdmissionPolicyBindings().List(ctx, metav1.ListOptions{LabelSelector: removal})
+		bound, err := policies.ValidatingAdmissionPolicyBindings().List(ctx, metav1.ListOptions{LabelSelector: managed})
 		if err == nil && len(defined.Items)+len(bound.Items) != len(objects) {
 			err = fmt.Errorf("%d policies and %d bindings of %d", len(defined.Items), len(bound.Items), len(objects))
 		}
@@ -87,10 +86,10 @@ func appears(t *testing.T, deployment string) {
 	}))
 }
 
-// unchanged waits until the whole API is as it was, but for what except names.
+// unchanged waits until the API has the objects of clean, except those that except names.
 func unchanged(t *testing.T, clean []string, except func(object string) bool) {
 	t.Helper()
-	must(t, lab.Until(within(t, 2*time.Minute), "the API is as it was", func(ctx context.Context) error {
+	must(t, lab.Until(within(t, 2*time.Minute), "the API has the same objects as before", func(ctx context.Context) error {
 		now, err := mesh.Snapshot(ctx)
 		if err != nil {
 			return err
@@ -99,8 +98,8 @@ func unchanged(t *testing.T, clean []string, except func(object string) bool) {
 	}))
 }
 
-// interrupted kills the operator whenever another part of the mesh has appeared, and once more while it removes: each time the
-// next one goes on where the last one was.
+// interrupted kills the operator after each part of the installation, and during the removal: each time the next one
+// continues.
 func interrupted(t *testing.T, clean []string) {
 	minimal(t)
 	for _, name := range []string{"istio-citadel", "istio-pilot", "istio-ingressgateway"} {
@@ -116,10 +115,10 @@ func interrupted(t *testing.T, clean []string) {
 		_, err := mesh.Installation(ctx)
 		return err
 	}))
-	unchanged(t, clean, definition)
+	unchanged(t, clean, istioCRD)
 }
 
-// killOperator deletes the operator's pods without grace.
+// killOperator deletes the operator's pods without a grace period.
 func killOperator(t *testing.T) {
 	t.Helper()
 	var now int64
@@ -127,8 +126,8 @@ func killOperator(t *testing.T) {
 		metav1.DeleteOptions{GracePeriodSeconds: &now}, metav1.ListOptions{LabelSelector: "name=istio-operator"}))
 }
 
-// withoutOperator stops the operator and deletes only the mesh's namespace: owner references take the rest
-// along.
+// withoutOperator stops the operator and deletes only the mesh's namespace: the garbage collector deletes the rest by owner
+// references.
 func withoutOperator(t *testing.T, clean []string) {
 	minimal(t)
 	must(t, mesh.InstallationReady(within(t, 4*time.Minute)))
@@ -138,7 +137,7 @@ func withoutOperator(t *testing.T, clean []string) {
 	scale.Spec.Replicas = 0
 	_, err = deployments.UpdateScale(within(t, 30*time.Second), "istio-operator", scale, metav1.UpdateOptions{})
 	must(t, err)
-	must(t, lab.Until(within(t, time.Minute), "the operator is gone", func(ctx context.Context) error {
+	must(t, lab.Until(within(t, time.Minute), "the operator has stopped", func(ctx context.Context) error {
 		if _, err := mesh.RunningPod(ctx, "istio-operator", "name=istio-operator"); err == nil {
 			return errors.New("it still runs")
 		}
@@ -146,8 +145,8 @@ func withoutOperator(t *testing.T, clean []string) {
 	}))
 	_, err = mesh.Kubectl(within(t, 2*time.Minute), "delete", "namespace", "istio-system")
 	must(t, err)
-	unchanged(t, clean, func(object string) bool { // the Installation and the operator's notes about it wait for an operator
-		return definition(object) || slices.Contains([]string{
+	unchanged(t, clean, func(object string) bool { // the Installation and its inventory stay until an operator runs
+		return istioCRD(object) || slices.Contains([]string{
 			"installations.istio.openshift.com istio-operator/istio-installation", "configmaps istio-operator/istio-installation-inventory"}, object)
 	})
 	scale.Spec.Replicas = 1
@@ -156,5 +155,5 @@ func withoutOperator(t *testing.T, clean []string) {
 	must(t, err)
 	must(t, mesh.Available(within(t, 2*time.Minute), "istio-operator"))
 	deleteInstallation(t)
-	unchanged(t, clean, definition)
+	unchanged(t, clean, istioCRD)
 }

@@ -3,7 +3,6 @@ package scenarios
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,76 +13,25 @@ import (
 	"github.com/mesh-operator/mesh-operator/e2e/lab"
 )
 
-const removal = "app.kubernetes.io/managed-by=mesh-operator"
+const managed = "app.kubernetes.io/managed-by=mesh-operator"
 
-// root is the fingerprint of the root of trust that the first installation had.
-var root string
-
-// TestRemoval deletes the resource with sidecars running: nothing of ours is left, everything of the users is.
-func TestRemoval(t *testing.T) {
-	root = fingerprint(t)
-	keep := `
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: users-own}
-data: {a: b}
-`
-	must(t, mesh.Apply(within(t, 30*time.Second), "istio-system", keep))
-	deleteInstallation(t)
-	must(t, nothingOfOurs(t))
-	saidAboutSidecars(t)
-
-	_, err := mesh.Client.CoreV1().ConfigMaps("istio-system").Get(within(t, 30*time.Second), "users-own", metav1.GetOptions{})
-	if err != nil {
-		t.Errorf("the user's ConfigMap in istio-system: %v", err)
-	}
-	text, err := mesh.Kubectl(within(t, 30*time.Second), "get", "virtualservices", "-n", bookinfo, "-o", "name")
-	if err != nil || !strings.Contains(text, "bookinfo") {
-		t.Errorf("the user's VirtualServices: %q, %v", text, err)
-	}
-	must(t, mesh.Client.CoreV1().ConfigMaps("istio-system").Delete(within(t, 30*time.Second), "users-own", metav1.DeleteOptions{}))
-}
-
-// TestMeshReturns installs the mesh again that TestRemoval removed, for the sidecars it left.
-func TestMeshReturns(t *testing.T) { leftToSidecars(t) }
-
-// TestPermissionsUsed asks the audit log of the whole run.
-func TestPermissionsUsed(t *testing.T) { usedPermissions(t) }
-
-// TestRemoveOperator is the last thing an admin does.
-func TestRemoveOperator(t *testing.T) {
-	_, err := mesh.Kubectl(within(t, 2*time.Minute), "delete", "-k", "config/default")
+// installOperator applies config/default, with flags of kubectl apply.
+func installOperator(t *testing.T, flags ...string) {
+	t.Helper()
+	_, err := mesh.Kubectl(within(t, time.Minute), append([]string{"apply", "-k", "config/default"}, flags...)...)
 	must(t, err)
-	for _, kind := range []string{"namespace/istio-operator", "crd/installations.istio.openshift.com"} {
-		if _, err := mesh.Kubectl(within(t, 30*time.Second), "get", kind); err == nil {
-			t.Errorf("%s is still there", kind)
-		}
-	}
-	text, err := mesh.Kubectl(within(t, 30*time.Second), "get", "validatingadmissionpolicies,validatingadmissionpolicybindings,clusterroles,clusterrolebindings", "-l", removal, "-o", "name")
-	if err != nil || strings.TrimSpace(text) != "" {
-		t.Errorf("left behind: %q, %v", text, err)
-	}
+	must(t, mesh.Available(within(t, 3*time.Minute), "istio-operator"))
 }
 
-// TestNothingLeft compares the whole API with what it was before the first scenario: what is new belongs to users.
-func TestNothingLeft(t *testing.T) {
-	users := []string{bookinfo + "/", outside + "/", " /" + bookinfo, " /" + outside, " /annotated", "annotated/", " /manual", "manual/"}
-	err := lab.Changes(before, snapshot(t), func(object string) bool {
-		return definition(object) || slices.ContainsFunc(users, func(mark string) bool { return strings.Contains(object, mark) })
+// deleteOperator deletes config/default, again while the API server's cache still has an Installation.
+func deleteOperator(ctx context.Context) error {
+	return lab.Until(ctx, "the operator is deleted", func(ctx context.Context) error {
+		_, err := mesh.Kubectl(ctx, "delete", "--ignore-not-found", "-k", "config/default")
+		return err
 	})
-	if err != nil {
-		t.Error(err)
-	}
 }
 
-// definition tells whether an object is a definition of Istio's, which is kept for the users' rules, as documented.
-func definition(object string) bool {
-	return strings.HasPrefix(object, "customresourcedefinitions") && strings.Contains(object, ".istio.io")
-}
-
-// nothing excepts no object from a comparison.
-func nothing(string) bool { return false }
-
+// deleteInstallation deletes the Installation and waits until it is gone.
 func deleteInstallation(t *testing.T) {
 	t.Helper()
 	started := time.Now()
@@ -92,11 +40,12 @@ func deleteInstallation(t *testing.T) {
 	t.Logf("delete took %.1fs", time.Since(started).Seconds())
 }
 
-// nothingOfOurs waits until no object with our label is left outside the operator's own namespace and RBAC.
-func nothingOfOurs(t *testing.T) error {
-	return lab.Until(within(t, 2*time.Minute), "nothing of ours is left", func(ctx context.Context) error {
+// meshIsGone waits until no object with our labels is left outside the operator's own namespace and RBAC.
+func meshIsGone(t *testing.T) {
+	t.Helper()
+	must(t, lab.Until(within(t, 2*time.Minute), "no object of the mesh is left", func(ctx context.Context) error {
 		for _, kinds := range []string{"all,configmaps,secrets,serviceaccounts,roles,rolebindings", "clusterroles,clusterrolebindings,mutatingwebhookconfigurations,validatingwebhookconfigurations"} {
-			text, err := mesh.Kubectl(ctx, "get", kinds, "-A", "-l", removal+",istio.openshift.com/installation=istio-installation", "-o", "name")
+			text, err := mesh.Kubectl(ctx, "get", kinds, "-A", "-l", managed+",istio.openshift.com/installation=istio-installation", "-o", "name")
 			if err != nil {
 				return err
 			}
@@ -109,8 +58,30 @@ func nothingOfOurs(t *testing.T) error {
 			return nil
 		}
 		if err == nil && ns.Labels["app.kubernetes.io/managed-by"] != "" {
-			err = fmt.Errorf("namespace istio-system is still ours")
+			err = fmt.Errorf("namespace istio-system still has our label")
 		}
 		return err
-	})
+	}))
 }
+
+// operatorIsGone checks that nothing of config/default, nor what the operator wrote for itself, is left.
+func operatorIsGone(t *testing.T) {
+	t.Helper()
+	for _, kind := range []string{"namespace/istio-operator", "crd/installations.istio.openshift.com"} {
+		if _, err := mesh.Kubectl(within(t, 30*time.Second), "get", kind); err == nil {
+			t.Errorf("%s still exists", kind)
+		}
+	}
+	text, err := mesh.Kubectl(within(t, 30*time.Second), "get", "validatingadmissionpolicies,validatingadmissionpolicybindings,clusterroles,clusterrolebindings", "-l", managed, "-o", "name")
+	if err != nil || strings.TrimSpace(text) != "" {
+		t.Errorf("left: %q, %v", text, err)
+	}
+}
+
+// istioCRD reports whether an object is a CRD of Istio's, which stays for the users' objects, as documented.
+func istioCRD(object string) bool {
+	return strings.HasPrefix(object, "customresourcedefinitions") && strings.Contains(object, ".istio.io")
+}
+
+// noObject excepts no object from a comparison.
+func noObject(string) bool { return false }

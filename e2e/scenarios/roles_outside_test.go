@@ -16,9 +16,10 @@ import (
 	"github.com/mesh-operator/mesh-operator/e2e/lab"
 )
 
-// TestRolesOutside starts every role of the control plane as a developer does: on this machine, against the cluster's API.
-// Those that serve with a certificate get it from the citadel that runs here too.
-func TestRolesOutside(t *testing.T) {
+// TestRolesOutsideTheCluster starts every role of the control plane as a developer does: on this machine, against the
+// cluster's API. Those that serve TLS get their certificate from the citadel that runs here too.
+func TestRolesOutsideTheCluster(t *testing.T) {
+	readyMesh(t)
 	dir := t.TempDir()
 	binary := filepath.Join(dir, "mesh-operator")
 	build := exec.CommandContext(within(t, 5*time.Minute), "go", "build", "-o", binary, "../../cmd/mesh-operator")
@@ -45,7 +46,7 @@ func TestRolesOutside(t *testing.T) {
 	})
 }
 
-// runRole runs a role until the end of the scenario, once it says that it is ready.
+// runRole starts a role, waits until it is ready, and ends it with the scenario.
 func runRole(t *testing.T, binary, role string, args ...[]string) {
 	t.Helper()
 	monitoring := freeAddress(t)
@@ -59,14 +60,14 @@ func runRole(t *testing.T, binary, role string, args ...[]string) {
 	must(t, cmd.Start())
 	t.Cleanup(func() {
 		if err := cmd.Process.Kill(); err != nil {
-			t.Errorf("%s ended by itself: %v", role, err)
+			t.Errorf("%s ended early: %v", role, err)
 		}
-		_ = cmd.Wait() // killed, as just asked
+		_ = cmd.Wait() // killed above
 		if t.Failed() {
 			t.Logf("log of %s:\n%s", role, log.String())
 		}
 	})
-	must(t, lab.Until(within(t, 30*time.Second), role+" is ready", func(ctx context.Context) error {
+	must(t, lab.Until(within(t, time.Minute), role+" is ready", func(ctx context.Context) error {
 		reply, err := lab.Get(ctx, lab.Request{URL: "http://" + monitoring + "/ready"})
 		if err == nil && reply.Status != http.StatusOK {
 			err = fmt.Errorf("status %d: %s", reply.Status, reply.Body)
@@ -75,7 +76,7 @@ func runRole(t *testing.T, binary, role string, args ...[]string) {
 	}))
 }
 
-// tokenOf asks for the token that a pod of the control plane would have mounted.
+// tokenOf returns the kubectl arguments for a token like the one a pod of the control plane has mounted.
 func tokenOf(t *testing.T, app string) []string {
 	t.Helper()
 	pod, err := mesh.RunningPod(within(t, 30*time.Second), "istio-system", "istio="+app)
@@ -94,7 +95,7 @@ func save(t *testing.T, dir, name string, kubectl ...string) string {
 	return path
 }
 
-// freeAddress is a loopback address that nobody listened on a moment ago.
+// freeAddress returns a loopback address that was free just now.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// numbered is a StatefulSet whose pods are called by name, and a second name for its Service.
-const numbered = `
+// namedPods is a StatefulSet whose pods have DNS names, and a Service that is an alias of another.
+const namedPods = `
 apiVersion: v1
 kind: Service
 metadata: {name: bins}
@@ -44,12 +44,12 @@ spec:
         ports: [{containerPort: 8080}]
 `
 
-// TestNames calls a service of a strict mesh by each name that DNS knows it by.
-func TestNames(t *testing.T) {
+// TestServiceNames calls a service of a strict mesh by each of its DNS names.
+func TestServiceNames(t *testing.T) {
+	readyMesh(t)
 	namespace(t, "names", injected)
-	applyFile(t, "names", "samples/sleep/sleep.yaml")
-	apply(t, "names", numbered)
-	must(t, mesh.Available(within(t, 3*time.Minute), "names"))
+	must(t, mesh.Apply(within(t, time.Minute), "names", namedPods))
+	deploy(t, "names", sleepSample)
 	for _, url := range []string{
 		"http://bins-0.bins:8080/headers",
 		"http://bins-0.bins.names:8080/headers",
@@ -60,6 +60,6 @@ func TestNames(t *testing.T) {
 		"http://alias:8000/headers",
 		"http://alias.names.svc.cluster.local:8000/headers",
 	} {
-		eventuallyStatus(t, url+" is answered", 200, "names", "app=sleep", "sleep", url)
+		eventuallyStatus(t, url+" is answered", 200, "names", url)
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -24,64 +23,62 @@ import (
 )
 
 const (
-	bank        = "bank"         // namespace of a server that wants certificates, without sidecars
+	bank        = "bank"         // namespace of a server that requires certificates, without sidecars
 	bankClients = "bank-clients" // namespace of its clients, with sidecars
 	bankURL     = "http://bank.bank/tls"
 	bankName    = "bank.example.com"
 )
 
-// TestMutualTLSToAServer calls a server outside of the mesh that wants a certificate. The application speaks plain HTTP; its
-// sidecar shows the certificate that is mounted into it, a gateway the one of a Secret beside it, and the server says whom
-// it saw.
-func TestMutualTLSToAServer(t *testing.T) {
+// TestMutualTLSOrigination calls a server outside of the mesh that requires a client certificate. The application sends plain
+// HTTP; its sidecar presents the certificate that is mounted into it, a gateway the one of a Secret in its namespace, and the
+// server answers with the subject it verified.
+func TestMutualTLSOrigination(t *testing.T) {
+	readyMesh(t)
 	servers, clients := newIssuer(t, "authority of the server"), newIssuer(t, "authority of the clients")
 	namespace(t, bank, nil)
 	namespace(t, bankClients, injected)
 	own := servers.secret(t, bankName, clients)
 	putSecret(t, bank, "bank-server", own)
 	putSecret(t, bankClients, "bank-client", clients.secret(t, "payments", servers))
-	must(t, mesh.ApplyFile(within(t, time.Minute), bank, "samples/httpbin/bank.yaml"))
 	must(t, mesh.Apply(within(t, time.Minute), bankClients, sleepWithCertificate(t)))
-	must(t, mesh.Available(within(t, 3*time.Minute), bank))
-	must(t, mesh.Available(within(t, 3*time.Minute), bankClients))
+	deploy(t, bank, "samples/httpbin/bank.yaml")
+	deploy(t, bankClients)
 
 	t.Run("without a rule the server does not answer", func(t *testing.T) {
-		askBank(t, 400, "HTTP request to an HTTPS server")
+		callBank(t, 400, "HTTP request to an HTTPS server")
 	})
-	t.Run("public authorities do not vouch for it", func(t *testing.T) {
+	t.Run("public authorities did not sign its certificate", func(t *testing.T) {
 		apply(t, bankClients, bankRule("{mode: SIMPLE, sni: "+bankName+"}"))
-		askBank(t, 503, "upstream connect error")
+		callBank(t, 503, "upstream connect error")
 		counted(t, "fail_verify_error")
 	})
 	t.Run("without a certificate the server refuses", func(t *testing.T) {
 		apply(t, bankClients, bankRule("{mode: SIMPLE, sni: "+bankName+", caCertificates: /etc/certs/bank/ca.crt}"))
-		askBank(t, 503, "upstream connect error")
+		callBank(t, 503, "upstream connect error")
 		bankLogs(t, "client didn't provide a certificate")
 	})
 	t.Run("a file that is not there fails that server only", func(t *testing.T) {
 		apply(t, bankClients, bankRule("{mode: MUTUAL, clientCertificate: /etc/certs/none.crt, privateKey: /etc/certs/none.key}"))
-		askBank(t, 503, "upstream connect error")
+		callBank(t, 503, "upstream connect error")
 		proxyLogs(t, "/etc/certs/none.crt does not exist in the proxy")
 	})
 	t.Run("with the certificate it answers", func(t *testing.T) {
 		applyFile(t, bankClients, "samples/httpbin/bank-clients-tls.yaml")
-		askBank(t, 200, `"client":"CN=payments"`)
-		askBank(t, 200, `"serverName":"`+bankName+`"`)
+		callBank(t, 200, `"client":"CN=payments"`)
+		callBank(t, 200, `"serverName":"`+bankName+`"`)
 		putSecret(t, bankClients, "bank-client", clients.secret(t, "payments renewed", servers))
 		touchPods(t)
-		askBank(t, 200, `"client":"CN=payments renewed"`)
+		callBank(t, 200, `"client":"CN=payments renewed"`)
 	})
 	t.Run("a server of another name is refused", func(t *testing.T) {
-		text, err := os.ReadFile("../../samples/httpbin/bank-clients-tls.yaml")
-		must(t, err)
-		apply(t, bankClients, strings.Replace(string(text), bankName, "thief.example.com", 1))
-		askBank(t, 503, "upstream connect error")
+		apply(t, bankClients, strings.Replace(read(t, "samples/httpbin/bank-clients-tls.yaml"), bankName, "thief.example.com", 1))
+		callBank(t, 503, "upstream connect error")
 		counted(t, "fail_verify_san")
 	})
-	t.Run("a gateway shows the certificate of a Secret beside it", func(t *testing.T) { throughGateway(t, servers, clients, own["tls.crt"]) })
+	t.Run("a gateway presents the certificate of a Secret", func(t *testing.T) { throughGateway(t, servers, clients, own["tls.crt"]) })
 }
 
-// throughGateway opens the server on the ingress gateway, which calls it with a certificate of its own.
+// throughGateway opens the server on the ingress gateway, which presents another client certificate.
 func throughGateway(t *testing.T, servers, clients *issuer, server []byte) {
 	apply(t, "istio-system", bankRule("{mode: MUTUAL, credentialName: bank-gateway, sni: "+bankName+"}"))
 	apply(t, bankClients, `
@@ -100,19 +97,17 @@ spec:
   gateways: [bank]
   http: [{route: [{destination: {host: bank.bank.svc.cluster.local, port: {number: 80}}}]}]
 `)
-	ask := func(ctx context.Context) (lab.Reply, error) {
-		return lab.Get(ctx, lab.Request{URL: ingress(t, "http") + "/tls", Host: bankName})
-	}
-	eventually(t, "without the Secret the gateway does not call", 503, ask)
+	get := func(ctx context.Context) (lab.Reply, error) { return throughIngress(ctx, bankName, "/tls", nil) }
+	eventually(t, "without the Secret the gateway does not call", 503, get)
 	putSecret(t, "istio-system", "bank-gateway", clients.secret(t, "gateway", servers))
-	reply := eventually(t, "with it the server answers", 200, ask)
+	reply := eventually(t, "with it the server answers", 200, get)
 	if !strings.Contains(reply.Body, `"client":"CN=gateway"`) {
 		t.Errorf("the server saw %s", reply.Body)
 	}
 	revoked := clients.secret(t, "gateway", servers)
 	revoked["ca.crl"] = servers.revoke(t, server)
 	putSecret(t, "istio-system", "bank-gateway", revoked)
-	eventually(t, "the gateway does not call a server whose certificate is revoked", 503, ask)
+	eventually(t, "the gateway does not call a server whose certificate is revoked", 503, get)
 }
 
 func bankRule(tls string) string {
@@ -129,13 +124,12 @@ spec:
 // sleepWithCertificate is the sample with a certificate mounted into its sidecar.
 func sleepWithCertificate(t *testing.T) string {
 	t.Helper()
-	text, err := os.ReadFile("../../samples/sleep/sleep.yaml")
-	must(t, err)
+	text := read(t, sleepSample)
 	const labels = "      labels:\n        app: sleep\n    spec:"
-	if strings.Count(string(text), labels) != 1 {
-		t.Fatal("the sample's pod template is not where it was")
+	if strings.Count(text, labels) != 1 {
+		t.Fatal("the sample's pod template has changed")
 	}
-	return strings.Replace(string(text), labels, `      labels:
+	return strings.Replace(text, labels, `      labels:
         app: sleep
       annotations:
         sidecar.istio.io/userVolume: '[{"name": "bank", "secret": {"secretName": "bank-client"}}]'
@@ -143,11 +137,11 @@ func sleepWithCertificate(t *testing.T) string {
     spec:`, 1)
 }
 
-// askBank calls the server until it answers so.
-func askBank(t *testing.T, status int, has string) {
+// askBank calls the server until it answers with that status and text.
+func callBank(t *testing.T, status int, has string) {
 	t.Helper()
 	must(t, lab.Until(within(t, 2*time.Minute), fmt.Sprintf("the server answers %d %s", status, has), func(ctx context.Context) error {
-		text, err := mesh.Exec(ctx, bankClients, "app=sleep", "sleep", "curl", "-s", "-w", " %{http_code}", "-m", "10", bankURL)
+		text, err := curl(ctx, bankClients, "-w", " %{http_code}", bankURL)
 		if err == nil && (!strings.HasSuffix(strings.TrimSpace(text), fmt.Sprint(status)) || !strings.Contains(text, has)) {
 			err = fmt.Errorf("it answers %.300s", text)
 		}
@@ -155,42 +149,38 @@ func askBank(t *testing.T, status int, has string) {
 	}))
 }
 
-// counted waits until the sidecar has counted a reason for which it did not believe the server.
+// counted waits until the sidecar has counted a failed verification of the server's certificate.
 func counted(t *testing.T, reason string) {
 	t.Helper()
 	name := `envoy_cluster_ssl_` + reason + `{cluster_name="outbound|80||bank.bank.svc.cluster.local"} `
-	must(t, lab.Until(within(t, time.Minute), "the sidecar counts "+reason, func(ctx context.Context) error {
-		page, err := mesh.Exec(ctx, bankClients, "app=sleep", "sleep", "curl", "-s", "-m", "10", "http://127.0.0.1:15020/stats/prometheus")
+	must(t, lab.Until(within(t, 2*time.Minute), "the sidecar counts "+reason, func(ctx context.Context) error {
+		page, err := curl(ctx, bankClients, "http://127.0.0.1:15020/stats/prometheus")
 		_, rest, found := strings.Cut(page, name)
 		if err == nil && (!found || strings.HasPrefix(rest, "0\n")) {
-			err = errors.New("not yet")
+			err = errors.New("the counter is 0")
 		}
 		return err
 	}))
 }
 
-func proxyLogs(t *testing.T, text string) { logs(t, bankClients, "app=sleep", "istio-proxy", text) }
-func bankLogs(t *testing.T, text string)  { logs(t, bank, "app=bank", "httpbin", text) }
-
-func logs(t *testing.T, namespace, selector, container, text string) {
+func proxyLogs(t *testing.T, text string) {
 	t.Helper()
-	must(t, lab.Until(within(t, time.Minute), container+" logs "+text, func(ctx context.Context) error {
-		log, err := mesh.Logs(ctx, namespace, selector, container, 0)
-		if err == nil && !strings.Contains(log, text) {
-			err = errors.New("not yet")
-		}
-		return err
-	}))
+	eventuallyLogs(t, bankClients, "app=sleep", "istio-proxy", text)
 }
 
-// touchPods makes the kubelet look at the clients' volumes now; else it does within a minute or two.
+func bankLogs(t *testing.T, text string) {
+	t.Helper()
+	eventuallyLogs(t, bank, "app=bank", "httpbin", text)
+}
+
+// touchPods makes the kubelet update the clients' volumes now; without it that takes a minute or two.
 func touchPods(t *testing.T) {
 	t.Helper()
 	_, err := mesh.Kubectl(within(t, 30*time.Second), "annotate", "pods", "-n", bankClients, "-l", "app=sleep", "touched="+fmt.Sprint(time.Now().UnixNano()))
 	must(t, err)
 }
 
-// issuer is a certificate authority of somebody's.
+// issuer is a certificate authority outside of the mesh.
 type issuer struct {
 	key         *ecdsa.PrivateKey
 	certificate *x509.Certificate
@@ -207,7 +197,7 @@ func newIssuer(t *testing.T, name string) *issuer {
 	return i
 }
 
-// sign makes a certificate; the first one signs itself.
+// sign issues a certificate; the first one is self-signed.
 func (i *issuer) sign(t *testing.T, template *x509.Certificate, key *ecdsa.PrivateKey) *x509.Certificate {
 	t.Helper()
 	parent := i.certificate
@@ -225,7 +215,7 @@ func (i *issuer) sign(t *testing.T, template *x509.Certificate, key *ecdsa.Priva
 	return certificate
 }
 
-// secret is the data of a Secret with a certificate of this authority, for somebody whose peers another one vouches for.
+// secret is the data of a Secret with a certificate of this authority and the authority of the peers.
 func (i *issuer) secret(t *testing.T, name string, peers *issuer) map[string][]byte {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -243,7 +233,7 @@ func (i *issuer) secret(t *testing.T, name string, peers *issuer) map[string][]b
 	}
 }
 
-// revoke is a list of revoked certificates with one on it.
+// revoke returns a revocation list that holds one certificate.
 func (i *issuer) revoke(t *testing.T, certificate []byte) []byte {
 	t.Helper()
 	block, _ := pem.Decode(certificate)
@@ -257,7 +247,7 @@ func (i *issuer) revoke(t *testing.T, certificate []byte) []byte {
 	return encodePEM("X509 CRL", der)
 }
 
-// putSecret creates a Secret or changes it, and deletes it at the test's end.
+// putSecret creates a Secret or updates it, and deletes it at the end of t.
 func putSecret(t *testing.T, namespace, name string, data map[string][]byte) {
 	t.Helper()
 	secrets := mesh.Client.CoreV1().Secrets(namespace)
@@ -269,11 +259,10 @@ func putSecret(t *testing.T, namespace, name string, data map[string][]byte) {
 		return
 	}
 	must(t, err)
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-		defer cancel()
-		if err := secrets.Delete(ctx, name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
-			t.Error(err)
+	atEnd(t, 30*time.Second, func(ctx context.Context) error {
+		if err := secrets.Delete(ctx, name, metav1.DeleteOptions{}); !apierrors.IsNotFound(err) {
+			return err
 		}
+		return nil
 	})
 }
