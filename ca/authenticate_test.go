@@ -214,35 +214,3 @@ func TestClientCertificates(t *testing.T) {
 		})
 	}
 }
-
-func TestWorkloadOf(t *testing.T) {
-	owned := func(kind, name string, labels map[string]string) *corev1.Pod {
-		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "pod", Labels: labels}}
-		if kind != "" {
-			pod.OwnerReferences = []metav1.OwnerReference{{Kind: kind, Name: name, Controller: new(true)}}
-		}
-		return pod
-	}
-	hash := map[string]string{"pod-template-hash": "5d9f"}
-	cases := map[string]struct {
-		pod  *corev1.Pod
-		want string
-	}{
-		"Deployment":       {owned("ReplicaSet", "reviews-v1-5d9f", hash), "reviews-v1"},
-		"BareReplicaSet":   {owned("ReplicaSet", "reviews-v1", nil), "reviews-v1"},
-		"HashOfSomebody":   {owned("ReplicaSet", "reviews-v1-77", hash), "reviews-v1-77"},
-		"NothingButHash":   {owned("ReplicaSet", "-5d9f", hash), "-5d9f"},
-		"StatefulSet":      {owned("StatefulSet", "db", hash), "db"},
-		"CronJob":          {owned("Job", "backup-29384756", nil), "backup"},
-		"Job":              {owned("Job", "migrate", nil), "migrate"},
-		"JobWithShortTail": {owned("Job", "migrate-2024", nil), "migrate-2024"},
-		"Pod":              {owned("", "", nil), "pod"},
-	}
-	for name, c := range cases {
-		t.Run(name, func(t *testing.T) {
-			if got := workloadOf(c.pod); got != c.want {
-				t.Errorf("workloadOf = %q, want %q", got, c.want)
-			}
-		})
-	}
-}

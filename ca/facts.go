@@ -1,58 +1,20 @@
 package ca
 
 import (
-	"cmp"
-	"strings"
-
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/mesh-operator/mesh-operator/internal/subject"
+	"github.com/mesh-operator/mesh-operator/internal/workload"
 )
 
-// factsOf reads what telemetry wants to know from an authenticated pod. Account and namespace are proven; the workload is
-// the pod's controller; service and revision are labels, which their tenant may write as it likes.
+// factsOf reads what telemetry shows of an authenticated pod. Account and namespace are proven; the workload follows from the
+// pod's controller; service, revision and the workload's label are labels, which the pod's author sets at will.
 func factsOf(pod *corev1.Pod) subject.Facts {
-	workload := workloadOf(pod)
-	label := func(keys ...string) string {
-		for _, key := range keys {
-			if value := pod.Labels[key]; value != "" {
-				return value
-			}
-		}
-		return ""
-	}
+	name := workload.Name(pod, workload.OwnerOf(pod))
 	return subject.Facts{
-		Workload:          workload,
-		CanonicalService:  cmp.Or(label("service.istio.io/canonical-name", "app.kubernetes.io/name", "app"), workload),
+		Workload:          name,
+		CanonicalService:  workload.CanonicalName(pod.Labels, name),
 		Namespace:         pod.Namespace,
-		CanonicalRevision: cmp.Or(label("service.istio.io/canonical-revision", "app.kubernetes.io/version", "version"), "latest"),
+		CanonicalRevision: workload.CanonicalRevision(pod.Labels),
 	}
-}
-
-// workloadOf names what a person deployed: the Deployment above the pod's ReplicaSet, the CronJob above its Job, else the
-// controller itself, else the pod.
-func workloadOf(pod *corev1.Pod) string {
-	controller := metav1.GetControllerOf(pod)
-	if controller == nil {
-		return pod.Name
-	}
-	switch controller.Kind {
-	case "ReplicaSet":
-		if hash := pod.Labels["pod-template-hash"]; hash != "" {
-			return cmp.Or(strings.TrimSuffix(controller.Name, "-"+hash), controller.Name)
-		}
-	case "Job":
-		return cronJobOf(controller.Name)
-	}
-	return controller.Name
-}
-
-// cronJobOf removes the scheduled minute that the CronJob controller appends: eight digits since 1970, for a long time yet.
-func cronJobOf(job string) string {
-	dash := strings.LastIndexByte(job, '-')
-	if dash <= 0 || len(job)-dash-1 != 8 || strings.Trim(job[dash+1:], "0123456789") != "" {
-		return job
-	}
-	return job[:dash]
 }

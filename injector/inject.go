@@ -15,6 +15,8 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/mesh-operator/mesh-operator/internal/workload"
 )
 
 // Request is a pod, or a pod template, and what is known about where it goes.
@@ -22,8 +24,8 @@ type Request struct {
 	Pod             []byte // JSON
 	Namespace       string
 	NamespaceLabels map[string]string
-	Owner           *Owner // what the pod is made from; nil: its owner references tell
-	Asked           bool   // somebody asked for this very pod
+	Owner           *workload.Owner // what the pod is made from; nil: its owner references tell
+	Asked           bool            // somebody asked for this very pod
 }
 
 // Result is the decision and what follows from it.
@@ -66,7 +68,7 @@ func (s *Settings) Inject(r Request) (Result, error) {
 }
 
 // sidecarFor renders the sidecar for a pod and lets the pod have its say.
-func (s *Settings) sidecarFor(pod *corev1.Pod, owner *Owner) (*sidecar, []string, error) {
+func (s *Settings) sidecarFor(pod *corev1.Pod, owner *workload.Owner) (*sidecar, []string, error) {
 	if err := check(pod); err != nil {
 		return nil, nil, err
 	}

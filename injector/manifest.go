@@ -12,6 +12,8 @@ import (
 	jsonpatch "github.com/evanphx/json-patch/v5"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
+
+	"github.com/mesh-operator/mesh-operator/internal/workload"
 )
 
 // Note is something to tell about an object of a manifest.
@@ -176,13 +178,13 @@ func namespaceOf(object map[string]any) string {
 }
 
 // ownerFrom names the workload that the manifest declares; a Pod has none but itself.
-func ownerFrom(object map[string]any) *Owner {
+func ownerFrom(object map[string]any) *workload.Owner {
 	name, _ := descend(object, []string{"metadata"})["name"].(string)
 	version, _ := object["apiVersion"].(string)
 	if kindOf(object) == "Pod" || name == "" {
 		return nil
 	}
-	return &Owner{version, kindOf(object), name}
+	return &workload.Owner{APIVersion: version, Kind: kindOf(object), Name: name}
 }
 
 // replace applies a patch to the pod, which stays the same map.

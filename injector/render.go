@@ -6,6 +6,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
+
+	"github.com/mesh-operator/mesh-operator/internal/workload"
 )
 
 // data is what the template sees.
@@ -18,7 +20,7 @@ type data struct {
 
 // render executes the template and reads the result as a pod. An unknown field is an error: the template is an
 // administrator's, and a misspelt securityContext must not pass.
-func (s *Settings) render(pod *corev1.Pod, owner *Owner, o options) (*corev1.Pod, error) {
+func (s *Settings) render(pod *corev1.Pod, owner *workload.Owner, o options) (*corev1.Pod, error) {
 	var text bytes.Buffer
 	in := data{Values: s.values, Workload: workloadOf(pod, owner), Redirect: o.redirect, Proxy: o.proxy}
 	if err := s.template.Execute(&text, in); err != nil {

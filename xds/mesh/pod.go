@@ -4,7 +4,8 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mesh-operator/mesh-operator/internal/workload"
 )
 
 // tlsModeLabel is what the injector writes on a pod whose proxy can do the mesh's mutual TLS.
@@ -23,23 +24,14 @@ func running(p *corev1.Pod) bool {
 	return p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed
 }
 
-// workloadOf names what made the pod: its Deployment, StatefulSet, DaemonSet or Job, or the pod itself.
-func workloadOf(p *corev1.Pod) string {
-	owner := metav1.GetControllerOfNoCopy(p)
-	if owner == nil {
-		return p.Name
-	}
-	if hash := p.Labels["pod-template-hash"]; owner.Kind == "ReplicaSet" && hash != "" {
-		return strings.TrimSuffix(owner.Name, "-"+hash)
-	}
-	return owner.Name
-}
+// workloadOf returns the name of the pod's workload.
+func workloadOf(p *corev1.Pod) string { return workload.Name(p, workload.OwnerOf(p)) }
 
-// telemetryWorkload packs what a client's telemetry says about a pod into one value.
+// telemetryWorkload packs what a client's telemetry shows of a pod into one value.
 func telemetryWorkload(p *corev1.Pod) string {
-	name := firstOf(p.Labels["service.istio.io/canonical-name"], p.Labels["app.kubernetes.io/name"], p.Labels["app"], workloadOf(p))
-	revision := firstOf(p.Labels["service.istio.io/canonical-revision"], p.Labels["app.kubernetes.io/version"], p.Labels["version"], "latest")
-	return strings.Join([]string{workloadOf(p), p.Namespace, name, revision, "Kubernetes"}, ";")
+	name := workloadOf(p)
+	service, revision := workload.CanonicalName(p.Labels, name), workload.CanonicalRevision(p.Labels)
+	return strings.Join([]string{name, p.Namespace, service, revision, "Kubernetes"}, ";")
 }
 
 func firstOf(values ...string) string {
