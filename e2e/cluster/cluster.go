@@ -6,9 +6,9 @@
 //	/sys/fs/cgroup/*/mesh-cluster-NAME    everything that runs: the list of what to kill
 //	/run/netns/mesh-cluster-NAME          everything on the network: no link to the host's
 //
-// Up and Down are here; the packages below know one thing each: artifacts obtains the programs, cgroup and netns make the
-// boundaries, node is the background process that runs Kubernetes, ingress lets the host in, state is the files through
-// which the background process and the command line talk.
+// Up and Down are here. Packages: artifacts builds and downloads the programs, cgroup and netns isolate processes and network, node is
+// the background process that runs Kubernetes, ingress forwards ports of the host, state has the files by which the background
+// process and the command line communicate.
 package cluster
 
 import (
@@ -41,7 +41,7 @@ type Cluster struct {
 	group  *cgroup.Group
 }
 
-// Options says which cluster and where things are.
+// Options are the cluster's name and its folders.
 type Options struct {
 	Name   string
 	Cache  string    // folder of downloads, builds and clusters
@@ -79,7 +79,7 @@ func groupName(cluster string) string { return "mesh-cluster-" + cluster }
 // GroupName is the name of the cluster's control group and network namespace.
 func (c *Cluster) GroupName() string { return groupName(c.Name) }
 
-// State reads how the cluster stands. A cluster whose background process is gone has failed, whatever it wrote last.
+// State reads the cluster's state. Without its background process a cluster has failed, whatever its state file has.
 func (c *Cluster) State() (state.State, error) {
 	var s state.State
 	if err := state.Read(c.Layout.State(), &s); err != nil {
@@ -104,17 +104,17 @@ func (c *Cluster) Down(ctx context.Context) error {
 	if err := c.clear(ctx); err != nil {
 		return fmt.Errorf("remove cluster %s: %w", c.Name, err)
 	}
-	c.say("cluster %s is down", c.Name)
+	c.printf("cluster %s is down", c.Name)
 	return nil
 }
 
-// clearPatience bounds each wait for the kernel: processes to end, control groups to empty.
-const clearPatience = 30 * time.Second
+// clearTimeout bounds each wait for the kernel: processes to end, control groups to empty.
+const clearTimeout = 30 * time.Second
 
-// clear ends the processes first: most mounts and the pods' networks go with them. Each step is done even if one before
-// it failed, so that as little as possible is left.
+// clear ends the processes first: most mounts and the pods' networks end with them. Each step runs even if one before failed,
+// so that as little as possible is left.
 func (c *Cluster) clear(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, clearPatience)
+	ctx, cancel := context.WithTimeout(ctx, clearTimeout)
 	defer cancel()
 	return errors.Join(
 		c.group.Kill(ctx),
@@ -157,7 +157,7 @@ func mountsBelow(mountinfo, dir string) []string {
 	return points
 }
 
-// lock keeps two commands from working on one cluster at a time. Its file goes with it.
+// lock makes sure that one command at a time works on a cluster. Its file is removed with it.
 func (c *Cluster) lock() (unlock func(), err error) {
 	path := c.Layout.Dir() + ".lock"
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -188,7 +188,7 @@ func sameFile(file *os.File, path string) bool {
 	return err == nil && os.SameFile(mine, current)
 }
 
-// exists says whether anything of the cluster is there.
+// exists reports whether anything of the cluster exists.
 func (c *Cluster) exists() bool {
 	_, err := os.Stat(c.Layout.Dir())
 	return !errors.Is(err, fs.ErrNotExist) || c.group.Exists()

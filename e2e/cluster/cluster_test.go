@@ -32,11 +32,11 @@ func TestMountsBelow(t *testing.T) {
 		"43 22 0:43 / /c/demo rw - tmpfs tmpfs rw\n"
 	want := []string{"/c/demo/var/deep er", "/c/demo/var"}
 	if diff := cmp.Diff(want, mountsBelow(mountinfo, "/c/demo")); diff != "" {
-		t.Errorf("the deepest comes first, neighbours do not come: %s", diff)
+		t.Errorf("want the deepest first and no neighbours: %s", diff)
 	}
 }
 
-// TestExplain: a failure names the component, the reason, its last words and where there is more.
+// TestExplain expects the component, the reason, the last log lines and the paths of the logs.
 func TestExplain(t *testing.T) {
 	c, err := New(Options{Name: "t", Cache: t.TempDir()})
 	if err != nil {
@@ -60,8 +60,8 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// TestNotUp: commands that need a running cluster say what to do.
-func TestNotUp(t *testing.T) {
+// TestCommandsNeedARunningCluster expects an error with the command to run first.
+func TestCommandsNeedARunningCluster(t *testing.T) {
 	c, err := New(Options{Name: "t", Cache: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +69,7 @@ func TestNotUp(t *testing.T) {
 	if _, err := c.Kubectl("get", "pods"); err == nil || !strings.Contains(err.Error(), "run up first") {
 		t.Errorf("got %v", err)
 	}
-	// The background process of this state is long gone.
+	// The background process of this state has ended.
 	if err := os.MkdirAll(c.Layout.Dir(), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func TestNotUp(t *testing.T) {
 	}
 }
 
-// TestLock: the second waits for the first, and the lock's file goes with the last.
+// TestLock checks that the second waits for the first, and that the lock's file is removed with the last.
 func TestLock(t *testing.T) {
 	c, err := New(Options{Name: "t", Cache: t.TempDir()})
 	if err != nil {

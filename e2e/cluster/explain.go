@@ -11,7 +11,7 @@ import (
 // logLines is how much of a log a failure shows.
 const logLines = 15
 
-// explain turns a failure into what a person needs: which component, why, its last words, and where there is more.
+// explain turns a failure into an error with the component, the reason, its last log lines, and the paths of the logs.
 func (c *Cluster) explain(f state.Failure) error {
 	content, _ := os.ReadFile(f.Log)
 	var b strings.Builder

@@ -25,8 +25,7 @@ import (
 	"github.com/mesh-operator/mesh-operator/e2e/cluster/state"
 )
 
-// The lifecycle tests drive the real program against the real kernel. They run at the same time: two clusters side by side
-// are part of what they show.
+// The lifecycle tests run the real program on the real kernel. They run in parallel, which also tests two clusters side by side.
 
 var program = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "cluster-test-")
@@ -103,7 +102,7 @@ func (l *lab) kubectl(arguments ...string) string {
 	return l.run(append([]string{"kubectl"}, arguments...)...)
 }
 
-// rollout waits for a Deployment; when it does not come up, what the cluster says of its pods is the reason.
+// rollout waits for a Deployment; the error has its pods and the events.
 func (l *lab) rollout(name string) {
 	l.t.Helper()
 	output, err := l.try("kubectl", "rollout", "status", "deployment/"+name, "--timeout=90s")
@@ -115,7 +114,7 @@ func (l *lab) rollout(name string) {
 	l.t.Fatalf("deployment %s: %v\n%s\n%s\n%s", name, err, output, pods, events)
 }
 
-// eventually asks until there is no error or the time is up.
+// eventually repeats a check until it succeeds, for a minute at most.
 func (l *lab) eventually(what string, check func() error) {
 	l.t.Helper()
 	deadline := time.After(60 * time.Second)
@@ -152,7 +151,7 @@ func TestLifecycle(t *testing.T) {
 		t.Errorf("the second load is not idle:\n%s", output)
 	}
 	l.push(archive)
-	// The same content by two names, first pulled and then as it was loaded: a kubelet may doubt that the second is allowed.
+	// The same content has two names, pulled and loaded: a kubelet may verify the credentials of the pull for the second.
 	l.kubectl("apply", "-f", "testdata/pulled.yaml")
 	l.rollout("pulled")
 	l.kubectl("apply", "-f", "testdata/web.yaml")
@@ -170,14 +169,14 @@ func TestLifecycle(t *testing.T) {
 	l.run("down")
 	for _, p := range processes {
 		if p.Running() {
-			t.Errorf("process %d still ends after down", p.PID)
+			t.Errorf("process %d still exists after down", p.PID)
 		}
 	}
 	l.checkNothingLeft(before)
-	l.run("down") // nothing to do is no error
+	l.run("down") // of a cluster that does not exist
 }
 
-// TestKilled: whatever way a cluster ends, up works afterwards and down leaves nothing.
+// TestKilled kills a cluster during and after its start: up works afterwards, and down leaves nothing.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	l, before := newLab(t, "killed"), hostFacts(t)
@@ -331,7 +330,7 @@ func (l *lab) eventuallyLogs(want string) {
 	})
 }
 
-// processes are those of the cluster, identified for longer than their numbers do.
+// processes returns the cluster's processes, identified by number and start time.
 func (l *lab) processes() []state.Process {
 	l.t.Helper()
 	var out []state.Process
@@ -360,7 +359,7 @@ func (l *lab) checkAudit() {
 	}
 }
 
-// checkRestart kills one component: it comes back.
+// checkRestart kills one component, which is restarted.
 func (l *lab) checkRestart() {
 	l.t.Helper()
 	scheduler := func() state.Component {
@@ -377,7 +376,7 @@ func (l *lab) checkRestart() {
 	}
 	old := scheduler().PID
 	syscall.Kill(old, syscall.SIGKILL)
-	l.eventually("the scheduler comes back", func() error {
+	l.eventually("the scheduler is restarted", func() error {
 		if c := scheduler(); c.Restarts != 1 || c.PID == 0 || c.PID == old {
 			return fmt.Errorf("component %+v", c)
 		}

@@ -37,14 +37,14 @@ func (c *Cluster) Load(ctx context.Context, archive string) error {
 	}
 	mark := filepath.Join(c.Layout.Loaded(), hash)
 	if _, err := os.Stat(mark); err == nil {
-		c.say("%s is loaded already", filepath.Base(archive))
+		c.printf("%s is loaded already", filepath.Base(archive))
 		return nil
 	}
 	began := time.Now()
 	if err := c.importImage(ctx, s, spec, archive); err != nil {
 		return err
 	}
-	c.say("loaded %s (%s)", filepath.Base(archive), seconds(began))
+	c.printf("loaded %s (%s)", filepath.Base(archive), seconds(began))
 	if err := os.MkdirAll(c.Layout.Loaded(), 0o755); err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (c *Cluster) running() (state.State, state.Spec, error) {
 	}
 }
 
-// Kubectl is the command that runs this cluster's kubectl.
+// Kubectl returns the command that runs this cluster's kubectl.
 func (c *Cluster) Kubectl(arguments ...string) (*exec.Cmd, error) {
 	_, spec, err := c.running()
 	if err != nil {

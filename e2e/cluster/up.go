@@ -16,10 +16,10 @@ import (
 // DaemonCommand is the hidden subcommand by which this program runs itself in the background.
 const DaemonCommand = "daemon"
 
-// upPatience bounds the whole start; each component has a shorter time of its own.
-const upPatience = 5 * time.Minute
+// upTimeout bounds the whole start; each component has a shorter time of its own.
+const upTimeout = 5 * time.Minute
 
-// Up makes the cluster run: nothing to do when it does, otherwise what is left of an earlier one is cleared first.
+// Up starts the cluster unless it runs; it removes first what an earlier one left.
 func (c *Cluster) Up(ctx context.Context) error {
 	unlock, err := c.lock()
 	if err != nil {
@@ -27,11 +27,11 @@ func (c *Cluster) Up(ctx context.Context) error {
 	}
 	defer unlock()
 	if s, err := c.State(); err == nil && s.Phase == state.Ready {
-		c.say("cluster %s is up already", c.Name)
+		c.printf("cluster %s is up already", c.Name)
 		return nil
 	}
 	if c.exists() {
-		c.say("clearing what is left of an earlier cluster %s", c.Name)
+		c.printf("removing what an earlier cluster %s left", c.Name)
 	}
 	if err := c.clear(ctx); err != nil {
 		return fmt.Errorf("clear earlier cluster: %w", err)
@@ -43,7 +43,7 @@ func (c *Cluster) Up(ctx context.Context) error {
 	return c.start(ctx, found)
 }
 
-// Fetch obtains the programs a cluster is made of, if they are not there yet.
+// Fetch obtains the programs a cluster is made of, if the cache lacks them.
 func (c *Cluster) Fetch(ctx context.Context) (state.Artifacts, error) {
 	store := artifacts.Store{Cache: c.cache, Source: c.source, Out: c.out}
 	return store.Ensure(ctx)
@@ -61,7 +61,7 @@ func (c *Cluster) start(ctx context.Context, found state.Artifacts) error {
 		c.stop()
 		return err
 	}
-	c.say("cluster %s is ready (%s)", c.Name, seconds(began))
+	c.printf("cluster %s is ready (%s)", c.Name, seconds(began))
 	return nil
 }
 
@@ -82,7 +82,7 @@ func (c *Cluster) prepare(found state.Artifacts) error {
 }
 
 // spawn starts the background process in a session and a mount namespace of its own. It enters its control group itself,
-// before anything else: version 1 offers no way to be born in one.
+// before anything else: version 1 has no way to start a process in one.
 func (c *Cluster) spawn() error {
 	self, err := os.Executable()
 	if err != nil {
@@ -99,24 +99,24 @@ func (c *Cluster) spawn() error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start background process: %w", err)
 	}
-	go func() { _ = cmd.Wait() }() // its state file tells how it ended
+	go func() { _ = cmd.Wait() }() // its state file has the result
 	return nil
 }
 
-// await follows the state until the cluster is ready, and tells each component that became so.
+// await reads the state until the cluster is ready, and prints each component that has become ready.
 func (c *Cluster) await(ctx context.Context, began time.Time) error {
-	ctx, cancel := context.WithTimeout(ctx, upPatience)
+	ctx, cancel := context.WithTimeout(ctx, upTimeout)
 	defer cancel()
-	told := map[string]bool{}
+	printed := map[string]bool{}
 	for {
 		s, err := c.State()
 		if err != nil {
 			return err
 		}
 		for _, component := range s.Components {
-			if component.Ready && !told[component.Name] {
-				told[component.Name] = true
-				c.say("  %-24s ready (%s)", component.Name, seconds(began))
+			if component.Ready && !printed[component.Name] {
+				printed[component.Name] = true
+				c.printf("  %-24s ready (%s)", component.Name, seconds(began))
 			}
 		}
 		switch {
@@ -135,16 +135,16 @@ func (c *Cluster) await(ctx context.Context, began time.Time) error {
 	}
 }
 
-// stop ends the processes of a cluster that did not come up and keeps its logs. The next Up or Down clears the rest.
+// stop ends the processes of a cluster that did not start and leaves its logs. The next Up or Down removes the rest.
 func (c *Cluster) stop() {
-	ctx, cancel := context.WithTimeout(context.Background(), clearPatience)
+	ctx, cancel := context.WithTimeout(context.Background(), clearTimeout)
 	defer cancel()
 	if err := c.group.Kill(ctx); err != nil {
-		c.say("%v", err)
+		c.printf("%v", err)
 	}
 }
 
-func (c *Cluster) say(format string, values ...any) {
+func (c *Cluster) printf(format string, values ...any) {
 	fmt.Fprintf(c.out, format+"\n", values...)
 }
 

@@ -60,7 +60,7 @@ type bookRatings struct {
 	Ratings map[string]int `json:"ratings"`
 }
 
-// stars is the colour of each version of reviews; v1 does not ask for ratings.
+// stars is the colour of each version of reviews; v1 does not call ratings.
 var stars = map[string]string{"v1": "", "v2": "black", "v3": "red"}
 
 func (s *service) details(w http.ResponseWriter, r *http.Request) {
@@ -75,7 +75,7 @@ func (s *service) details(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// reviews answers also when ratings does not: a page without stars is better than none.
+// reviews also answers when ratings fails: the page then has no stars.
 func (s *service) reviews(w http.ResponseWriter, r *http.Request) {
 	id, err := strconv.Atoi(r.PathValue("id"))
 	if err != nil {
@@ -108,13 +108,13 @@ func (s *service) rate(r *http.Request, id int, color string, reviews []review) 
 	}
 }
 
-// ratingStore is what reviewers gave, for as long as the process lives.
+// ratingStore holds the ratings of reviewers in memory.
 type ratingStore struct {
 	mu     sync.Mutex
 	byBook map[int]map[string]int
 }
 
-// maxBooks bounds what strangers can make the store hold.
+// maxBooks bounds the store, which any client can fill.
 const maxBooks = 1000
 
 func newRatings() *ratingStore { return &ratingStore{byBook: map[int]map[string]int{}} }

@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// shop is all four services on loopback, and what each of them was asked.
+// shop is all four services on loopback, with the requests that each of them received.
 type shop struct {
 	url   string
 	asked chan asked
@@ -114,7 +114,7 @@ func TestPageShowsTheVersionOfReviews(t *testing.T) {
 	}
 }
 
-func TestPageSurvivesItsParts(t *testing.T) {
+func TestPageWithFailedServices(t *testing.T) {
 	cases := map[string]struct {
 		failing map[string]int
 		says    string
@@ -133,7 +133,7 @@ func TestPageSurvivesItsParts(t *testing.T) {
 	}
 }
 
-func TestEveryCallCarriesWhatBelongsToTheRequest(t *testing.T) {
+func TestCallsForwardHeaders(t *testing.T) {
 	s := open(t, "v3", nil)
 	sent := map[string]string{
 		"X-Request-Id": "id-1", "X-B3-Traceid": "80f198ee56343ba864fe8b2a57d3eff7", "X-B3-Sampled": "1",
@@ -218,7 +218,7 @@ func TestPaths(t *testing.T) {
 	}
 }
 
-func TestRatingsCanBeGiven(t *testing.T) {
+func TestPostRatings(t *testing.T) {
 	handler, err := newService("ratings", func(string) string { return "" }, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -261,7 +261,7 @@ func TestPeerFollowsTheEnvironment(t *testing.T) {
 	}
 }
 
-func TestRunRefusesWhatItCannotPlay(t *testing.T) {
+func TestRunRefusesUnknownRoles(t *testing.T) {
 	env := func(name string) string { return map[string]string{"SERVICE_VERSION": "v9"}[name] }
 	for _, args := range [][]string{nil, {"shop"}, {"reviews"}} {
 		if err := run(t.Context(), slog.New(slog.DiscardHandler), args, env); err == nil {
@@ -270,8 +270,8 @@ func TestRunRefusesWhatItCannotPlay(t *testing.T) {
 	}
 }
 
-// A request that is under way when the pod is told to stop gets its answer.
-func TestStopFinishesWhatIsUnderWay(t *testing.T) {
+// TestStopFinishesRequests sends SIGTERM during a request, which gets its answer.
+func TestStopFinishesRequests(t *testing.T) {
 	entered, proceed := make(chan struct{}), make(chan struct{})
 	ratings := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		close(entered)
@@ -305,7 +305,7 @@ func TestStopFinishesWhatIsUnderWay(t *testing.T) {
 	}
 }
 
-// eventually asks until somebody listens.
+// eventually repeats a request until it is answered.
 func eventually(t *testing.T, url string) string {
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
 		resp, err := http.Get(url)

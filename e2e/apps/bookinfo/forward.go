@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// forwarded are the headers that belong to a page's request and so to every call that it causes: the mesh can trace and
-// route a call only by what the application passes on.
+// forwarded are the headers of a request that calls for it must repeat: the mesh can only trace and route a call by the headers
+// that the application forwards.
 var forwarded = []string{
 	"X-Request-Id",
 	"X-B3-Traceid", "X-B3-Spanid", "X-B3-Parentspanid", "X-B3-Sampled", "X-B3-Flags", "B3",
@@ -17,10 +17,10 @@ var forwarded = []string{
 	endUser,
 }
 
-// endUser tells the other services who is logged in; rules match it.
+// endUser is the header with the name of the user; rules match it.
 const endUser = "End-User"
 
-// sessionCookie holds the name of who is logged in. There is no password: this is a sample, not a door.
+// sessionCookie holds the name of who is logged in. There is no password: this is a sample.
 const sessionCookie = "user"
 
 // forward copies the headers of a request to a call that it causes. The user of the session goes in a header of their own.

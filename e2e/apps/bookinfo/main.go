@@ -1,5 +1,4 @@
-// Command bookinfo is the sample application that Istio's users know, as one program: a page about a book, put together
-// out of four services.
+// Command bookinfo is Istio's sample application as one program: a page about a book, from four services.
 //
 //	browser ──► productpage ──► details
 //	                 │
@@ -9,11 +8,11 @@
 //
 //	bookinfo productpage|details|reviews|ratings
 //
-// SERVICE_VERSION (v1, v2, v3) is the version it plays, PORT where it listens (9080). DETAILS_HOSTNAME, REVIEWS_HOSTNAME and
-// RATINGS_HOSTNAME, and the ports DETAILS_SERVICE_PORT and so on, say where the others are; SERVICES_DOMAIN is appended to
+// SERVICE_VERSION (v1, v2, v3) is its version, PORT its port (9080). DETAILS_HOSTNAME, REVIEWS_HOSTNAME and
+// RATINGS_HOSTNAME, and the ports DETAILS_SERVICE_PORT and so on, are the addresses of the others; SERVICES_DOMAIN is appended to
 // their names. Nothing is stored: the data is the page of one book.
 //
-// Each service forwards the headers that tie its calls together (forward.go), which is all that an application owes a mesh.
+// Each service forwards the headers that tie its calls together (forward.go), which is all that a mesh needs from an application.
 package main
 
 import (
@@ -28,7 +27,7 @@ import (
 	"time"
 )
 
-// drain is how long requests under way may take when the pod is told to stop.
+// drain is how long requests may take after SIGTERM.
 const drain = 10 * time.Second
 
 func main() {
@@ -41,7 +40,7 @@ func main() {
 	}
 }
 
-// run serves one role until the context ends, then finishes what is under way.
+// run serves one role until the context ends, then finishes requests in flight.
 func run(ctx context.Context, logger *slog.Logger, args []string, env func(string) string) error {
 	if len(args) != 1 {
 		return errors.New("usage: bookinfo productpage|details|reviews|ratings")

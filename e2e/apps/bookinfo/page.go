@@ -21,7 +21,7 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	},
 }).Parse(pageText))
 
-// part is what another service said, or that it did not.
+// part is the answer of another service, or its error.
 type part[T any] struct {
 	Body   T
 	Status int
@@ -48,7 +48,7 @@ func (s *service) routePage(mux *http.ServeMux) {
 	mux.HandleFunc("GET /api/v1/products/{id}/ratings", func(w http.ResponseWriter, r *http.Request) { relay[bookRatings](s, w, r, "ratings") })
 }
 
-// page asks for details and reviews at the same time and shows what it got.
+// page calls details and reviews at the same time and shows their answers.
 func (s *service) page(w http.ResponseWriter, r *http.Request) {
 	p := page{Product: products[0], User: userOf(r), Pod: s.pod}
 	id := strconv.Itoa(p.Product.ID)
@@ -63,7 +63,7 @@ func (s *service) page(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store") // the point of reloading is another answer
+	w.Header().Set("Cache-Control", "no-store") // a reload must call the services again
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 	_, _ = w.Write(html.Bytes())
 }
@@ -78,7 +78,7 @@ func ask[T any](s *service, r *http.Request, role, path string) part[T] {
 	return p
 }
 
-// relay passes on what another service says about a product.
+// relay returns another service's answer about a product.
 func relay[T any](s *service, w http.ResponseWriter, r *http.Request, role string) {
 	id, err := strconv.Atoi(r.PathValue("id"))
 	if err != nil {
@@ -96,7 +96,7 @@ func relay[T any](s *service, w http.ResponseWriter, r *http.Request, role strin
 	}
 }
 
-// login believes any name. The cookie has no more than that, for rules match it as it is: user=jason.
+// login accepts any name. The cookie holds only the name, because rules match it as it is: user=jason.
 func login(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 4<<10)
 	user := strings.TrimSpace(r.PostFormValue("username"))

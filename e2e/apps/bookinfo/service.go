@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// service is what the roles share: who it is, and how it calls the others.
+// service is the common part of the roles: name, version and the addresses of the others.
 type service struct {
 	role    string
 	version string
@@ -22,7 +22,7 @@ type service struct {
 	logger  *slog.Logger
 }
 
-// Limits of calls between the services. A page is worth waiting for, but not for ever.
+// Limits of calls between the services.
 const (
 	callTimeout = 10 * time.Second
 	maxAnswer   = 1 << 20
@@ -46,7 +46,7 @@ func newService(role string, env func(string) string, logger *slog.Logger) (http
 		mux.HandleFunc("GET /details/{id}", s.details)
 	case "reviews":
 		if _, ok := stars[s.version]; !ok {
-			return nil, fmt.Errorf("play reviews: no version %q: there are v1, v2, v3", s.version)
+			return nil, fmt.Errorf("serve reviews: no version %q: there are v1, v2, v3", s.version)
 		}
 		mux.HandleFunc("GET /reviews/{id}", s.reviews)
 	case "ratings":
@@ -112,7 +112,7 @@ func (s *service) call(ctx context.Context, from *http.Request, role, path strin
 func reply(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // the client is gone: nobody to tell
+	_ = json.NewEncoder(w).Encode(body) // fails only when the client has closed the connection
 }
 
 func refuse(w http.ResponseWriter, status int, message string) {

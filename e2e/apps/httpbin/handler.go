@@ -45,7 +45,7 @@ func newHandler(version string, logger *slog.Logger) http.Handler {
 	return logged(mux, logger)
 }
 
-// logged writes a line per request, for those who look for a mirrored one; probes are not worth one.
+// logged writes a line per request, to find mirrored ones; probes are not logged.
 func logged(next http.Handler, logger *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/health" {
@@ -64,7 +64,7 @@ func status(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(code)
 }
 
-// delay waits no longer than maxDelay, and not at all for a client that is gone.
+// delay waits no longer than maxDelay, and ends when the client has closed the connection.
 func delay(w http.ResponseWriter, r *http.Request, version string) {
 	seconds, err := strconv.ParseFloat(r.PathValue("seconds"), 64)
 	if err != nil || !(seconds >= 0) {
@@ -117,5 +117,5 @@ func origin(r *http.Request) string {
 
 func reply(w http.ResponseWriter, body any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(body) // the client is gone: nobody to tell
+	_ = json.NewEncoder(w).Encode(body) // fails only when the client has closed the connection
 }

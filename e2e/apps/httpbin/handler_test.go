@@ -67,7 +67,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-func TestPostShowsWhatWasSent(t *testing.T) {
+func TestPostEchoesBody(t *testing.T) {
 	var got seen
 	if err := json.Unmarshal(ask(t, "POST", "/post?b=2", "hello").Body.Bytes(), &got); err != nil {
 		t.Fatal(err)
@@ -92,7 +92,7 @@ func TestDelayWaits(t *testing.T) {
 	}
 }
 
-// TestTLS: a client without a certificate of the authority is refused, one with it is told who it is.
+// TestTLS expects a refusal without a certificate of the authority, and the subject with one.
 func TestTLS(t *testing.T) {
 	dir := t.TempDir()
 	authority := certificate(t, dir, "ca", &x509.Certificate{IsCA: true, BasicConstraintsValid: true}, nil)
@@ -126,7 +126,7 @@ func TestTLS(t *testing.T) {
 		t.Errorf("a client without a certificate gets %s", body)
 	}
 	if _, err := tlsConfig(filepath.Join(dir, "own.crt"), filepath.Join(dir, "own.key"), filepath.Join(dir, "own.key")); err == nil {
-		t.Error("a key is no authority")
+		t.Error("a key was accepted as an authority")
 	}
 }
 

@@ -1,13 +1,13 @@
-// Command httpbin answers what it is asked for: a status, a delay, or what the request looked like when it arrived. Tests
-// and people see with it what a mesh did to a request on its way.
+// Command httpbin answers with the status, delay or description of the request that its path names. It shows what a mesh changed in
+// a request.
 //
 //	/status/503      that status                 /headers         the request's headers
 //	/delay/2         after so many seconds       /get /post /anything/…  everything about the request
 //	/ip              who called                  /health          that it is up
 //	/tls             who called, by certificate
 //
-// PORT is where it listens (8080); SERVICE_VERSION is part of its answers, so that versions can be told apart. With TLS_CERT
-// and TLS_KEY (files) it listens with TLS on TLS_PORT (8443) as well, and with TLS_CLIENT_CA wants certificates of clients.
+// PORT is where it listens (8080); SERVICE_VERSION is part of its answers. With TLS_CERT
+// and TLS_KEY (files) it listens with TLS on TLS_PORT (8443) as well, and with TLS_CLIENT_CA requires client certificates.
 package main
 
 import (
@@ -22,7 +22,7 @@ import (
 	"time"
 )
 
-// drain is how long requests under way may take when the pod is told to stop.
+// drain is how long requests may take after SIGTERM.
 const drain = maxDelay + time.Second
 
 func main() {

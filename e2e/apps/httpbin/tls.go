@@ -10,7 +10,7 @@ import (
 )
 
 // tlsConfig is how the second port is served: with a certificate and its key, and, when authorities are given, only to
-// clients that they vouch for.
+// clients whose certificates they signed.
 func tlsConfig(certificate, key, authorities string) (*tls.Config, error) {
 	pair, err := tls.LoadX509KeyPair(certificate, key)
 	if err != nil {
@@ -31,11 +31,11 @@ func tlsConfig(certificate, key, authorities string) (*tls.Config, error) {
 	return config, nil
 }
 
-// peer is what a connection proved.
+// peer is the client's certificate of a connection.
 type peer struct {
 	TLS        bool   `json:"tls"`
 	Version    string `json:"version,omitempty"`
-	ServerName string `json:"serverName,omitempty"` // that was asked for
+	ServerName string `json:"serverName,omitempty"` // SNI of the client
 	Client     string `json:"client,omitempty"`     // subject of the client's certificate
 	Serial     string `json:"serial,omitempty"`
 }

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// The exit codes of curl that scripts look at.
+// The exit codes of curl that scripts check.
 const (
 	exitUsage    = 2
 	exitResolve  = 6
@@ -70,7 +70,7 @@ func (r *request) client() *http.Client {
 	return client
 }
 
-// result is what --write-out can name.
+// result has the variables of --write-out.
 type result struct {
 	status int
 	size   int64
@@ -180,7 +180,7 @@ func expand(format string, got result) string {
 	).Replace(format)
 }
 
-// writeError is a failure of this side's disk, not of the answer.
+// writeError is a failed write to a local file.
 type writeError struct{ error }
 
 func exitCode(err error) int {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// request is a command line of curl, understood.
+// request is a parsed command line of curl.
 type request struct {
 	url      string
 	method   string
@@ -24,7 +24,7 @@ type request struct {
 	count    int
 	lines    bool // -n was given: one write-out a line
 	silent   bool
-	showErr  bool // errors are told although silent
+	showErr  bool // print errors although silent
 	include  bool // headers before the body
 	head     bool
 	insecure bool
@@ -75,7 +75,7 @@ var short = map[byte]string{
 	'm': "max-time", 'n': "count",
 }
 
-// parse understands flags before and after the URL, letters in one word (-sk), and values in the same word (-HHost:x).
+// parse accepts flags before and after the URL, letters in one word (-sk), and values in the same word (-HHost:x).
 func parse(args []string) (*request, error) {
 	r := &request{header: http.Header{}, resolve: map[string]string{}, count: 1, timeout: 60 * time.Second, connect: 10 * time.Second}
 	for len(args) > 0 {
@@ -138,7 +138,7 @@ func (r *request) parseShort(letters string, rest []string) ([]string, error) {
 	return rest, nil
 }
 
-// complete fills in what follows from the rest.
+// complete sets the fields that depend on others.
 func (r *request) complete() error {
 	if r.url == "" {
 		return errors.New("no URL")
@@ -176,7 +176,7 @@ func setData(r *request, v string) error {
 	return nil
 }
 
-// setResolve reads HOST:PORT:ADDRESS; an IPv6 address may be in brackets.
+// setResolve parses HOST:PORT:ADDRESS; an IPv6 address may be in brackets.
 func setResolve(r *request, v string) error {
 	parts := strings.SplitN(v, ":", 3)
 	if len(parts) != 3 {

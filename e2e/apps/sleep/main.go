@@ -1,5 +1,5 @@
-// Command sleep is a pod to send requests from. Called as sleep it waits until it is told to stop; called as curl it is a
-// small HTTP client with the flags that people type from memory, so that `kubectl exec deploy/sleep -- curl …` works in an
+// Command sleep is a pod to send requests from. Called as sleep it waits for SIGTERM; called as curl it is a
+// small HTTP client with the flags that scripts use, so that `kubectl exec deploy/sleep -- curl …` works in an
 // image without a shell.
 package main
 
@@ -20,7 +20,7 @@ func main() {
 	os.Exit(code)
 }
 
-// call is one program under two names; `sleep curl URL` is the other way to say curl.
+// call selects the program by its name; `sleep curl URL` is curl too.
 func call(ctx context.Context, name string, args []string) int {
 	if name == "sleep" && len(args) > 0 && args[0] == "curl" {
 		name, args = "curl", args[1:]
@@ -37,7 +37,7 @@ func call(ctx context.Context, name string, args []string) int {
 	return 0
 }
 
-// sleep ends early, and well, when the context does.
+// sleep ends early, with exit code 0, when the context does.
 func sleep(ctx context.Context, wait time.Duration) {
 	if wait < 0 {
 		<-ctx.Done()

@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// server tells what it was asked, and answers with the status that the path names.
+// server records requests and answers with the status that the path names.
 func server(t *testing.T, start func(http.Handler) *httptest.Server) (url string, last func() *http.Request) {
 	t.Helper()
 	requests := make(chan *http.Request, 100)
@@ -73,7 +73,7 @@ func TestCurl(t *testing.T) {
 	}
 }
 
-func TestCurlSendsWhatItIsTold(t *testing.T) {
+func TestCurlSendsMethodHeadersAndBody(t *testing.T) {
 	url, last := server(t, httptest.NewServer)
 	code, out, _ := run(t, "-s", "-X", "PUT", "-HHost:httpbin.example.com", "-H", "end-user: jason", "-b", "user=jason", "-d", "a=1", "-d", "b=2", url+"/put?x=y")
 	if code != 0 || out != "hello" {
@@ -99,7 +99,7 @@ func TestCurlHead(t *testing.T) {
 	}
 }
 
-// The article's last command: a name that does not resolve, a certificate that nobody signed.
+// TestCurlResolveAndInsecure runs the article's last command: a name that does not resolve, a self-signed certificate.
 func TestCurlResolveAndInsecure(t *testing.T) {
 	url, last := server(t, httptest.NewTLSServer)
 	port := url[strings.LastIndex(url, ":")+1:]
@@ -112,7 +112,7 @@ func TestCurlResolveAndInsecure(t *testing.T) {
 		t.Errorf("host %s, server name %s", r.Host, r.TLS.ServerName)
 	}
 	if code, _, _ := run(t, "--resolve", resolve, "-s", there); code != exitTLS {
-		t.Errorf("a certificate that nobody signed: exit %d", code)
+		t.Errorf("a self-signed certificate: exit %d", code)
 	}
 }
 
@@ -126,7 +126,7 @@ func TestCurlTimeout(t *testing.T) {
 	}
 }
 
-func TestSleepEndsWhenTold(t *testing.T) {
+func TestSleepEndsOnSignal(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan int)
 	go func() { ended <- call(ctx, "sleep", []string{"infinity"}) }()
@@ -162,7 +162,7 @@ func TestDuration(t *testing.T) {
 	}
 }
 
-// What is understood is complete and bounded, whatever was typed.
+// FuzzParse checks that parsed command lines are complete and bounded.
 func FuzzParse(f *testing.F) {
 	for _, line := range []string{"-s http://a", "-n 3 -w %{http_code} a:80", "--resolve a:1:::1 a", "-HHost:x --max-time=1 a", "-sko x a"} {
 		f.Add(line)

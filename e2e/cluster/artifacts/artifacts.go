@@ -34,7 +34,7 @@ type Store struct {
 // step is one artifact: where it lies once it is there, and how to make it.
 type step struct {
 	name string
-	how  string // told to the user before anything is fetched
+	how  string // printed before anything is fetched
 	path string
 	make func(ctx context.Context, dir string) error // fills dir, which becomes path's folder
 }

@@ -71,7 +71,7 @@ func TestAnnouncement(t *testing.T) {
 	}
 	for _, want := range []string{store.Cache, "one: downloaded", "two: compiled"} {
 		if !strings.Contains(said, want) {
-			t.Errorf("%q is not told first:\n%s", want, said)
+			t.Errorf("%q is not printed first:\n%s", want, said)
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // packages are Debian 12's, with the versions this was tried with. Where the archive has moved on (a security fix), its
-// current version is taken and told. The libraries are listed because a minimal system lacks some of them.
+// current version is used and printed. The libraries are listed because a minimal system lacks some of them.
 var packages = []string{
 	"etcd-server=3.4.23-4+b4",
 	"containerd=1.6.20~ds1-1+deb12u3",

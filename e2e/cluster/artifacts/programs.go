@@ -28,7 +28,7 @@ const PauseImage = "localhost/pause:1"
 var buildEnvironment = []string{"CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-mod=readonly -buildvcs=false"}
 
 // goProgram builds one of the sub-modules.
-func (s *Store) goProgram(folder, name, patience, ldflags string) (step, error) {
+func (s *Store) goProgram(folder, name, duration, ldflags string) (step, error) {
 	source := filepath.Join(s.Source, folder)
 	inputs := []string{runtime.Version(), ldflags}
 	for _, file := range []string{"go.mod", "go.sum", "main.go"} {
@@ -40,7 +40,7 @@ func (s *Store) goProgram(folder, name, patience, ldflags string) (step, error) 
 	}
 	return step{
 		name: name,
-		how:  "modules from the Go proxy, compiled here (" + patience + ")",
+		how:  "modules from the Go proxy, compiled here (" + duration + ")",
 		path: filepath.Join(s.Cache, folder, key(inputs...), folder),
 		make: func(ctx context.Context, dir string) error {
 			if err := s.modules(ctx, source); err != nil {

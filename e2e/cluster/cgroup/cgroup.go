@@ -221,7 +221,7 @@ func (g *Group) removeOnce() error {
 	return failed
 }
 
-// Exists says whether any hierarchy has the group.
+// Exists reports whether any hierarchy has the group.
 func (g *Group) Exists() bool {
 	return slices.ContainsFunc(g.Dirs(), func(dir string) bool {
 		_, err := os.Stat(dir)

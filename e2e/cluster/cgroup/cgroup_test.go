@@ -43,7 +43,7 @@ func TestHierarchies(t *testing.T) {
 func TestParseProcesses(t *testing.T) {
 	got := parseProcesses([]byte("12\n0\n1\n-5\nx\n345\n"))
 	if diff := cmp.Diff([]int{12, 345}, got); diff != "" {
-		t.Errorf("a kill of 0, 1 or less would hit strangers: %s", diff)
+		t.Errorf("a kill of 0, 1 or less would hit other processes: %s", diff)
 	}
 }
 
@@ -59,8 +59,8 @@ func FuzzParseProcesses(f *testing.F) {
 	})
 }
 
-// TestLife shows that a group finds and ends what was started in it, children included, and goes without a trace.
-func TestLife(t *testing.T) {
+// TestKillAndRemove ends processes that were started in a group, children included, and removes the group.
+func TestKillAndRemove(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	g, err := New("mesh-cluster-cgroup-test")
@@ -105,6 +105,6 @@ func TestLife(t *testing.T) {
 		t.Error(err)
 	}
 	if g.Exists() {
-		t.Error("the group is still there")
+		t.Error("the group still exists")
 	}
 }

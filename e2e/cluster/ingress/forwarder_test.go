@@ -45,7 +45,7 @@ func TestHalfClose(t *testing.T) {
 	}
 }
 
-// TestUnreachable: a caller whose target is down is told so by a closed connection, not left waiting.
+// TestUnreachable expects the connection to be closed at once when the target is down.
 func TestUnreachable(t *testing.T) {
 	f := newForwarder(func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("refused") })
 	listener, err := f.Open(0, "10.0.0.1:1")

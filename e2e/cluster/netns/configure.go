@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Network is the plan of addresses inside a cluster's namespace. Clusters may share one: they never meet.
+// Network holds the addresses inside a cluster's namespace. All clusters use the same ones: they have no connection.
 type Network struct {
 	Node          string // address of the node
 	NodeSubnet    string
@@ -20,7 +20,7 @@ type Network struct {
 	API           string // address of the kubernetes Service
 }
 
-// Default is the plan that every cluster uses.
+// Default has the addresses that every cluster uses.
 var Default = Network{
 	Node:          "10.200.0.1",
 	NodeSubnet:    "10.200.0.0/24",
@@ -85,8 +85,8 @@ func linkUp(name string) error {
 	return nil
 }
 
-// routes leads virtual addresses to the bridge, where kube-proxy's rules catch them, and refuses all others: a pod that
-// calls the outside learns within a millisecond that there is none.
+// routes leads virtual addresses to the bridge, where kube-proxy's rules catch them, and refuses all others: a
+// connection of a pod to the outside fails within a millisecond.
 func routes(index int, n Network) error {
 	for _, cidr := range []string{n.Services, n.LoadBalancers} {
 		_, destination, err := net.ParseCIDR(cidr)

@@ -5,7 +5,7 @@
 //	   |  the forwarder listens here and dials there
 //	   +--------------------> 10.200.0.1:NODEPORT
 //
-// What is neither the node, a pod, a Service nor a load balancer's address is unreachable, and says so at once.
+// Every address other than those of the node, pods, Services and load balancers is unreachable: connections fail at once.
 package netns
 
 import (
@@ -51,7 +51,7 @@ func pinNew(path string) error {
 	return unix.Mount(fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid()), path, "", unix.MS_BIND, "")
 }
 
-// Delete removes the name; the namespace goes with its last process.
+// Delete removes the name; the namespace ends with its last process.
 func Delete(name string) error {
 	path := Path(name)
 	for {
@@ -85,8 +85,8 @@ func Do(path string, f func() error) error {
 	})
 }
 
-// onNewThread runs f on a thread that is thrown away afterwards: it ends with its goroutine because it is never unlocked,
-// so no other goroutine can find itself in a foreign namespace.
+// onNewThread runs f on a thread that ends with its goroutine, because it is never unlocked: no other goroutine runs in the
+// namespace by accident.
 func onNewThread(f func() error) error {
 	done := make(chan error)
 	go func() {

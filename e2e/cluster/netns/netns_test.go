@@ -12,8 +12,8 @@ import (
 
 const testName = "mesh-cluster-netns-test"
 
-// TestNamespace shows the whole life: nothing of it is reachable from the host, strangers are unreachable from inside, and nothing
-// is left.
+// TestNamespace creates, uses and deletes a namespace: it is not reachable from the host, other addresses are unreachable from
+// inside, and nothing is left.
 func TestNamespace(t *testing.T) {
 	forwarding := read(t, "/proc/sys/net/ipv4/ip_forward")
 	if err := Create(testName); err != nil {
@@ -41,7 +41,7 @@ func TestNamespace(t *testing.T) {
 		conn.Close()
 	}
 	if _, err := Dial(ctx, path, "tcp4", "192.0.2.1:80"); !errors.Is(err, syscall.EHOSTUNREACH) && !errors.Is(err, syscall.ENETUNREACH) {
-		t.Errorf("a stranger's address gives %v, want unreachable", err)
+		t.Errorf("an address outside gives %v, want unreachable", err)
 	}
 	interfaces, err := net.Interfaces()
 	if err != nil {
@@ -55,7 +55,7 @@ func TestNamespace(t *testing.T) {
 	if got := read(t, "/proc/sys/net/ipv4/ip_forward"); got != forwarding {
 		t.Errorf("the host's ip_forward changed from %s to %s", forwarding, got)
 	}
-	for range 2 { // the second finds nothing and is content
+	for range 2 { // deleting it twice is no error
 		if err := Delete(testName); err != nil {
 			t.Error(err)
 		}
@@ -67,7 +67,7 @@ func TestNamespace(t *testing.T) {
 
 func TestDoReturnsError(t *testing.T) {
 	if err := Do("/run/netns/mesh-cluster-none", func() error { t.Error("called"); return nil }); err == nil {
-		t.Error("entered a namespace that is not there")
+		t.Error("entered a namespace that does not exist")
 	}
 }
 

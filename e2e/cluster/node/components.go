@@ -15,7 +15,7 @@ type component struct {
 	env     []string
 }
 
-// components lists the node's processes by name. When each is started is the business of start.go.
+// components lists the node's processes by name. start.go has the order of their start.
 func components(layout state.Layout, spec state.Spec, s settings) map[string]component {
 	environment := toolEnvironment(spec.Artifacts.Debian, filepath.Join(layout.Dir(), "tmp"))
 	all := map[string]component{}
@@ -55,7 +55,7 @@ func apiServerFlags(layout state.Layout, s settings) []string {
 		"--client-ca-file=" + pki("ca.crt"),
 		"--kubelet-client-certificate=" + pki("kube-apiserver.crt"), "--kubelet-client-key=" + pki("kube-apiserver.key"),
 		"--kubelet-certificate-authority=" + pki("ca.crt"),
-		// The node's name resolves nowhere.
+		// The node's name is in no DNS.
 		"--kubelet-preferred-address-types=InternalIP",
 		"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
 		"--service-account-key-file=" + pki("sa.pub"), "--service-account-signing-key-file=" + pki("sa.key"),
@@ -79,8 +79,7 @@ func controllerManagerFlags(s settings) []string {
 	}
 }
 
-// toolEnvironment lets the unpacked programs find each other and their libraries before the host's, of which there may be
-// none.
+// toolEnvironment makes the unpacked programs use each other and their libraries rather than the host's, which may be missing.
 func toolEnvironment(debian, temporary string) []string {
 	libraries, _ := filepath.Glob(filepath.Join(debian, "usr/lib/*-linux-gnu"))
 	environment := []string{

@@ -26,7 +26,7 @@ func testSettings(dir string) (state.Layout, state.Spec, settings) {
 	return layout, spec, newSettings(layout, spec, "/mesh-cluster-t")
 }
 
-// TestConfigs: every file is rendered, complete, and of the format its name says.
+// TestConfigs renders every file and parses it in the format of its name.
 func TestConfigs(t *testing.T) {
 	_, _, s := testSettings(t.TempDir())
 	if err := writeConfigs(s); err != nil {
@@ -53,8 +53,8 @@ func TestConfigs(t *testing.T) {
 	}
 }
 
-// TestNoTemplateForgotten compares the list of files with what is embedded.
-func TestNoTemplateForgotten(t *testing.T) {
+// TestEveryTemplateIsUsed compares the list of files with the embedded ones.
+func TestEveryTemplateIsUsed(t *testing.T) {
 	embedded, err := fs.Glob(configs, "config/*")
 	if err != nil {
 		t.Fatal(err)
@@ -72,8 +72,8 @@ func TestNoTemplateForgotten(t *testing.T) {
 	}
 }
 
-// TestOneClusterPerFolder: what a node writes is below its folder, or at a path that only its own view has.
-func TestOneClusterPerFolder(t *testing.T) {
+// TestPathsBelongToTheCluster checks that a node writes below its folder, or to a path that only its own view has.
+func TestPathsBelongToTheCluster(t *testing.T) {
 	layout, spec, s := testSettings("/cache/clusters/t")
 	private := []string{layout.Dir() + "/", "/cache/", "/run/", "/var/", "/usr/", "/bin", "/sbin", "/root"}
 	for name, c := range components(layout, spec, s) {
@@ -104,8 +104,8 @@ func TestEveryPhaseStartsAComponent(t *testing.T) {
 			if !started[probe.component] {
 				t.Errorf("%s is waited for before it is started", probe.component)
 			}
-			if probe.patience <= 0 {
-				t.Errorf("%s has no time to become ready", probe.component)
+			if probe.timeout <= 0 {
+				t.Errorf("%s has no timeout", probe.component)
 			}
 		}
 	}
@@ -114,7 +114,7 @@ func TestEveryPhaseStartsAComponent(t *testing.T) {
 	}
 }
 
-// TestPKI: each identity's certificate verifies for both directions, and its kubeconfig is complete.
+// TestPKI verifies each identity's certificate as client and server, and its kubeconfig.
 func TestPKI(t *testing.T) {
 	dir := t.TempDir()
 	if err := writePKI(dir, "https://10.200.0.1:6443", netns.Default); err != nil {

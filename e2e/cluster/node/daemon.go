@@ -1,6 +1,6 @@
 // Package node is a cluster's background process. It runs in the host's network namespace, in a mount namespace of its own
-// and in the cluster's control group; it starts Kubernetes inside the cluster's network namespace, watches over it, gives
-// load balancers their addresses, and forwards ports of 127.0.0.1 into the cluster.
+// and in the cluster's control group; it starts and supervises Kubernetes inside the cluster's network namespace, provisions
+// volumes, assigns addresses to load balancers, and forwards ports of 127.0.0.1 into the cluster.
 package node
 
 import (
@@ -21,14 +21,14 @@ import (
 	"github.com/mesh-operator/mesh-operator/e2e/cluster/state"
 )
 
-// firstAPIPort is where the forwarder looks for a free port for the API server.
+// firstAPIPort is the first port of 127.0.0.1 that the forwarder tries for the API server.
 const firstAPIPort = 16443
 
 type daemon struct {
 	layout     state.Layout
 	spec       state.Spec
 	network    string
-	keepOpen   *os.File // of network; never closed, and out of the garbage collector's reach
+	keepOpen   *os.File // of network; never closed; the field keeps it from being collected
 	components map[string]component
 	supervisor *supervisor
 	client     *kubernetes.Clientset

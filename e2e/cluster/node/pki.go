@@ -22,12 +22,12 @@ type authority struct {
 	key         *ecdsa.PrivateKey
 }
 
-// identity is who a certificate speaks for.
+// identity is the subject of a certificate.
 type identity struct {
 	file   string
 	name   string
 	groups []string
-	names  []string // DNS names and addresses, for those that serve
+	names  []string // DNS names and addresses, for servers
 }
 
 const lifetime = 365 * 24 * time.Hour
@@ -107,7 +107,7 @@ func (a *authority) saveKey(file string, key *ecdsa.PrivateKey) error {
 	return a.write(file, "EC PRIVATE KEY", der)
 }
 
-// issueTokenKey makes the pair that signs and verifies service account tokens.
+// issueTokenKey creates the key pair that signs and verifies service account tokens.
 func (a *authority) issueTokenKey() error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 // registryPort is the same on the node and, when it is free, on the host.
 const registryPort = 5000
 
-// serveRegistry offers an image registry, for tests of pulling: the node pulls from localhost:5000, which containerd trusts
-// without TLS, and the host pushes through the forwarder. Both ends are loopback; what is pushed lives in memory.
+// serveRegistry serves an image registry for tests of pulling: the node pulls from localhost:5000, which containerd trusts
+// without TLS, and the host pushes through the forwarder. Both ends are on loopback; pushed images are in memory.
 func (d *daemon) serveRegistry() error {
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(registryPort))
 	listener, err := netns.Listen(d.network, "tcp4", address)

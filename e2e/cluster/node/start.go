@@ -32,15 +32,15 @@ type phase struct {
 	ready []probe
 }
 
-// probe says whether a component does its work. It is asked again until it succeeds or its time is up.
+// probe checks that a component is ready. It is repeated until it succeeds or its timeout has passed.
 type probe struct {
 	component string
-	patience  time.Duration
+	timeout   time.Duration
 	check     func(ctx context.Context) error
 }
 
-// phases is the order of a start. The API server waits for etcd by giving up; the controllers miss the RBAC bootstrap when they come
-// before /readyz; DNS needs the API server.
+// phases is the order of a start. The API server exits without etcd; the controllers miss the RBAC bootstrap when they start before
+// /readyz; DNS needs the API server.
 func (d *daemon) phases() []phase {
 	return []phase{
 		{
@@ -72,7 +72,7 @@ func (d *daemon) phases() []phase {
 	}
 }
 
-// startAll brings the node up phase by phase.
+// startAll starts the node phase by phase.
 func (d *daemon) startAll(ctx context.Context) error {
 	for _, phase := range d.phases() {
 		for _, name := range phase.start {
@@ -91,7 +91,7 @@ func (d *daemon) startAll(ctx context.Context) error {
 }
 
 func (d *daemon) await(ctx context.Context, p probe) error {
-	ctx, cancel := context.WithTimeout(ctx, p.patience)
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	for {
 		err := p.check(ctx)
@@ -102,7 +102,7 @@ func (d *daemon) await(ctx context.Context, p probe) error {
 		case exit := <-d.supervisor.died:
 			return &failure{exit.component, fmt.Errorf("ended during the start: %w", exit.reason)}
 		case <-ctx.Done():
-			return fmt.Errorf("not ready after %s: %w", p.patience, err)
+			return fmt.Errorf("not ready after %s: %w", p.timeout, err)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

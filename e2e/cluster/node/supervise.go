@@ -14,10 +14,10 @@ import (
 	"github.com/mesh-operator/mesh-operator/e2e/cluster/state"
 )
 
-// maxRestarts bounds how often a component that ends by itself is started again before it is left alone.
+// maxRestarts bounds how often a component that ends by itself is started again before the cluster has failed.
 const maxRestarts = 5
 
-// supervisor runs the node's processes and keeps the state file true.
+// supervisor runs the node's processes and writes the state file.
 type supervisor struct {
 	layout  state.Layout
 	network string // path of the network namespace
@@ -28,7 +28,7 @@ type supervisor struct {
 	died  chan exit
 }
 
-// exit reports a component that ended although nobody asked it to.
+// exit reports a component that ended by itself.
 type exit struct {
 	component string
 	reason    error
@@ -38,7 +38,7 @@ func newSupervisor(layout state.Layout, network string, initial state.State, log
 	return &supervisor{layout: layout, network: network, log: log, state: initial, died: make(chan exit, 64)}
 }
 
-// update changes the state and writes it down.
+// update changes the state and writes its file.
 func (s *supervisor) update(change func(*state.State)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -67,7 +67,7 @@ func (s *supervisor) ready(name string) {
 	s.updateComponent(name, func(c *state.Component) { c.Ready = true })
 }
 
-// start runs a component in the cluster's network and watches over it.
+// start runs a component in the cluster's network and restarts it when it ends.
 func (s *supervisor) start(ctx context.Context, c component) error {
 	cmd, err := s.spawn(c)
 	if err != nil {
@@ -94,7 +94,7 @@ func (s *supervisor) spawn(c component) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// watch starts a component again when it ends, a bounded number of times and ever more slowly.
+// watch restarts a component when it ends, at most maxRestarts times, with a growing delay.
 func (s *supervisor) watch(ctx context.Context, c component, cmd *exec.Cmd) {
 	for restarts := 1; ; restarts++ {
 		err := cmd.Wait()
@@ -121,7 +121,7 @@ func (s *supervisor) watch(ctx context.Context, c component, cmd *exec.Cmd) {
 	}
 }
 
-// giveUp makes the whole cluster a failed one: it would only half work.
+// giveUp marks the whole cluster as failed.
 func (s *supervisor) giveUp(component string, reason error) {
 	log := s.layout.Log("cluster")
 	if component != "" {
@@ -138,6 +138,6 @@ func (s *supervisor) giveUp(component string, reason error) {
 func (s *supervisor) report(e exit) {
 	select {
 	case s.died <- e:
-	default: // only the start-up listens
+	default: // read during the start only
 	}
 }

@@ -26,8 +26,8 @@ func script(text string) component {
 	return component{name: "etcd", command: []string{"/bin/sh", "-c", text}, env: []string{"PATH=/usr/bin:/bin"}}
 }
 
-// TestEndsDuringStart: the one that ended is named at once, not the one that was waited for when its time is up.
-func TestEndsDuringStart(t *testing.T) {
+// TestStartNamesEndedComponent expects the component that ended in the error, at once, not the one that was waited for.
+func TestStartNamesEndedComponent(t *testing.T) {
 	d := testDaemon(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -45,8 +45,8 @@ func TestEndsDuringStart(t *testing.T) {
 	}
 }
 
-// TestGivesUp: a component that ends again and again makes the cluster a failed one.
-func TestGivesUp(t *testing.T) {
+// TestClusterFailsAfterRestarts ends a component more often than it is restarted.
+func TestClusterFailsAfterRestarts(t *testing.T) {
 	d := testDaemon(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
@@ -72,7 +72,7 @@ func TestGivesUp(t *testing.T) {
 	}
 }
 
-func TestNotReadyInTime(t *testing.T) {
+func TestAwaitTimeout(t *testing.T) {
 	d := testDaemon(t)
 	err := d.await(t.Context(), probe{"kubelet", 60 * time.Millisecond, func(context.Context) error { return errors.New("cni is missing") }})
 	if err == nil || !strings.Contains(err.Error(), "cni is missing") {

@@ -12,7 +12,7 @@ import (
 )
 
 // sysctls are what the kubelet wants and would otherwise write to the host's kernel. None of them belongs to a network
-// namespace, so the node gets files of its own in their place.
+// namespace, so the node gets private files instead.
 var sysctls = map[string]string{
 	"vm/overcommit_memory":      "1",
 	"vm/panic_on_oom":           "0",
@@ -23,9 +23,9 @@ var sysctls = map[string]string{
 }
 
 // isolateView gives this process, which already has a mount namespace of its own, the node's view of the file system:
-// an empty /run, the cluster's /var, and private stand-ins for the host's kernel settings. Paths that Kubernetes and
-// containerd hard-wire (/var/lib/kubelet, /run/containerd, /var/log/pods, /run/netns) therefore never meet those of the
-// host or of another cluster, and every mount made below them goes with the node's last process.
+// an empty /run, the cluster's /var, and private copies of the host's kernel settings. Paths that Kubernetes and
+// containerd hard-wire (/var/lib/kubelet, /run/containerd, /var/log/pods, /run/netns) therefore differ from those of the
+// host and of other clusters, and mounts below them end with the node's last process.
 func isolateView(layout state.Layout, cache string) error {
 	if err := prepareVar(layout); err != nil {
 		return fmt.Errorf("prepare /var: %w", err)

@@ -1,5 +1,5 @@
-// Command pause is the process that holds a pod's namespaces open. It does nothing until it is told to end, and buries
-// the orphans it inherits in pods with a shared process namespace.
+// Command pause is the process that holds a pod's namespaces open. It waits for the signal to end, and reaps
+// orphans in pods with a shared process namespace.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Package state is what a cluster's background process tells the command line, in files: where everything lies (Layout),
-// what was asked for (Spec) and how it stands (State).
+// Package state has the files by which a cluster's background process and the command line communicate: their paths (Layout), the
+// specification (Spec) and the current state (State).
 package state
 
 import (
@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// Layout names the files of one cluster. All of them lie in one folder, which goes with the cluster.
+// Layout has the paths of one cluster's files. All of them are in one folder, which is deleted with the cluster.
 type Layout string
 
 func (l Layout) path(name string) string { return filepath.Join(string(l), name) }
@@ -57,7 +57,7 @@ func (l Layout) Loaded() string { return l.path("loaded") }
 // Hosts has extra names for the cluster's DNS, in the format of /etc/hosts; a change is seen within seconds.
 func (l Layout) Hosts() string { return l.path("hosts") }
 
-// Spec is everything the background process needs to know.
+// Spec is the input of the background process.
 type Spec struct {
 	Name      string
 	Artifacts Artifacts
@@ -73,7 +73,7 @@ type Artifacts struct {
 	Packages []string
 }
 
-// State is how a cluster stands.
+// State is the current state of a cluster.
 type State struct {
 	Name       string
 	Phase      Phase
@@ -86,7 +86,7 @@ type State struct {
 	URLs       []URL
 }
 
-// Phase is where a cluster is in its life.
+// Phase is the phase of a cluster's life.
 type Phase string
 
 // A cluster goes from Starting to Ready or Failed.
@@ -96,7 +96,7 @@ const (
 	Failed   Phase = "failed"
 )
 
-// Failure says what went wrong and where to look.
+// Failure is the reason why a cluster failed, and the log that has more.
 type Failure struct {
 	Component string
 	Reason    string
@@ -118,7 +118,7 @@ type URL struct {
 	URL  string
 }
 
-// Process identifies a process for longer than its number does, which the kernel gives out again.
+// Process identifies a process by number and start time: the kernel reuses numbers.
 type Process struct {
 	PID   int
 	Start uint64 // clock ticks since boot
@@ -152,7 +152,7 @@ func cutLast(s, separator string) (before, after string, found bool) {
 	return s, "", false
 }
 
-// Alive says whether this very process still runs.
+// Alive reports whether this process still exists.
 func (p Process) Alive() bool {
 	if p.PID <= 1 {
 		return false
@@ -161,8 +161,8 @@ func (p Process) Alive() bool {
 	return err == nil && found == p
 }
 
-// Running reports whether the kernel still has something of this process: it holds no more than its exit status when it is a
-// zombie, which only its parent can remove.
+// Running reports whether this process still holds memory, files or namespaces. A zombie does not: it is an exit status that only
+// its parent can remove.
 func (p Process) Running() bool {
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/[0-9]*/stat", p.PID))
 	if err != nil || !p.Alive() {
