@@ -120,7 +120,7 @@ func options(a *api) Options {
 	const day = 24 * time.Hour
 	return Options{
 		Client: a, ReviewClient: a, Namespace: "istio-system", TrustDomain: "cluster.local", ServerName: "istio-citadel.istio-system.svc",
-		WorkloadTTL: day, MaxWorkloadTTL: 90 * day, RootTTL: 3650 * day, Logger: slog.New(slog.DiscardHandler),
+		WorkloadTTL: day, RootTTL: 3650 * day, Logger: slog.New(slog.DiscardHandler),
 	}
 }
 

@@ -17,9 +17,8 @@ const backdate = 2 * time.Minute
 
 // issuer signs certificates. It sees names, a key and a lifetime; what the CSR asked for is out of its reach.
 type issuer struct {
-	ttl    time.Duration // when the request names none
-	maxTTL time.Duration
-	now    func() time.Time
+	ttl time.Duration // the longest lifetime, and that of a request that names none
+	now func() time.Time
 }
 
 // Issue makes the whole template, signs it and checks what came out.
@@ -51,7 +50,7 @@ func (i issuer) template(signer *authority, who names, ttl time.Duration) (*x509
 	if ttl <= 0 {
 		ttl = i.ttl
 	}
-	notAfter := now.Add(min(ttl, i.maxTTL))
+	notAfter := now.Add(min(ttl, i.ttl))
 	if notAfter.After(signer.cert.NotAfter) {
 		notAfter = signer.cert.NotAfter // nothing outlives its signer
 	}
@@ -105,7 +104,7 @@ func (i issuer) check(signer *authority, who names, key crypto.PublicKey, leaf *
 		return fmt.Errorf("identity %v", leaf.URIs)
 	case !slices.Equal(leaf.DNSNames, who.dns) || len(leaf.IPAddresses)+len(leaf.EmailAddresses) != 0:
 		return fmt.Errorf("names %v %v %v", leaf.DNSNames, leaf.IPAddresses, leaf.EmailAddresses)
-	case leaf.NotAfter.After(signer.cert.NotAfter) || leaf.NotAfter.After(i.now().Add(i.maxTTL)):
+	case leaf.NotAfter.After(signer.cert.NotAfter) || leaf.NotAfter.After(i.now().Add(i.ttl)):
 		return fmt.Errorf("expires %s", leaf.NotAfter)
 	case !who.expires.IsZero() && leaf.NotAfter.After(who.expires):
 		return fmt.Errorf("expires %s, after its proof", leaf.NotAfter)

@@ -23,17 +23,16 @@ import (
 
 // Options are everything citadel needs to know.
 type Options struct {
-	Client         kubernetes.Interface // for root and bundle
-	ReviewClient   kubernetes.Interface // for questions about callers: a crowd of them must not hold up root and bundle
-	Namespace      string               // the mesh's
-	TrustDomain    string
-	ServerName     string // DNS name that clients verify
-	GRPCAddress    string
-	WorkloadTTL    time.Duration
-	MaxWorkloadTTL time.Duration
-	RootTTL        time.Duration
-	Monitoring     monitoring.Flags
-	Logger         *slog.Logger
+	Client       kubernetes.Interface // for root and bundle
+	ReviewClient kubernetes.Interface // for questions about callers: a crowd of them must not hold up root and bundle
+	Namespace    string               // the mesh's
+	TrustDomain  string
+	ServerName   string // DNS name that clients verify
+	GRPCAddress  string
+	WorkloadTTL  time.Duration // the longest lifetime of a certificate, and that of a request that names none
+	RootTTL      time.Duration
+	Monitoring   monitoring.Flags
+	Logger       *slog.Logger
 }
 
 // Run is istio-citadel until ctx ends.
@@ -91,7 +90,7 @@ func newCitadel(o Options) (*citadel, error) {
 		namespaces: c.watches.namespaces.Core().V1().Namespaces().Lister(),
 		configMaps: c.watches.bundles.Core().V1().ConfigMaps().Lister(),
 	}
-	issuer := issuer{ttl: o.WorkloadTTL, maxTTL: o.MaxWorkloadTTL, now: time.Now}
+	issuer := issuer{ttl: o.WorkloadTTL, now: time.Now}
 	c.serving = &serving{authority: c.rootStore.authority, issuer: issuer, names: own, now: time.Now}
 	authorizer := newAuthorizer(o.Namespace, time.Now)
 	c.service = &service{
@@ -111,10 +110,8 @@ func (o Options) check() error {
 	switch {
 	case o.WorkloadTTL < time.Minute:
 		return fmt.Errorf("workload certificate lifetime %s: must be a minute or more", o.WorkloadTTL)
-	case o.MaxWorkloadTTL < o.WorkloadTTL:
-		return fmt.Errorf("longest workload certificate lifetime %s: must not be below the default %s", o.MaxWorkloadTTL, o.WorkloadTTL)
-	case o.RootTTL < o.MaxWorkloadTTL:
-		return fmt.Errorf("root lifetime %s: must not be below the longest workload certificate lifetime %s", o.RootTTL, o.MaxWorkloadTTL)
+	case o.RootTTL < o.WorkloadTTL:
+		return fmt.Errorf("root lifetime %s: must not be below the workload certificate lifetime %s", o.RootTTL, o.WorkloadTTL)
 	case o.ServerName == "":
 		return errors.New("server name: must not be empty")
 	}

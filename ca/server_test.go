@@ -369,7 +369,6 @@ func TestNoHandshakeWithoutRoot(t *testing.T) {
 func TestInvalidOptions(t *testing.T) {
 	for name, edit := range map[string]func(*Options){
 		"NoLifetime":     func(o *Options) { o.WorkloadTTL = 0 },
-		"MaxBelow":       func(o *Options) { o.MaxWorkloadTTL = time.Hour },
 		"RootBelow":      func(o *Options) { o.RootTTL = time.Hour },
 		"NoServerName":   func(o *Options) { o.ServerName = "" },
 		"BadTrustDomain": func(o *Options) { o.TrustDomain = "Cluster.Local/x" },

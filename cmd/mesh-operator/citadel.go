@@ -44,8 +44,7 @@ func newCitadelCommand() *cobra.Command {
 	flags.StringVar(&o.GRPCAddress, "grpc-address", ":8060", "address of the certificate service")
 	flags.StringVar(&o.ServerName, "server-name", "istio-citadel.istio-system.svc", "DNS name by which clients verify this server")
 	flags.StringVar(&o.TrustDomain, "trust-domain", "cluster.local", "trust domain of the identities in certificates")
-	flags.DurationVar(&o.WorkloadTTL, "workload-cert-ttl", day, "lifetime of a certificate whose request names none")
-	flags.DurationVar(&o.MaxWorkloadTTL, "max-workload-cert-ttl", 90*day, "longest lifetime of a certificate")
+	flags.DurationVar(&o.WorkloadTTL, "workload-cert-ttl", day, "longest lifetime of a certificate, and that of a request that names none")
 	flags.DurationVar(&o.RootTTL, "root-cert-ttl", 3650*day, "lifetime of a root that is made here")
 	return cmd
 }

@@ -160,7 +160,7 @@ func outboundPolicy(spec *v1alpha1.InstallationSpec) string {
 	return or(spec.Mesh.OutboundTrafficPolicy, "REGISTRY_ONLY")
 }
 
-// workloadCertTTL is what citadel gives to whoever asks for no lifetime, which is everybody.
+// workloadCertTTL is the lifetime of workload certificates; no request gets a longer one.
 func workloadCertTTL(spec *v1alpha1.InstallationSpec) string {
 	if spec.Security == nil {
 		return "24h"
