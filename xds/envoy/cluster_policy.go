@@ -7,7 +7,6 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 	networking "istio.io/api/networking/v1alpha3"
@@ -101,19 +100,19 @@ func setUpstreamProtocol(c *clusterv3.Cluster, protocol mesh.Protocol, pool *net
 		explicit.ProtocolConfig = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: http2Options()}
 	}
 	options.UpstreamProtocolOptions = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: explicit}
-	common := &corev3.HttpProtocolOptions{IdleTimeout: pool.GetIdleTimeout()}
+	common := upstreamOptions()
+	common.IdleTimeout = pool.GetIdleTimeout()
 	if n := pool.GetMaxRequestsPerConnection(); n > 0 {
 		common.MaxRequestsPerConnection = wrapperspb.UInt32(uint32(n))
 	}
-	if proto.Size(common) > 0 {
-		options.CommonHttpProtocolOptions = common
-	}
+	options.CommonHttpProtocolOptions = common
 	c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpProtocolOptions: pack(options)}
 }
 
 // useDownstreamProtocol speaks to a server what the client speaks, for servers that nobody has declared a protocol of.
 func useDownstreamProtocol(c *clusterv3.Cluster) {
 	c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpProtocolOptions: pack(&httpv3.HttpProtocolOptions{
+		CommonHttpProtocolOptions: upstreamOptions(),
 		UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_UseDownstreamProtocolConfig{
 			UseDownstreamProtocolConfig: &httpv3.HttpProtocolOptions_UseDownstreamHttpConfig{
 				HttpProtocolOptions: &corev3.Http1ProtocolOptions{}, Http2ProtocolOptions: http2Options(),

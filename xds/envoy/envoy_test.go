@@ -212,6 +212,9 @@ func weaknesses(l *listenerv3.Listener, m *hcmv3.HttpConnectionManager) (found [
 		{"request_headers_timeout at the edge", !gateway || m.RequestHeadersTimeout.AsDuration() > 0},
 		{"stream_idle_timeout at the edge", !gateway || m.StreamIdleTimeout.AsDuration() == 5*time.Minute},
 		{"max_concurrent_streams at the edge", !gateway || isWithin(m.Http2ProtocolOptions.GetMaxConcurrentStreams(), 100)},
+		{"header limits at the gateway", !gateway || m.MaxRequestHeadersKb.GetValue() == gatewayHeadersKiB && m.CommonHttpProtocolOptions.GetMaxHeadersCount().GetValue() == gatewayHeaders},
+		{"unsupported upgrades are ignored", len(m.HttpProtocolOptions.GetIgnoreHttp_11Upgrade()) == 1},
+		{"HTTP/1.0 only inside the mesh", m.HttpProtocolOptions.GetAcceptHttp_10() != gateway},
 	} {
 		if !check.ok {
 			found = append(found, fmt.Sprintf("%s does not hold", check.what))

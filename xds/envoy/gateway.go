@@ -191,8 +191,8 @@ func (c *collector) gatewayListener(port uint32) *listenerv3.Listener {
 }
 
 func (c *collector) gatewayChain(routes string) *listenerv3.FilterChain {
-	m := withRoutes(withFilters(faceUntrustedClients(c.hcm("outbound_"+routes)), faultFilter()), routes)
-	return &listenerv3.FilterChain{Filters: []*listenerv3.Filter{hcmNetworkFilter(m)}}
+	m := withRoutes(faceUntrustedClients(c.hcm("outbound_"+routes)), routes)
+	return &listenerv3.FilterChain{Filters: c.httpChain(gatewayServer, "", m)}
 }
 
 // serverContext is the server side of TLS for clients outside of the mesh.

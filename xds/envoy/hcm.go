@@ -26,16 +26,17 @@ func (c *collector) hcm(stat string) *hcmv3.HttpConnectionManager {
 		StripTrailingHostDot:         true,
 		UseRemoteAddress:             wrapperspb.Bool(false),
 		InternalAddressConfig:        noInternalAddresses(),
-		StreamIdleTimeout:            seconds(0),                                        // a request takes as long as it takes, unless a route says otherwise
-		HttpProtocolOptions:          &corev3.Http1ProtocolOptions{AcceptHttp_10: true}, // nginx, for one, speaks it to those behind it
+		StreamIdleTimeout:            seconds(0), // a request has no time limit unless a route sets one
+		MaxRequestHeadersKb:          wrapperspb.UInt32(meshHeadersKiB),
+		HttpProtocolOptions:          http1Options(),
 		Http2ProtocolOptions:         http2Options(),
 		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{
 			IdleTimeout:                  seconds(3600),
 			HeadersWithUnderscoresAction: corev3.HttpProtocolOptions_ALLOW,
+			MaxHeadersCount:              wrapperspb.UInt32(meshHeaders),
 		},
-		UpgradeConfigs: []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}},
+		UpgradeConfigs: []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: supportedUpgrade}},
 		AccessLog:      c.accessLog(),
-		HttpFilters:    []*hcmv3.HttpFilter{routerFilter()},
 	}
 }
 
@@ -67,7 +68,9 @@ func faceUntrustedClients(m *hcmv3.HttpConnectionManager) *hcmv3.HttpConnectionM
 	m.UseRemoteAddress = yes()
 	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE_SET
 	m.SetCurrentClientCertDetails = clientCertDetails()
-	m.HttpProtocolOptions = nil // a stranger's HTTP/1.0 is refused
+	m.HttpProtocolOptions.AcceptHttp_10 = false
+	m.MaxRequestHeadersKb = wrapperspb.UInt32(gatewayHeadersKiB)
+	m.CommonHttpProtocolOptions.MaxHeadersCount = wrapperspb.UInt32(gatewayHeaders)
 	// Many servers take x_forwarded_client_cert for the header that was removed, as CGI once wrote it.
 	m.CommonHttpProtocolOptions.HeadersWithUnderscoresAction = corev3.HttpProtocolOptions_DROP_HEADER
 	m.RequestHeadersTimeout = seconds(10)
@@ -92,12 +95,6 @@ func clientCertDetails() *hcmv3.HttpConnectionManager_SetCurrentClientCertDetail
 	return &hcmv3.HttpConnectionManager_SetCurrentClientCertDetails{Subject: yes(), Uri: true, Dns: true}
 }
 
-// withFilters puts filters before the router.
-func withFilters(m *hcmv3.HttpConnectionManager, filters ...*hcmv3.HttpFilter) *hcmv3.HttpConnectionManager {
-	m.HttpFilters = append(filters, m.HttpFilters...)
-	return m
-}
-
 // withRoutes lets the connection manager get its routes by name.
 func withRoutes(m *hcmv3.HttpConnectionManager, name string) *hcmv3.HttpConnectionManager {
 	m.RouteSpecifier = &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{ConfigSource: adsSource(seconds(0)), RouteConfigName: name}}
@@ -110,6 +107,6 @@ func withInline(m *hcmv3.HttpConnectionManager, config *routev3.RouteConfigurati
 	return m
 }
 
-func hcmNetworkFilter(m *hcmv3.HttpConnectionManager) *listenerv3.Filter {
-	return &listenerv3.Filter{Name: hcmFilter, ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: pack(m)}}
+func httpManagerFilter(_ *collector, context filterContext) *listenerv3.Filter {
+	return &listenerv3.Filter{Name: hcmFilter, ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: pack(context.manager)}}
 }

@@ -45,7 +45,7 @@ func (c *collector) virtualInbound() *listenerv3.Listener {
 	l.FilterChains = []*listenerv3.FilterChain{{
 		Name:             "virtualInbound-blackhole",
 		FilterChainMatch: &listenerv3.FilterChainMatch{DestinationPort: wrapperspb.UInt32(inboundPort)},
-		Filters:          []*listenerv3.Filter{c.tcpProxy(blackHoleCluster)},
+		Filters:          c.tcpChain(sidecarInbound, blackHoleCluster),
 	}}
 	var plain []uint32
 	for _, p := range c.scope.Inbound.Ports {
@@ -108,15 +108,13 @@ func (c *collector) inboundChain(p mesh.InboundPort, kind string, match *listene
 	chain := &listenerv3.FilterChain{Name: name + "-" + kind, FilterChainMatch: match}
 	switch {
 	case p.Host == "":
-		chain.Filters = []*listenerv3.Filter{c.tcpProxy(inboundPassthroughCluster)}
+		chain.Filters = c.tcpChain(sidecarInbound, inboundPassthroughCluster)
 	case p.Protocol.IsHTTP():
 		m := faceWorkloadClients(c.hcm("inbound_"+name), mutual)
-		if p.Protocol == mesh.GRPCWeb {
-			m = withFilters(m, grpcWebFilter())
-		}
-		chain.Filters = []*listenerv3.Filter{hcmNetworkFilter(withInline(m, inboundRoutes(p)))}
+		m.HttpProtocolOptions.DefaultHostForHttp_10 = p.Host
+		chain.Filters = c.httpChain(sidecarInbound, p.Protocol, withInline(m, inboundRoutes(p)))
 	default:
-		chain.Filters = []*listenerv3.Filter{c.tcpProxy(inboundName(p.Port))}
+		chain.Filters = c.tcpChain(sidecarInbound, inboundName(p.Port))
 	}
 	return chain
 }

@@ -48,12 +48,14 @@ func (c *collector) httpListener(port string) *listenerv3.Listener {
 	l.ListenerFilters = []*listenerv3.ListenerFilter{tlsInspector(), httpInspector()}
 	l.ListenerFiltersTimeout = seconds(0)
 	name := "outbound_" + l.Name
+	manager := withRoutes(c.hcm(name), port)
+	manager.HttpProtocolOptions.DefaultHostForHttp_10 = noHost
 	l.FilterChains = []*listenerv3.FilterChain{{
 		Name:             "http",
 		FilterChainMatch: &listenerv3.FilterChainMatch{TransportProtocol: "raw_buffer", ApplicationProtocols: []string{"http/1.0", "http/1.1", "h2c"}},
-		Filters:          []*listenerv3.Filter{hcmNetworkFilter(withRoutes(withFilters(c.hcm(name), faultFilter()), port))},
+		Filters:          c.httpChain(sidecarOutbound, "", manager),
 	}}
-	l.DefaultFilterChain = &listenerv3.FilterChain{Name: "other", Filters: []*listenerv3.Filter{c.tcpProxy(c.unknown())}}
+	l.DefaultFilterChain = &listenerv3.FilterChain{Name: "other", Filters: c.tcpChain(sidecarOutbound, c.unknown())}
 	return l
 }
 
@@ -79,7 +81,7 @@ func (c *collector) tcpListeners(s *scope.Service) {
 			name := a.ip + "_" + number(a.port)
 			c.add(mesh.NewHash().Add("tcp listener", cluster, name), []resource.Object{s.Object}, func(d *draft) {
 				l := c.outboundListener(a.ip, a.port)
-				l.FilterChains = []*listenerv3.FilterChain{{Name: "tcp", Filters: []*listenerv3.Filter{c.tcpProxy(cluster)}}}
+				l.FilterChains = []*listenerv3.FilterChain{{Name: "tcp", Filters: c.tcpChain(sidecarOutbound, cluster)}}
 				d.emit(resource.Listener, l.Name, l)
 			})
 		}
@@ -172,10 +174,10 @@ func (c *collector) virtualOutbound() {
 		l.FilterChains = []*listenerv3.FilterChain{{
 			Name:             "virtualOutbound-blackhole",
 			FilterChainMatch: &listenerv3.FilterChainMatch{DestinationPort: wrapperspb.UInt32(outboundPort)},
-			Filters:          []*listenerv3.Filter{c.tcpProxy(blackHoleCluster)},
+			Filters:          c.tcpChain(sidecarOutbound, blackHoleCluster),
 		}, {
 			Name:    "virtualOutbound-catchall-tcp",
-			Filters: []*listenerv3.Filter{c.tcpProxy(c.unknown())},
+			Filters: c.tcpChain(sidecarOutbound, c.unknown()),
 		}}
 		d.emit(resource.Listener, l.Name, l)
 	})
