@@ -176,4 +176,4 @@ generate: ## regenerate CRDs, deep copies and other committed results
 
 .PHONY: generate-check
 generate-check: generate ## fail when a generated file is stale
-	@git diff --exit-code -- api config internal/istiocrd || { echo "generated files are stale: run make generate and commit"; exit 1; }
+	@git diff --exit-code -- api charts config internal/istiocrd || { echo "generated files are stale: run make generate and commit"; exit 1; }

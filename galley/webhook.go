@@ -88,7 +88,7 @@ func (w *webhook) review(_ context.Context, request *admissionv1.AdmissionReques
 
 // kindLabel keeps strangers from making up metrics.
 func kindLabel(kind string) string {
-	if slices.Contains(istioconfig.Kinds, istioconfig.Kind(kind)) {
+	if slices.Contains(istioconfig.Kinds(), istioconfig.Kind(kind)) {
 		return kind
 	}
 	return "other"

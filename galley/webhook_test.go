@@ -47,9 +47,13 @@ func TestReview(t *testing.T) {
 			want:   answer{Allowed: true}},
 		"Status": {reason: "A status is not the user's.", operation: admissionv1.Update, sub: "status", object: head + "spec: {tls: [{}]}",
 			want: answer{Allowed: true}},
+		"UnenforcedKind": {reason: "An object that would have no effect is refused with an alternative, whatever it says.",
+			object: "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: a}\nspec: {action: DENY, rulez: []}",
+			want: answer{Message: "kind: AuthorizationPolicy is not supported yet: it would have no effect (limit who connects with a NetworkPolicy, " +
+				"and require mutual TLS with a PeerAuthentication)", Causes: []string{"kind"}}},
 		"OtherKind": {reason: "A webhook that is registered for too much must not admit what it does not know.",
-			object: "apiVersion: networking.istio.io/v1\nkind: EnvoyFilter\nmetadata: {name: a}",
-			want:   answer{Message: "kind: decode networking.istio.io/v1 EnvoyFilter: not a kind of this control plane", Causes: []string{"kind"}}},
+			object: "apiVersion: example.com/v1\nkind: EnvoyFilter\nmetadata: {name: a}",
+			want:   answer{Message: "kind: decode example.com/v1 EnvoyFilter: not a kind of Istio's API", Causes: []string{"kind"}}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

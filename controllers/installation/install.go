@@ -84,7 +84,7 @@ func (r *Reconciler) checkClusterConflicts(ctx context.Context, plan Plan) ([]st
 	}
 	objects := webhookNames(plan)
 	for _, object := range plan.Objects() {
-		if object.GetNamespace() == "" && object.GroupVersionKind().Group != admissionGroup {
+		if object.GetNamespace() == "" && !strings.HasSuffix(object.GetKind(), "WebhookConfiguration") {
 			objects = append(objects, object)
 		}
 	}

@@ -39,6 +39,8 @@ var (
 	clusterAccessKinds = []schema.GroupVersionKind{
 		{Group: rbacGroup, Version: "v1", Kind: "ClusterRoleBinding"},
 		{Group: rbacGroup, Version: "v1", Kind: "ClusterRole"},
+		{Group: admissionGroup, Version: "v1", Kind: "ValidatingAdmissionPolicyBinding"},
+		{Group: admissionGroup, Version: "v1", Kind: "ValidatingAdmissionPolicy"},
 	}
 
 	ownedLabels = client.MatchingLabels{owner.LabelManagedBy: owner.ManagedBy, owner.LabelInstallation: owner.Installation}

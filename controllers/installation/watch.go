@@ -78,6 +78,8 @@ var (
 		kindOf(rbacGroup, "v1", "clusterrolebindings", "ClusterRoleBinding"),
 		kindOf(admissionGroup, "v1", "mutatingwebhookconfigurations", "MutatingWebhookConfiguration"),
 		kindOf(admissionGroup, "v1", "validatingwebhookconfigurations", "ValidatingWebhookConfiguration"),
+		kindOf(admissionGroup, "v1", "validatingadmissionpolicies", "ValidatingAdmissionPolicy"),
+		kindOf(admissionGroup, "v1", "validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding"),
 		kindOf("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition"),
 	}
 	meshKinds = []watched{

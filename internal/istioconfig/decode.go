@@ -30,20 +30,25 @@ func (e *FieldError) Error() string { return e.Field + ": " + e.Reason }
 // field.
 func Decode(u *unstructured.Unstructured) (Object, error) {
 	kind := Kind(u.GetKind())
-	info, ok := kinds[kind]
-	if group := u.GroupVersionKind().Group; !ok || group != info.group {
-		return Object{}, fmt.Errorf("decode %s %s: not a kind of this control plane", u.GetAPIVersion(), u.GetKind())
+	row, ok := definitionOf(kind)
+	if group := u.GroupVersionKind().Group; !ok || group != row.group {
+		return Object{}, fmt.Errorf("decode %s %s: not a kind of Istio's API", u.GetAPIVersion(), u.GetKind())
+	}
+	if !row.enforced() {
+		return Object{}, fmt.Errorf("decode %s %s/%s: %w", kind, u.GetNamespace(), u.GetName(), &FieldError{"kind", kind.Refusal()})
 	}
 	o := Object{
 		Kind: kind, Namespace: u.GetNamespace(), Name: u.GetName(), UID: u.GetUID(), Created: u.GetCreationTimestamp().Time,
-		Generation: u.GetGeneration(), Labels: maps.Clone(u.GetLabels()), Spec: info.spec(),
+		Generation: u.GetGeneration(), Labels: maps.Clone(u.GetLabels()), Spec: row.spec(),
 	}
 	spec, err := rawSpec(u)
 	if err != nil {
 		return Object{}, fmt.Errorf("decode %s: %w", o, err)
 	}
 	r := rewriter{}
-	r.rewrite(kind, spec)
+	if row.rewrite != nil {
+		row.rewrite(&r, spec)
+	}
 	o.Rewrites, o.PortNames = r.done, r.portNames
 	if err := decodeSpec(o.Spec, spec); err != nil {
 		return Object{}, fmt.Errorf("decode %s: %w", o, err)

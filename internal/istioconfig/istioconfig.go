@@ -15,43 +15,8 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
-	networking "istio.io/api/networking/v1alpha3"
-	security "istio.io/api/security/v1beta1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 )
-
-// Kind is a kind of Istio's configuration that this control plane enforces.
-type Kind string
-
-// The kinds, as they are spelled in an object's kind field.
-const (
-	VirtualService     Kind = "VirtualService"
-	DestinationRule    Kind = "DestinationRule"
-	Gateway            Kind = "Gateway"
-	PeerAuthentication Kind = "PeerAuthentication"
-)
-
-// Kinds lists every Kind in a fixed order.
-var Kinds = []Kind{VirtualService, DestinationRule, Gateway, PeerAuthentication}
-
-var kinds = map[Kind]struct {
-	group, resource string
-	spec            func() proto.Message
-}{
-	VirtualService:     {"networking.istio.io", "virtualservices", func() proto.Message { return &networking.VirtualService{} }},
-	DestinationRule:    {"networking.istio.io", "destinationrules", func() proto.Message { return &networking.DestinationRule{} }},
-	Gateway:            {"networking.istio.io", "gateways", func() proto.Message { return &networking.Gateway{} }},
-	PeerAuthentication: {"security.istio.io", "peerauthentications", func() proto.Message { return &security.PeerAuthentication{} }},
-}
-
-// Resource is the API resource to list and watch, in its storage version.
-func (k Kind) Resource() schema.GroupVersionResource {
-	return schema.GroupVersionResource{Group: kinds[k].group, Version: "v1", Resource: kinds[k].resource}
-}
-
-// NewSpec returns an empty specification of the kind.
-func (k Kind) NewSpec() proto.Message { return kinds[k].spec() }
 
 // Object is one decoded object. Its Spec has only current spellings; Rewrites tells what the user had written instead.
 type Object struct {

@@ -136,7 +136,7 @@ func newObjectJSON(t testing.TB, kind Kind, spec string) *unstructured.Unstructu
 
 func newObject(kind Kind, spec any) *unstructured.Unstructured {
 	return &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": kinds[kind].group + "/v1", "kind": string(kind),
+		"apiVersion": kind.Resource().GroupVersion().String(), "kind": string(kind),
 		"metadata": map[string]any{"name": "x", "namespace": "default"}, "spec": spec,
 	}}
 }
@@ -163,10 +163,10 @@ func FuzzDecode(f *testing.F) {
 	f.Add(3, `{"mtls":{"mode":"STRICT"},"portLevelMtls":{"8080":{"mode":"DISABLE"}}}`)
 	f.Fuzz(func(t *testing.T, kind int, spec string) {
 		var raw any
-		if json.Unmarshal([]byte(spec), &raw) != nil || kind < 0 || kind >= len(Kinds) {
+		if json.Unmarshal([]byte(spec), &raw) != nil || kind < 0 || kind >= len(EnforcedKinds()) {
 			return
 		}
-		first, err := Decode(newObject(Kinds[kind], raw))
+		first, err := Decode(newObject(EnforcedKinds()[kind], raw))
 		if err != nil {
 			return
 		}
@@ -174,7 +174,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return // invalid UTF-8 or a value outside of JSON
 		}
-		second, err := Decode(newObjectJSON(t, Kinds[kind], string(text)))
+		second, err := Decode(newObjectJSON(t, EnforcedKinds()[kind], string(text)))
 		if err != nil {
 			t.Fatalf("Decode of its own output %s: %v", text, err)
 		}

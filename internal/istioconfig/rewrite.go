@@ -14,16 +14,6 @@ type rewriter struct {
 
 type object = map[string]any
 
-func (r *rewriter) rewrite(kind Kind, spec object) {
-	switch kind {
-	case VirtualService:
-		r.virtualService(spec)
-	case DestinationRule:
-		r.destinationRule(spec)
-	case Gateway, PeerAuthentication: // never had another spelling of what we enforce
-	}
-}
-
 func (r *rewriter) note(field, was, now string) {
 	r.done = append(r.done, Rewrite{Field: field, Was: was, Now: now})
 }

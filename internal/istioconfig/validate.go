@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	networking "istio.io/api/networking/v1alpha3"
-	security "istio.io/api/security/v1beta1"
 )
 
 // Validate returns every reason to refuse the object, in the order of its fields; none means that the translator can use
@@ -14,33 +13,16 @@ func Validate(o Object) []Problem {
 	for _, path := range sortedKeys(o.PortNames) {
 		c.add(path+".name", "not supported yet: a port by its name", "give its number: port: {number: ...}")
 	}
-	switch spec := o.Spec.(type) {
-	case *networking.VirtualService:
-		c.virtualService(spec)
-	case *networking.DestinationRule:
-		c.destinationRule(spec)
-	case *networking.Gateway:
-		c.gateway(spec)
-	case *security.PeerAuthentication:
-		c.peerAuthentication(spec)
-	default:
-		c.add("kind", fmt.Sprintf("%s is not a kind of this control plane", o.Kind), "")
-	}
+	row, _ := definitionOf(o.Kind)
+	row.validate(c, o.Spec)
 	return c.problems
 }
 
 // Warnings returns what is accepted and probably not meant.
 func Warnings(o Object) []Problem {
 	c := &checker{}
-	switch spec := o.Spec.(type) {
-	case *networking.VirtualService:
-		c.routeWarnings(spec)
-	case *networking.DestinationRule:
-		c.clientTLSWarnings(spec)
-		c.ejectionWarnings("spec.trafficPolicy", spec.GetTrafficPolicy())
-		for i, s := range spec.GetSubsets() {
-			c.ejectionWarnings(fmt.Sprintf("spec.subsets[%d].trafficPolicy", i), s.GetTrafficPolicy())
-		}
+	if row, _ := definitionOf(o.Kind); row.warn != nil {
+		row.warn(c, o.Spec)
 	}
 	return c.problems
 }

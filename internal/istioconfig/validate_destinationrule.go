@@ -79,6 +79,14 @@ func (c *checker) outlierDetection(path string, o *networking.OutlierDetection) 
 	c.wholePercent(path+".minHealthPercent", o.GetMinHealthPercent())
 }
 
+func (c *checker) destinationRuleWarnings(dr *networking.DestinationRule) {
+	c.clientTLSWarnings(dr)
+	c.ejectionWarnings("spec.trafficPolicy", dr.GetTrafficPolicy())
+	for i, s := range dr.GetSubsets() {
+		c.ejectionWarnings(fmt.Sprintf("spec.subsets[%d].trafficPolicy", i), s.GetTrafficPolicy())
+	}
+}
+
 func (c *checker) ejectionWarnings(path string, p *networking.TrafficPolicy) {
 	c.ejectionWarning(path, p.GetOutlierDetection())
 	for i, s := range p.GetPortLevelSettings() {

@@ -1,5 +1,5 @@
-// Package istiocrd holds the CustomResourceDefinitions of the kinds of Istio's API that this control plane enforces, and of
-// no other: a kind without its enforcement would accept rules that do nothing.
+// Package istiocrd holds the CustomResourceDefinitions of all kinds of Istio's API: clients such as Kiali list every kind and do
+// not start without its definition. Objects of a kind that pilot does not enforce are refused at admission (istioconfig.Kinds).
 //
 // They are generated from the protobuf descriptors of istio.io/api by ./gen; the result is committed, so that a change of
 // the API is seen in a diff.

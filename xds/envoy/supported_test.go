@@ -48,7 +48,7 @@ func TestSupportedFieldsHaveAnEffect(t *testing.T) {
 		}
 		v.message(string(root.ProtoReflect().Descriptor().Name()), root.ProtoReflect())
 	}
-	for _, kind := range istioconfig.Kinds {
+	for _, kind := range istioconfig.EnforcedKinds() {
 		d := kind.NewSpec().ProtoReflect().Descriptor()
 		eachSupported(string(d.Name()), d, func(field string) {
 			switch works, tried := effect[field]; {

@@ -66,7 +66,7 @@ type feed interface {
 func New(o Options) *Source {
 	s := &Source{o: o, dirty: newDirtySet()}
 	s.feeds = typedFeeds(o, s.dirty.mark)
-	for _, kind := range istioconfig.Kinds {
+	for _, kind := range istioconfig.EnforcedKinds() {
 		s.feeds = append(s.feeds, newConfigFeed(o, kind, s.dirty.mark))
 	}
 	return s

@@ -58,7 +58,7 @@ func (k *servedKinds) ServerResourcesForGroupVersion(version string) (*metav1.AP
 func newCluster(t *testing.T, kinds ...istioconfig.Kind) *cluster {
 	c := &cluster{t: t, client: fake.NewClientset(), published: make(chan mesh.Inputs), watches: make(chan string, 100)}
 	lists := map[schema.GroupVersionResource]string{}
-	for _, kind := range istioconfig.Kinds {
+	for _, kind := range istioconfig.EnforcedKinds() {
 		lists[kind.Resource()] = string(kind) + "List"
 	}
 	c.dynamic = fakedynamic.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), lists)
@@ -171,7 +171,7 @@ func named(name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: "bookinfo", Name: name}
 }
 
-var everyKind = istioconfig.Kinds
+var everyKind = istioconfig.EnforcedKinds()
 
 func TestInputsFollowTheAPIServer(t *testing.T) {
 	c := newCluster(t, everyKind...)

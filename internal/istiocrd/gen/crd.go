@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"google.golang.org/protobuf/reflect/protoreflect"
 	apiextensions "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
@@ -15,36 +16,42 @@ import (
 
 // resource is what a definition has beside its schema.
 type resource struct {
-	short      string
-	categories []string
-	versions   []string // all served with one schema; the first is stored
-	columns    []column
+	short   []string
+	columns []column
 }
 
 type column struct{ name, path, description string }
 
 var age = column{"Age", ".metadata.creationTimestamp", "When the object was created"}
 
+// resources are short names and columns as Istio has them.
 var resources = map[istioconfig.Kind]resource{
-	istioconfig.VirtualService: {"vs", []string{"istio-io", "networking-istio-io"}, []string{"v1", "v1beta1", "v1alpha3"}, []column{
+	istioconfig.VirtualService: {[]string{"vs"}, []column{
 		{"Gateways", ".spec.gateways", "The gateways and sidecars that apply these routes"},
-		{"Hosts", ".spec.hosts", "The hosts that traffic is being sent to"}, age,
+		{"Hosts", ".spec.hosts", "The hosts that traffic is being sent to"},
 	}},
-	istioconfig.DestinationRule: {"dr", []string{"istio-io", "networking-istio-io"}, []string{"v1", "v1beta1", "v1alpha3"}, []column{
-		{"Host", ".spec.host", "The service that the rule is for"}, age,
+	istioconfig.DestinationRule:    {[]string{"dr"}, []column{{"Host", ".spec.host", "The service that the rule is for"}}},
+	istioconfig.Gateway:            {[]string{"gw"}, []column{{"Selector", ".spec.selector", "The labels of the pods that serve the gateway"}}},
+	istioconfig.PeerAuthentication: {[]string{"pa"}, []column{{"Mode", ".spec.mtls.mode", "The mode of mutual TLS"}}},
+	"ServiceEntry": {[]string{"se"}, []column{
+		{"Hosts", ".spec.hosts", "The hosts of the service"},
+		{"Location", ".spec.location", "Whether the service is in the mesh or outside"},
+		{"Resolution", ".spec.resolution", "How its addresses are found"},
 	}},
-	istioconfig.Gateway: {"gw", []string{"istio-io", "networking-istio-io"}, []string{"v1", "v1beta1", "v1alpha3"}, []column{
-		{"Selector", ".spec.selector", "The labels of the pods that serve the gateway"}, age,
-	}},
-	istioconfig.PeerAuthentication: {"pa", []string{"istio-io", "security-istio-io"}, []string{"v1", "v1beta1"}, []column{
-		{"Mode", ".spec.mtls.mode", "The mode of mutual TLS"}, age,
-	}},
+	"WorkloadEntry":         {[]string{"we"}, []column{{"Address", ".spec.address", "The address of the workload"}}},
+	"WorkloadGroup":         {[]string{"wg"}, nil},
+	"AuthorizationPolicy":   {[]string{"ap"}, []column{{"Action", ".spec.action", "What happens to requests that match"}}},
+	"RequestAuthentication": {[]string{"ra"}, nil},
+	"Telemetry":             {[]string{"telemetry"}, nil},
 }
 
-// generate returns the files by their names.
+// generate returns the files by their paths, from the folder of the definitions.
 func generate() (map[string][]byte, error) {
-	files := map[string][]byte{}
-	for _, kind := range istioconfig.Kinds {
+	files, err := chartFiles()
+	if err != nil {
+		return nil, fmt.Errorf("generate charts: %w", err)
+	}
+	for _, kind := range istioconfig.Kinds() {
 		text, err := encode(definition(kind))
 		if err != nil {
 			return nil, fmt.Errorf("generate %s: %w", kind, err)
@@ -63,15 +70,16 @@ func definition(kind istioconfig.Kind) apiextensions.CustomResourceDefinition {
 			Group: gvr.Group, Scope: apiextensions.NamespaceScoped,
 			Names: apiextensions.CustomResourceDefinitionNames{
 				Kind: string(kind), ListKind: string(kind) + "List", Plural: gvr.Resource,
-				Singular: strings.ToLower(string(kind)), ShortNames: []string{r.short}, Categories: r.categories,
+				Singular: strings.ToLower(string(kind)), ShortNames: r.short,
+				Categories: []string{"istio-io", strings.ReplaceAll(gvr.Group, ".", "-")},
 			},
 		},
 	}
-	for i, version := range r.versions {
+	for i, version := range kind.Versions() {
 		crd.Spec.Versions = append(crd.Spec.Versions, apiextensions.CustomResourceDefinitionVersion{
 			Name: version, Served: true, Storage: i == 0, Schema: validation(kind),
 			Subresources:             &apiextensions.CustomResourceSubresources{Status: &apiextensions.CustomResourceSubresourceStatus{}},
-			AdditionalPrinterColumns: columns(r.columns),
+			AdditionalPrinterColumns: columns(append(slices.Clone(r.columns), age)),
 		})
 	}
 	return crd
@@ -94,13 +102,22 @@ func validation(kind istioconfig.Kind) *apiextensions.CustomResourceValidation {
 	return &apiextensions.CustomResourceValidation{OpenAPIV3Schema: &apiextensions.JSONSchemaProps{
 		Type: "object",
 		Properties: map[string]apiextensions.JSONSchemaProps{
-			"spec": messageSchema(spec, nil),
+			"spec": specSchema(kind, spec),
 			"status": {
 				Type: "object", Description: "What the control plane has to say about the object.",
 				XPreserveUnknownFields: new(true),
 			},
 		},
 	}}
+}
+
+// specSchema is the schema of the message. The description of a kind that is not enforced says so to whoever asks kubectl explain.
+func specSchema(kind istioconfig.Kind, spec protoreflect.MessageDescriptor) apiextensions.JSONSchemaProps {
+	out := messageSchema(spec, nil)
+	if refusal := kind.Refusal(); refusal != "" {
+		out.Description = refusal
+	}
+	return out
 }
 
 // encode prints a definition without the empty status that the Go type insists on.
@@ -118,5 +135,5 @@ func encode(crd apiextensions.CustomResourceDefinition) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return slices.Concat([]byte("# Generated by `go run ./internal/istiocrd/gen`; do not edit.\n"), body), nil
+	return slices.Concat([]byte("# "+generated+"\n"), body), nil
 }

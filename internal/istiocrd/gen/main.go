@@ -1,10 +1,11 @@
-// Command gen writes the CustomResourceDefinitions of Istio's API from the protobuf descriptors of istio.io/api.
+// Command gen writes what follows from the table of kinds in internal/istioconfig: the CustomResourceDefinitions of Istio's API,
+// from the protobuf descriptors of istio.io/api, and the rules of charts that list kinds (charts.go).
 //
 // Generated Go code carries no comments, so descriptions come from a table of ours (descriptions.go), as do the limits that
-// protobuf cannot express (rules.go) and the spellings of Istio 0.8 to 1.1 (oldspellings.go): a field that the schema does
-// not know is pruned before any of our code sees it.
+// protobuf cannot express (rules.go) and the spellings of Istio 0.8 to 1.1 (oldspellings.go): the API server prunes a field that
+// the schema does not have before any of our code reads it.
 //
-//	go run ./internal/istiocrd/gen [DIRECTORY]
+//	go run ./internal/istiocrd/gen
 package main
 
 import (
@@ -15,9 +16,7 @@ import (
 
 func main() {
 	directory := "internal/istiocrd/crds"
-	if len(os.Args) > 1 {
-		directory = os.Args[1]
-	} else if _, err := os.Stat("crds"); err == nil { // started by go generate
+	if _, err := os.Stat("crds"); err == nil { // started by go generate
 		directory = "crds"
 	}
 	if err := write(directory); err != nil {
