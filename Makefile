@@ -173,6 +173,7 @@ generate: ## regenerate CRDs, deep copies and other committed results
 	$(call timed,$@,go tool -modfile=go.tool.mod controller-gen object paths=./api/...)
 	$(call timed,$@,go tool -modfile=go.tool.mod controller-gen crd paths=./api/... output:crd:dir=config/crd)
 	$(call timed,$@,go run ./internal/istiocrd/gen)
+	$(call timed,$@,go run ./controllers/installation/rbac/gen)
 
 .PHONY: generate-check
 generate-check: generate ## fail when a generated file is stale

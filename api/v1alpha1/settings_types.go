@@ -104,4 +104,9 @@ type UninstallSpec struct {
 	// +kubebuilder:validation:Enum=KeepWhileUsed;Delete
 	// +optional
 	RootCA string `json:"rootCA,omitempty"`
+	// data Keep leaves the PersistentVolumeClaims of components behind, and with them the namespace istio-system: a mesh that
+	// is installed again uses their data. Delete deletes the claims. Unset: Keep.
+	// +kubebuilder:validation:Enum=Keep;Delete
+	// +optional
+	Data string `json:"data,omitempty"`
 }

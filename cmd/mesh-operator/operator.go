@@ -7,10 +7,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mesh-operator/mesh-operator/controllers/installation"
+	"github.com/mesh-operator/mesh-operator/controllers/installation/desired"
 	"github.com/mesh-operator/mesh-operator/internal/kube"
 	"github.com/mesh-operator/mesh-operator/internal/owner"
-	"github.com/mesh-operator/mesh-operator/internal/version"
-)
+	)
 
 func newOperatorCommand() *cobra.Command {
 	var cluster kube.Flags
@@ -26,24 +26,14 @@ func newOperatorCommand() *cobra.Command {
 			}
 			o.Config = config
 			o.Logger = slog.Default()
-			o.Images.BuiltIn = installation.Images{
-				Operator: env("RELATED_IMAGE_MESH_OPERATOR", "quay.io/mesh-operator/mesh-operator:"+version.Version),
-				Proxy:    env("RELATED_IMAGE_PROXYV2", "quay.io/mesh-operator/proxyv2:"+version.Version),
-			}
+			o.Images.BuiltIn = desired.BuiltInImages(os.Getenv)
 			return installation.Run(cmd.Context(), o)
 		},
 	}
 	flags := cmd.Flags()
 	cluster.Bind(flags, owner.OperatorNamespace)
 	o.Monitoring.Bind(flags)
-	flags.BoolVar(&o.LeaderElect, "leader-elect", true, "take part in the election of the replica that works")
-	flags.StringVar(&o.Images.Registry, "image-registry", "", "registry of images that an Installation says nothing about; empty: the built-in one")
+	flags.BoolVar(&o.LeaderElect, "leader-elect", true, "take part in the election of the replica that reconciles")
+	flags.StringVar(&o.Images.Registry, "image-registry", "", "registry of the images of an Installation that names none; empty: the built-in one")
 	return cmd
-}
-
-func env(name, fallback string) string {
-	if value := os.Getenv(name); value != "" {
-		return value
-	}
-	return fallback
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/operator-framework/operator-lib/handler"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -28,50 +29,41 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/mesh-operator/mesh-operator/api/v1alpha1"
-	"github.com/mesh-operator/mesh-operator/internal/apply"
+	"github.com/mesh-operator/mesh-operator/controllers/installation/dataplane"
+	"github.com/mesh-operator/mesh-operator/controllers/installation/desired"
+	"github.com/mesh-operator/mesh-operator/controllers/installation/removal"
+	"github.com/mesh-operator/mesh-operator/controllers/installation/report"
+	"github.com/mesh-operator/mesh-operator/controllers/installation/watch"
 	"github.com/mesh-operator/mesh-operator/internal/owner"
 )
 
 // Finalizer keeps a deleted Installation until its mesh is removed.
 const Finalizer = "istio.openshift.com/mesh"
 
-// inventoryName is the ConfigMap, beside the operator, that lists what was applied.
-const inventoryName = "istio-installation-inventory"
-
-// Reconciler makes the cluster as the Installation says. One goroutine at a time uses it.
+// Reconciler makes the cluster match the Installation. One goroutine at a time uses it.
 type Reconciler struct {
-	// Client talks to the API server directly: a status from a cache may be older than our own last one.
-	Client client.Client
-	Watch  *Watch
-	Events record.EventRecorder
-	Log    *slog.Logger
-	Images ImageDefaults
+	// Client reads from the API server, not from a cache: a cached status may be older than the last one we wrote.
+	Client  client.Client
+	Watch   *watch.Watch
+	Events  record.EventRecorder
+	Log     *slog.Logger
+	Images  desired.ImageDefaults
+	Catalog desired.Catalog
 	// CRDs returns the definitions of Istio's kinds.
 	CRDs func() ([]*unstructured.Unstructured, error)
 
-	applier      *apply.Applier
-	inventory    *apply.Inventory
-	dataPlane    *dataPlane
-	checked      map[apply.Ref]bool // passed the preflight
-	established  map[string]string  // definitions that are served, and whose they are
-	changes      []apply.Change
-	planKey      string
-	lastPlan     Plan
-	rootsVersion string
-	rootsPEM     []byte
-	loggedUID    types.UID     // Installation that the log has heard of
-	sidecars     []string      // pods that had a sidecar when the removal began; nil: not looked at yet
-	pollInterval time.Duration // between the last two looks at a removal
+	dataPlane *dataplane.Poller
+	mesh      *memory
 }
 
-// What failed is tried again after firstRetry, then twice as late each time. The library's slowest is a quarter of an hour: too
-// long for somebody who waits for a deletion after the API server was away.
+// A failed reconcile is repeated after minRetryDelay, then after twice the time each time. The library's longest delay is a
+// quarter of an hour: too long for somebody who waits for a deletion after the API server was away.
 const (
 	minRetryDelay = 50 * time.Millisecond
 	maxRetryDelay = 30 * time.Second
 )
 
-// When to look again at what no watch tells about: objects of others that are in the way, a namespace that is going, a
+// When to reconcile for what no watch has an event: conflicting objects of others, a namespace that is being deleted, a
 // definition of others.
 const (
 	conflictRetry    = 10 * time.Second
@@ -81,13 +73,13 @@ const (
 
 // Register adds the controller to mgr.
 func (r *Reconciler) Register(mgr ctrl.Manager) error {
-	r.prepare()
+	r.mesh = newMemory(r)
 	if err := mgr.Add(r.Watch); err != nil {
 		return fmt.Errorf("add watches: %w", err)
 	}
-	r.dataPlane = newDataPlane(r.Log, r.Watch.Trigger)
+	r.dataPlane = dataplane.NewPoller(r.Log, r.Watch.Trigger)
 	if err := mgr.Add(r.dataPlane); err != nil {
-		return fmt.Errorf("add questions to pilot: %w", err)
+		return fmt.Errorf("add data plane poller: %w", err)
 	}
 	always := crhandler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request {
 		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: owner.OperatorNamespace, Name: owner.Installation}}}
@@ -96,20 +88,13 @@ func (r *Reconciler) Register(mgr ctrl.Manager) error {
 		Named("installation").
 		Watches(&v1alpha1.Installation{}, &handler.InstrumentedEnqueueRequestForObject[client.Object]{},
 			builder.WithPredicates(predicate.Funcs{UpdateFunc: needsReconcile})).
-		WatchesRawSource(source.Channel(r.Watch.events, always)).
+		WatchesRawSource(source.Channel(r.Watch.Events, always)).
 		WithOptions(controller.Options{RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minRetryDelay, maxRetryDelay)}).
 		Complete(r)
 	if err != nil {
 		return fmt.Errorf("add controller: %w", err)
 	}
 	return nil
-}
-
-// prepare gives the Reconciler its memory.
-func (r *Reconciler) prepare() {
-	r.applier = apply.New(r.Client, r.Watch.Lookup)
-	r.inventory = apply.NewInventory(r.Client, types.NamespacedName{Namespace: owner.OperatorNamespace, Name: inventoryName}, owner.Labels(componentBase))
-	r.checked, r.established = map[apply.Ref]bool{}, map[string]string{}
 }
 
 // Reconcile installs or removes, then computes the status from what happened, then writes it once.
@@ -128,7 +113,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	if err := r.Watch.Ready(ctx); err != nil {
 		return ctrl.Result{}, err
 	}
-	if err := r.inventory.Load(ctx); err != nil {
+	if err := r.mesh.writer.Inventory.Load(ctx); err != nil {
 		return r.reportError(ctx, in, err)
 	}
 	if removing {
@@ -139,12 +124,35 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 		return r.reportError(ctx, in, err)
 	}
 	outcome, err := r.install(ctx, in)
-	r.observe(&outcome)
+	err = errors.Join(err, r.observe(&outcome))
 	return requeue(retryAfter(outcome), errors.Join(err, r.patchStatus(ctx, in, outcome, err)))
 }
 
-// needsReconcile reports whether an Installation asks for something else than before. The operator's own status does not, or a reason
-// that differs each time, such as a port, would have it try again at once and for ever.
+// reconcileRemoval removes what it can, reports what it waits for, and removes the finalizer when nothing is left.
+func (r *Reconciler) reconcileRemoval(ctx context.Context, in *v1alpha1.Installation) (ctrl.Result, error) {
+	result, err := r.mesh.remover.Run(ctx, in)
+	if result.Status != nil {
+		outcome := report.Outcome{Generation: in.Generation, Removal: result.Status, Sidecars: result.Sidecars}
+		return requeue(result.Retry, errors.Join(err, r.patchStatus(ctx, in, outcome, err)))
+	}
+	r.forgetMesh()
+	if err := r.setFinalizer(ctx, in, false); client.IgnoreNotFound(err) != nil {
+		return r.reportError(ctx, in, err)
+	}
+	r.recordEvents(in, append(result.Events, report.Event{Type: corev1.EventTypeNormal, Reason: "Removed", Message: "the mesh is removed"}))
+	r.Log.Info("Removed istio for Installation " + in.Name)
+	return ctrl.Result{}, nil
+}
+
+// forgetMesh drops everything that is known about the mesh.
+func (r *Reconciler) forgetMesh() {
+	r.Watch.CloseMesh()
+	r.dataPlane.Reset()
+	r.mesh = newMemory(r)
+}
+
+// needsReconcile reports a change of anything but what the operator itself writes: a status whose text differs each time would
+// otherwise have it reconcile without end.
 func needsReconcile(e event.UpdateEvent) bool {
 	before, now := e.ObjectOld, e.ObjectNew
 	return before.GetUID() != now.GetUID() || before.GetGeneration() != now.GetGeneration() ||
@@ -152,21 +160,21 @@ func needsReconcile(e event.UpdateEvent) bool {
 		!slices.Equal(before.GetFinalizers(), now.GetFinalizers()) || !maps.Equal(before.GetAnnotations(), now.GetAnnotations())
 }
 
-// reportError says in status what keeps a reconcile from doing anything. That somebody wrote the Installation at the same moment is
-// no trouble.
+// reportError writes into status what keeps a reconcile from starting. A conflict with another writer of the Installation is
+// only repeated.
 func (r *Reconciler) reportError(ctx context.Context, in *v1alpha1.Installation, failure error) (ctrl.Result, error) {
 	if apierrors.IsConflict(failure) {
 		return ctrl.Result{}, failure
 	}
 	outcome, _ := r.validate(in)
 	if !in.DeletionTimestamp.IsZero() {
-		outcome = Outcome{Generation: in.Generation, Removal: lastRemovalStatus(in)}
+		outcome = report.Outcome{Generation: in.Generation, Removal: removal.LastStatus(in)}
 	}
 	return requeue(0, errors.Join(failure, r.patchStatus(ctx, in, outcome, failure)))
 }
 
-// requeue looks once more after a time, or after a failure when the queue says so: it waits longer and longer, and takes no
-// other time from a reconcile that has failed.
+// requeue repeats a reconcile after a time, or, after a failure, when the rate limiter says so: controller-runtime ignores the
+// time of a failed one.
 func requeue(after time.Duration, err error) (ctrl.Result, error) {
 	if err != nil {
 		return ctrl.Result{}, err
@@ -174,19 +182,19 @@ func requeue(after time.Duration, err error) (ctrl.Result, error) {
 	return ctrl.Result{RequeueAfter: after}, nil
 }
 
-// retryAfter is when to look again although there was no event.
-func retryAfter(outcome Outcome) time.Duration {
+// retryAfter is when to reconcile without an event; 0: never.
+func retryAfter(outcome report.Outcome) time.Duration {
 	if len(outcome.Conflicts) > 0 {
 		return conflictRetry
 	}
 	return outcome.Retry
 }
 
-// logInstalling writes the line that guides of the historic operator look for.
+// logInstalling writes the line that guides of the historic operator refer to.
 func (r *Reconciler) logInstalling(in *v1alpha1.Installation) {
-	if r.loggedUID != in.UID {
+	if r.mesh.logged != in.UID {
 		r.Log.Info("Installing istio for Installation " + in.Name)
-		r.loggedUID = in.UID
+		r.mesh.logged = in.UID
 	}
 }
 
@@ -206,12 +214,12 @@ func (r *Reconciler) setFinalizer(ctx context.Context, in *v1alpha1.Installation
 	return nil
 }
 
-// patchStatus writes the status if it changed, and then an Event for everything that did: what could not be written will be new
-// once more. What was done is done, and is told in any case.
-func (r *Reconciler) patchStatus(ctx context.Context, in *v1alpha1.Installation, outcome Outcome, failure error) error {
-	status := Status(in.Status, outcome, failure, time.Now())
-	events := Events(in.Status, status)
-	r.recordEvents(in, changeEvents(outcome))
+// patchStatus writes the status if it changed, and then records the Events of the changes: after a failed write they are
+// still changes the next time. Events about objects that were written are recorded in any case.
+func (r *Reconciler) patchStatus(ctx context.Context, in *v1alpha1.Installation, outcome report.Outcome, failure error) error {
+	status := report.Status(in.Status, outcome, failure, time.Now())
+	events := report.Events(in.Status, status)
+	r.recordEvents(in, report.ChangeEvents(outcome))
 	if equality.Semantic.DeepEqual(in.Status, status) {
 		return nil
 	}
@@ -224,7 +232,7 @@ func (r *Reconciler) patchStatus(ctx context.Context, in *v1alpha1.Installation,
 	return nil
 }
 
-func (r *Reconciler) recordEvents(in *v1alpha1.Installation, events []Event) {
+func (r *Reconciler) recordEvents(in *v1alpha1.Installation, events []report.Event) {
 	for _, e := range events {
 		r.Events.Event(in, e.Type, e.Reason, e.Message)
 	}

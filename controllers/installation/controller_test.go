@@ -32,7 +32,7 @@ func TestNeedsReconcile(t *testing.T) {
 		"Status":       {func(in *v1alpha1.Installation) { in.ResourceVersion, in.Status.ObservedGeneration = "2", 7 }, false},
 		"ManagedField": {func(in *v1alpha1.Installation) { in.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "m"}} }, false},
 		"Spec":         {func(in *v1alpha1.Installation) { in.Generation++ }, true},
-		"Deleted":      {func(in *v1alpha1.Installation) { in.DeletionTimestamp = &metav1.Time{Time: now} }, true},
+		"Deleted":      {func(in *v1alpha1.Installation) { in.DeletionTimestamp = &metav1.Time{Time: time.Now()} }, true},
 		"Finalizer":    {func(in *v1alpha1.Installation) { in.Finalizers = nil }, true},
 		"Annotation":   {func(in *v1alpha1.Installation) { in.Annotations = map[string]string{"looked-at": "now"} }, true},
 		"Recreated":    {func(in *v1alpha1.Installation) { in.UID = "v" }, true},

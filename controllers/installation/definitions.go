@@ -10,27 +10,46 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/mesh-operator/mesh-operator/controllers/installation/desired"
+	"github.com/mesh-operator/mesh-operator/controllers/installation/watch"
+	"github.com/mesh-operator/mesh-operator/controllers/installation/write"
 	"github.com/mesh-operator/mesh-operator/internal/apply"
 	"github.com/mesh-operator/mesh-operator/internal/owner"
 )
 
-// Whose definition is known to be served.
+// Whose definition is established.
 const (
-	oursEstablished   = "ours"
-	othersEstablished = "others" // or ours, and the watch has not told yet
+	establishedOurs    = "ours"
+	establishedForeign = "foreign" // or ours, and the watch has not seen it yet
 )
 
-// istioDefinitions makes sure that Istio's kinds are defined, and returns what there is to wait for. A definition that is
-// there already is never taken over: it may belong to another product, and all users' objects hang on it. One that we made
-// is kept up to date.
-func (r *Reconciler) istioDefinitions(ctx context.Context) (string, error) {
-	definitions, err := r.CRDs()
+// definitions creates the definitions of Istio's kinds, and remembers which are established. A definition that exists is never
+// taken over: it may belong to another product, and all users' objects depend on it. One that we made is kept up to date.
+type definitions struct {
+	client client.Client
+	watch  *watch.Watch
+	writer *write.Writer
+	load   func() ([]*unstructured.Unstructured, error)
+
+	established map[string]string // by name: whose it is
+}
+
+func newDefinitions(c client.Client, w *watch.Watch, writer *write.Writer, load func() ([]*unstructured.Unstructured, error)) *definitions {
+	return &definitions{client: c, watch: w, writer: writer, load: load, established: map[string]string{}}
+}
+
+// invalidate forgets which definitions are established, because the API server does not know one of the kinds.
+func (d *definitions) invalidate() { clear(d.established) }
+
+// ensure returns what there is to wait for; empty: all are established.
+func (d *definitions) ensure(ctx context.Context) (string, error) {
+	all, err := d.load()
 	if err != nil {
 		return "", fmt.Errorf("load Istio's definitions: %w", err)
 	}
 	waiting := ""
-	for _, definition := range definitions {
-		established, err := r.istioDefinition(ctx, definition)
+	for _, definition := range all {
+		established, err := d.ensureOne(ctx, definition)
 		if err != nil {
 			return "", err
 		}
@@ -41,64 +60,49 @@ func (r *Reconciler) istioDefinitions(ctx context.Context) (string, error) {
 	return waiting, nil
 }
 
-func (r *Reconciler) istioDefinition(ctx context.Context, definition *unstructured.Unstructured) (bool, error) {
+func (d *definitions) ensureOne(ctx context.Context, definition *unstructured.Unstructured) (bool, error) {
 	name := definition.GetName()
-	ours := r.Watch.Lookup(apply.RefOf(definition)) != nil
-	if !ours && r.established[name] == oursEstablished {
-		delete(r.established, name) // somebody deleted it
+	definition = definition.DeepCopy()
+	definition.SetLabels(owner.Label(definition.GetLabels(), desired.ComponentBase))
+	ours := d.watch.Lookup(apply.RefOf(definition)) != nil
+	if !ours && d.established[name] == establishedOurs {
+		delete(d.established, name) // somebody deleted it
 	}
 	if ours {
-		definition = definition.DeepCopy()
-		definition.SetLabels(owner.Label(definition.GetLabels(), componentBase))
-		if _, err := r.applyRecorded(ctx, definition); err != nil {
+		if _, err := d.writer.AnnounceAndApply(ctx, definition); err != nil {
 			return false, err
 		}
 	}
-	if r.established[name] != "" {
+	if d.established[name] != "" {
 		if ours {
-			r.established[name] = oursEstablished
+			d.established[name] = establishedOurs
 		}
 		return true, nil
 	}
 	live := &apiextensionsv1.CustomResourceDefinition{}
-	err := r.Client.Get(ctx, types.NamespacedName{Name: name}, live)
+	err := d.client.Get(ctx, types.NamespacedName{Name: name}, live)
 	if apierrors.IsNotFound(err) {
-		return false, r.createDefinition(ctx, definition)
+		// Create, not apply: of two who define the same kind at the same time the first wins.
+		return false, d.writer.Create(ctx, definition)
 	}
 	if err != nil {
 		return false, fmt.Errorf("look up definition %s: %w", name, err)
 	}
-	for _, condition := range live.Status.Conditions {
-		if live.DeletionTimestamp != nil {
-			break // its objects are going, and no new ones can come
-		}
-		if condition.Type == apiextensionsv1.Established && condition.Status == apiextensionsv1.ConditionTrue {
-			r.established[name] = othersEstablished
-		}
+	if isEstablished(live) {
+		d.established[name] = establishedForeign
 	}
-	return r.established[name] != "", nil
+	return d.established[name] != "", nil
 }
 
-// createDefinition creates and does not apply, so that of two who define the same kind at the same time the first wins.
-func (r *Reconciler) createDefinition(ctx context.Context, definition *unstructured.Unstructured) error {
-	definition = definition.DeepCopy()
-	definition.SetLabels(owner.Label(definition.GetLabels(), componentBase))
-	if err := r.inventory.Announce(ctx, []*unstructured.Unstructured{definition}); err != nil {
-		return err
+// isEstablished reports a definition that is served and not being deleted, which would delete its objects and refuse new ones.
+func isEstablished(definition *apiextensionsv1.CustomResourceDefinition) bool {
+	if definition.DeletionTimestamp != nil {
+		return false
 	}
-	ref := apply.RefOf(definition)
-	r.applier.Drop(ref)
-	err := r.Client.Create(ctx, definition, client.FieldOwner(apply.FieldManager))
-	if apierrors.IsAlreadyExists(err) {
-		return nil
+	for _, condition := range definition.Status.Conditions {
+		if condition.Type == apiextensionsv1.Established && condition.Status == apiextensionsv1.ConditionTrue {
+			return true
+		}
 	}
-	if err != nil {
-		return fmt.Errorf("create definition %s: %w", definition.GetName(), err)
-	}
-	change := apply.Change{Ref: ref, UID: definition.GetUID(), Action: apply.Created}
-	if r.inventory.UID(ref) != "" {
-		change.Action = apply.Restored
-	}
-	r.record(change)
-	return nil
+	return false
 }

@@ -7,29 +7,34 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/mesh-operator/mesh-operator/api/v1alpha1"
+	"github.com/mesh-operator/mesh-operator/controllers/installation/desired"
+	"github.com/mesh-operator/mesh-operator/controllers/installation/kinds"
+	"github.com/mesh-operator/mesh-operator/controllers/installation/report"
 	"github.com/mesh-operator/mesh-operator/internal/apply"
 	"github.com/mesh-operator/mesh-operator/internal/owner"
+	"github.com/mesh-operator/mesh-operator/internal/trust"
 )
 
-// install brings the cluster one step closer to what the Installation says, and further with every event that follows.
-func (r *Reconciler) install(ctx context.Context, in *v1alpha1.Installation) (Outcome, error) {
+// install brings the cluster one step closer to spec. The events of the watches bring the next steps.
+func (r *Reconciler) install(ctx context.Context, in *v1alpha1.Installation) (report.Outcome, error) {
 	out, images := r.validate(in)
 	if out.Invalid != "" {
 		return out, nil
 	}
-	plan, err := r.plan(in, images, Facts{NamespaceUID: r.Watch.uid, Roots: r.rootsPEM})
+	known := r.mesh.roots.bundle
+	plan, err := r.mesh.planner.build(in, images, facts(r.Watch.MeshUID(), known))
 	if err != nil {
 		return out, err
 	}
-	out.Plan, out.Roots = plan, r.rootsPEM
-	if out.Conflicts, err = r.checkClusterConflicts(ctx, plan); err != nil || len(out.Conflicts) > 0 {
+	out.Plan, out.Roots = plan, known
+	if out.Conflicts, err = r.mesh.preflight.checkCluster(ctx, plan); err != nil || len(out.Conflicts) > 0 {
 		return out, err
 	}
 	uid, err := r.bootstrap(ctx)
@@ -43,108 +48,112 @@ func (r *Reconciler) install(ctx context.Context, in *v1alpha1.Installation) (Ou
 	return r.installInto(ctx, in, images, uid, out)
 }
 
-// validate is what the Installation alone tells.
-func (r *Reconciler) validate(in *v1alpha1.Installation) (Outcome, Images) {
-	out := Outcome{Generation: in.Generation, Unsupported: unsupportedParts(&in.Spec), Invalid: invalidSpec(&in.Spec)}
-	images, warnings := chooseImages(&in.Spec, r.Images)
-	out.Warnings = append(warnings, specWarnings(&in.Spec)...)
+// validate computes what spec alone decides.
+func (r *Reconciler) validate(in *v1alpha1.Installation) (report.Outcome, desired.Images) {
+	out := report.Outcome{Generation: in.Generation, Unsupported: desired.UnsupportedParts(&in.Spec), Invalid: desired.Invalid(&in.Spec, r.Catalog)}
+	images, warnings := desired.ChooseImages(&in.Spec, r.Images)
+	out.Warnings = append(warnings, desired.Warnings(&in.Spec)...)
 	return out, images
 }
 
-// installInto is install once there is a namespace to install into.
-func (r *Reconciler) installInto(ctx context.Context, in *v1alpha1.Installation, images Images, uid types.UID, out Outcome) (Outcome, error) {
-	roots, err := r.roots(ctx)
+func facts(namespace types.UID, roots trust.Bundle) desired.Facts {
+	return desired.Facts{NamespaceUID: namespace, Roots: roots.PEM()}
+}
+
+// installInto continues install once the mesh's namespace exists.
+func (r *Reconciler) installInto(ctx context.Context, in *v1alpha1.Installation, images desired.Images, uid types.UID, out report.Outcome) (report.Outcome, error) {
+	roots, err := r.mesh.roots.read(ctx)
 	if err != nil {
 		return out, err
 	}
-	if out.Plan, err = r.plan(in, images, Facts{NamespaceUID: uid, Roots: roots}); err != nil {
+	if out.Plan, err = r.mesh.planner.build(in, images, facts(uid, roots)); err != nil {
 		return out, err
 	}
 	out.Roots = roots
-	if out.Conflicts, err = r.preflight(ctx, out.Plan.Objects()); err != nil || len(out.Conflicts) > 0 {
+	if out.Conflicts, err = r.mesh.preflight.check(ctx, out.Plan.Objects()); err != nil || len(out.Conflicts) > 0 {
 		return out, err
 	}
 	err = r.applyPlan(ctx, &out)
 	return out, err
 }
 
-// observe adds what the mesh is like, also when something kept the operator from changing it. A plan is needed to know what to
-// look at, and access to the namespace, which an operator that has just started gets on the way.
-func (r *Reconciler) observe(out *Outcome) {
-	out.Observed = len(out.Plan.Components) > 0 && (r.Watch.mesh != nil || out.Waiting != "")
-	out.Deployments, out.Services, out.Pods = r.Watch.Deployments(), r.Watch.Services(), r.Watch.Pods()
-	out.Problems, out.DataPlane = podProblems(out.Pods), r.dataPlane.Update(out.Pods)
-}
-
-// checkClusterConflicts is the part of the preflight that needs no access to the mesh's namespace, and so comes before it is made.
-func (r *Reconciler) checkClusterConflicts(ctx context.Context, plan Plan) ([]string, error) {
-	others, err := r.otherMeshes(ctx)
-	if err != nil || len(others) > 0 {
-		return others, err
-	}
-	objects := webhookNames(plan)
-	for _, object := range plan.Objects() {
-		if object.GetNamespace() == "" && !strings.HasSuffix(object.GetKind(), "WebhookConfiguration") {
-			objects = append(objects, object)
+// observe adds the state of the mesh, also after a failure. It needs a plan, and access to the namespace, which an operator
+// that has just started gets on the way.
+func (r *Reconciler) observe(out *report.Outcome) error {
+	out.Observed = len(out.Plan.Components) > 0 && (r.Watch.MeshOpen() || out.Waiting != "")
+	out.Services, out.Pods = r.Watch.Services(), r.Watch.Pods()
+	out.DataPlane = r.dataPlane.Update(podsOf(desired.ComponentPilot, out.Pods))
+	out.Workloads = map[string]report.Workload{}
+	var errs []error
+	for _, c := range out.Plan.Components {
+		object := r.workload(c)
+		if object == nil {
+			continue
 		}
+		workload, err := report.WorkloadOf(object)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		out.Workloads[c.Name] = workload
 	}
-	return r.preflight(ctx, objects)
+	return errors.Join(errs...)
 }
 
-// plan computes the desired objects, once for each spec and set of facts.
-func (r *Reconciler) plan(in *v1alpha1.Installation, images Images, facts Facts) (Plan, error) {
-	key := fmt.Sprintf("%s/%d/%s/%x", in.UID, in.Generation, facts.NamespaceUID, facts.Roots)
-	if r.planKey == key {
-		return r.lastPlan, nil
+// workload returns the live object that runs a component's pods, nil when there is none.
+func (r *Reconciler) workload(c desired.Component) *unstructured.Unstructured {
+	rows := kinds.Where(func(k kinds.Kind) bool { return k.Workload && k.Kind == c.Kind })
+	if len(rows) == 0 {
+		return nil
 	}
-	plan, err := Desired(Input{Spec: &in.Spec, Images: images, Facts: facts})
-	if err != nil {
-		return Plan{}, err
-	}
-	r.planKey, r.lastPlan = key, plan
-	return plan, nil
+	return r.Watch.Workload(rows[0], c.Workload)
 }
 
-// applyPlan applies the stages, and deletes what is no longer wanted when all of them are through.
-func (r *Reconciler) applyPlan(ctx context.Context, out *Outcome) error {
-	crds, err := r.istioDefinitions(ctx)
+func podsOf(component string, pods []*corev1.Pod) []*corev1.Pod {
+	return slices.DeleteFunc(slices.Clone(pods), func(p *corev1.Pod) bool { return p.Labels[owner.LabelComponent] != component })
+}
+
+// applyPlan applies the stages, and deletes what is no longer wanted when all of them are complete.
+func (r *Reconciler) applyPlan(ctx context.Context, out *report.Outcome) error {
+	waiting, err := r.mesh.definitions.ensure(ctx)
 	if err != nil {
 		return err
 	}
-	if err := r.inventory.Announce(ctx, out.Plan.Objects()); err != nil {
+	inventory := r.mesh.writer.Inventory
+	if err := inventory.Announce(ctx, out.Plan.Objects()); err != nil {
 		return err
 	}
-	defer func() { out.Changes = append(out.Changes, r.drainChanges()...) }()
-	if crds != "" {
-		out.Waiting, out.Retry = crds, definitionRetry
+	defer func() { out.Changes = append(out.Changes, r.mesh.writer.DrainChanges()...) }()
+	if waiting != "" {
+		out.Waiting, out.Retry = waiting, definitionRetry
 		return nil
 	}
 	if err := r.Watch.OpenIstio(ctx); err != nil {
-		clear(r.established)
+		r.mesh.definitions.invalidate()
 		return err
 	}
 	if err := r.applyStages(ctx, out); err != nil || out.Waiting != "" || len(out.Conflicts) > 0 {
-		return errors.Join(err, r.inventory.Save(ctx))
+		return errors.Join(err, inventory.Save(ctx))
 	}
-	if out.Pruned, err = r.prune(ctx, out.Plan); err != nil {
+	if out.Pruned, err = r.mesh.writer.Prune(ctx, out.Plan.Refs()); err != nil {
 		return err
 	}
-	return r.inventory.Save(ctx)
+	return inventory.Save(ctx)
 }
 
-// applyStages applies stage after stage. A stage comes when the one before it is ready; until then what it has is kept as it
-// is, so that a component that does not come up does not keep the others from being repaired.
-func (r *Reconciler) applyStages(ctx context.Context, out *Outcome) error {
+// applyStages applies stage after stage. A stage starts when the one before it is ready. Until then the objects that it has
+// already are repaired, so that a component that does not start does not keep the others from being repaired.
+func (r *Reconciler) applyStages(ctx context.Context, out *report.Outcome) error {
 	var errs []error
 	for _, stage := range out.Plan.Stages {
-		if out.Waiting == "" && stage.NeedsRoots && len(out.Roots) == 0 {
+		if out.Waiting == "" && stage.NeedsRoots && out.Roots.Empty() {
 			out.Waiting = rootsMissingMessage(out.Plan)
 		}
 		held := out.Waiting != "" || len(errs) > 0
 		if held {
-			stage.Objects = slices.DeleteFunc(slices.Clone(stage.Objects), func(o *unstructured.Unstructured) bool { return !r.applier.Applied(o) })
+			stage.Objects = slices.DeleteFunc(slices.Clone(stage.Objects), func(o *unstructured.Unstructured) bool { return !r.mesh.writer.Applied(o) })
 		}
-		conflicts, err := r.recheckConflicts(ctx, stage.Objects)
+		conflicts, err := r.mesh.preflight.recheck(ctx, stage.Objects)
 		if err != nil || len(conflicts) > 0 {
 			out.Conflicts = conflicts
 			return errors.Join(append(errs, err)...)
@@ -160,27 +169,30 @@ func (r *Reconciler) applyStages(ctx context.Context, out *Outcome) error {
 	return errors.Join(errs...)
 }
 
-// rootsMissingMessage says what the stages wait for that need the roots of trust.
-func rootsMissingMessage(plan Plan) string {
-	citadel := func(c Component) bool { return c.Name == componentCitadel }
+// rootsMissingMessage is what stages wait for that need the roots of trust.
+func rootsMissingMessage(plan desired.Plan) string {
+	citadel := func(c desired.Component) bool { return c.Name == desired.ComponentCitadel }
 	if i := slices.IndexFunc(plan.Components, citadel); i >= 0 && !plan.Components[i].Enabled {
 		return "the roots of trust, which nobody publishes while spec.components.citadel.enabled is false"
 	}
 	return "citadel to publish the roots of trust"
 }
 
-// applyStage returns what the next stage has to wait for. One object that is refused does not keep the others of its stage.
-func (r *Reconciler) applyStage(ctx context.Context, stage Stage) ([]string, error) {
+// applyStage returns the names of the workloads that the next stage has to wait for. An object that is refused does not keep
+// the others of its stage from being applied.
+func (r *Reconciler) applyStage(ctx context.Context, stage desired.Stage) ([]string, error) {
 	var errs []error
 	var pending []string
 	for _, object := range stage.Objects {
-		change, err := r.applier.Apply(ctx, object)
+		change, err := r.mesh.writer.Apply(ctx, object)
 		if err != nil {
-			r.invalidate(object, err)
+			r.mesh.preflight.invalidate(object)
+			if meta.IsNoMatchError(err) || apierrors.IsNotFound(err) {
+				r.mesh.definitions.invalidate()
+			}
 			errs = append(errs, err)
 			continue
 		}
-		r.record(change)
 		if stage.WaitReady && !r.ready(change) {
 			pending = append(pending, change.Ref.Name)
 		}
@@ -188,76 +200,25 @@ func (r *Reconciler) applyStage(ctx context.Context, stage Stage) ([]string, err
 	return pending, errors.Join(errs...)
 }
 
-// record notes a change for the inventory and for who looks at the Installation.
-func (r *Reconciler) record(change apply.Change) {
-	r.inventory.Record(change.Ref, change.UID)
-	if change.Action != apply.Unchanged {
-		r.changes = append(r.changes, change)
-	}
-}
-
-// invalidate forgets what a refusal puts into question: that nobody has the object's name, and that its kind is defined.
-func (r *Reconciler) invalidate(object *unstructured.Unstructured, refusal error) {
-	delete(r.checked, apply.RefOf(object))
-	if meta.IsNoMatchError(refusal) || apierrors.IsNotFound(refusal) {
-		clear(r.established)
-	}
-}
-
-// ready asks kstatus about Deployments; the other kinds of a stage that holds are ready when they exist.
+// ready asks kstatus about a workload; an object of another kind is ready when it exists.
 func (r *Reconciler) ready(change apply.Change) bool {
-	if change.Ref.Kind != "Deployment" {
+	row, ok := kinds.Of(change.Ref.Group, change.Ref.Kind)
+	if !ok || !row.Workload {
 		return true
 	}
 	if change.Stale {
-		return false // what the cache says is about an earlier template
+		return false // the watch has not seen the last write yet
 	}
 	live := change.Live
 	if live == nil {
-		deployment, ok := r.Watch.Deployments()[change.Ref.Name]
-		if !ok {
-			return false
-		}
-		content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(deployment)
-		if err != nil {
-			return false
-		}
-		live = &unstructured.Unstructured{Object: content}
-		live.SetAPIVersion("apps/v1")
-		live.SetKind("Deployment")
+		live = r.Watch.Workload(row, change.Ref.Name)
+	}
+	if live == nil {
+		return false
 	}
 	ready, err := apply.Ready(live)
+	if err != nil {
+		r.Log.Error("Cannot compute readiness", "object", fmt.Sprint(change.Ref), "error", err)
+	}
 	return err == nil && ready
-}
-
-// prune deletes what an earlier spec wanted. It runs after everything wanted is there, so that a replacement exists before
-// what it replaces goes.
-func (r *Reconciler) prune(ctx context.Context, plan Plan) ([]apply.Ref, error) {
-	wanted := plan.Refs()
-	for _, object := range []*unstructured.Unstructured{meshNamespaceObject(), accessObject()} {
-		wanted[apply.RefOf(object)] = true
-	}
-	var pruned []apply.Ref
-	for _, entry := range r.inventory.Obsolete(wanted) {
-		if entry.Kind == "CustomResourceDefinition" {
-			continue // a definition holds the users' objects; only a removal decides about it
-		}
-		deleted, err := apply.Prune(ctx, r.Client, entry, owner.Owned)
-		if err != nil {
-			return pruned, err
-		}
-		if deleted {
-			pruned = append(pruned, entry.Ref())
-		}
-		delete(r.checked, entry.Ref())
-		r.applier.Drop(entry.Ref())
-		r.inventory.Drop(entry.Ref())
-	}
-	return pruned, nil
-}
-
-func (r *Reconciler) drainChanges() []apply.Change {
-	changes := r.changes
-	r.changes = nil
-	return changes
 }

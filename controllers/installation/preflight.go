@@ -9,76 +9,113 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/mesh-operator/mesh-operator/controllers/installation/desired"
+	"github.com/mesh-operator/mesh-operator/controllers/installation/kinds"
+	"github.com/mesh-operator/mesh-operator/controllers/installation/watch"
+	"github.com/mesh-operator/mesh-operator/controllers/installation/write"
 	"github.com/mesh-operator/mesh-operator/internal/apply"
 	"github.com/mesh-operator/mesh-operator/internal/owner"
 )
 
-// preflight looks for what stands in the way before anything is written: objects of the names we need that are not ours, and
-// another Istio, whose webhooks would inject the same pods. It returns one sentence for each. Objects that we know of already
-// are not asked about, so a mesh at rest costs no call; one that has left may have made room for somebody else's.
-func (r *Reconciler) preflight(ctx context.Context, objects []*unstructured.Unstructured) ([]string, error) {
+// preflight finds conflicts before anything is written: objects of others with names that the mesh needs, and another Istio,
+// whose webhooks would inject the same pods. It remembers which names were free, so that a mesh at rest costs no call.
+type preflight struct {
+	client client.Client
+	watch  *watch.Watch
+	writer *write.Writer
+
+	checked map[apply.Ref]bool
+}
+
+func newPreflight(c client.Client, w *watch.Watch, writer *write.Writer) *preflight {
+	return &preflight{client: c, watch: w, writer: writer, checked: map[apply.Ref]bool{}}
+}
+
+// check returns one sentence for each conflict. An object of ours needs no call; once it is deleted its name is checked again.
+func (p *preflight) check(ctx context.Context, objects []*unstructured.Unstructured) ([]string, error) {
 	var conflicts []string
 	for _, object := range objects {
 		ref := apply.RefOf(object)
-		if r.Watch.Lookup(ref) != nil {
-			delete(r.checked, ref)
+		if p.watch.Lookup(ref) != nil {
+			delete(p.checked, ref)
 			continue
 		}
-		if r.checked[ref] {
+		if p.checked[ref] {
 			continue
 		}
-		live, err := apply.Metadata(ctx, r.Client, object.GroupVersionKind(), types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name})
+		live, err := apply.Metadata(ctx, p.client, object.GroupVersionKind(), types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name})
 		if meta.IsNoMatchError(err) {
 			continue // a kind of Istio that is about to be defined
 		}
 		if err != nil {
 			return nil, fmt.Errorf("look up %s: %w", ref, err)
 		}
-		if live != nil && !owner.Owned(live.Labels) && live.UID != r.inventory.UID(ref) {
+		if live != nil && !owner.Owned(live.Labels) && live.UID != p.writer.Inventory.UID(ref) {
 			conflicts = append(conflicts, ref.String()+" exists and is not managed by this operator; remove or rename it")
 			continue
 		}
-		r.checked[ref] = true
+		p.checked[ref] = true
 	}
 	return conflicts, nil
 }
 
-// recheckConflicts repeats the preflight for what is about to be written for the first time: a stage may have waited for hours, and
-// an apply would take over whatever has the name by now.
-func (r *Reconciler) recheckConflicts(ctx context.Context, objects []*unstructured.Unstructured) ([]string, error) {
+// recheck checks once more what is about to be written for the first time: a stage may have waited for hours, and an apply
+// takes over whatever has the name by now.
+func (p *preflight) recheck(ctx context.Context, objects []*unstructured.Unstructured) ([]string, error) {
 	for _, object := range objects {
-		if ref := apply.RefOf(object); r.checked[ref] && !r.applier.Applied(object) {
-			delete(r.checked, ref)
+		if ref := apply.RefOf(object); p.checked[ref] && !p.writer.Applied(object) {
+			delete(p.checked, ref)
 		}
 	}
-	return r.preflight(ctx, objects)
+	return p.check(ctx, objects)
 }
 
-// webhookNames are the webhooks that come last, when the roots of trust are known; what has their names is in the way from the
-// beginning.
-func webhookNames(plan Plan) []*unstructured.Unstructured {
+// invalidate forgets that the name was free, because the API server refused the object.
+func (p *preflight) invalidate(object *unstructured.Unstructured) {
+	delete(p.checked, apply.RefOf(object))
+}
+
+// checkCluster is the part of the preflight that needs no access to the mesh's namespace, and comes before it is created.
+func (p *preflight) checkCluster(ctx context.Context, plan desired.Plan) ([]string, error) {
+	others, err := p.otherMeshes(ctx)
+	if err != nil || len(others) > 0 {
+		return others, err
+	}
+	objects := webhookNames(plan)
+	for _, object := range plan.Objects() {
+		gvk := object.GroupVersionKind()
+		if kind, _ := kinds.Of(gvk.Group, gvk.Kind); !kind.Namespaced && kind.Phase != kinds.Last {
+			objects = append(objects, object)
+		}
+	}
+	return p.check(ctx, objects)
+}
+
+// webhookNames are the webhooks of the plan's components, which are rendered only when the roots of trust are known. Another
+// object of the same name is a conflict from the beginning.
+func webhookNames(plan desired.Plan) []*unstructured.Unstructured {
 	var out []*unstructured.Unstructured
 	for _, c := range plan.Components {
-		kind := map[string]string{componentGalley: "ValidatingWebhookConfiguration", componentInjector: "MutatingWebhookConfiguration"}[c.Name]
-		if kind != "" && c.Enabled {
-			object := &unstructured.Unstructured{}
-			object.SetAPIVersion(admissionGroup + "/v1")
-			object.SetKind(kind)
-			object.SetName(c.Deployment)
-			out = append(out, object)
+		if c.Webhook == "" || !c.Enabled {
+			continue
 		}
+		object := &unstructured.Unstructured{}
+		object.SetGroupVersionKind(kinds.Must(kinds.AdmissionGroup, c.Webhook).GroupVersionKind)
+		object.SetName(c.Workload)
+		out = append(out, object)
 	}
 	return out
 }
 
-// otherMeshes looks for webhooks of another Istio.
-func (r *Reconciler) otherMeshes(ctx context.Context) ([]string, error) {
-	if r.Watch.Lookup(apply.Ref{Group: admissionGroup, Kind: "MutatingWebhookConfiguration", Name: "istio-sidecar-injector"}) != nil {
-		return nil, nil // ours is in place; a second Istio that comes later is its own problem
+// otherMeshes finds the webhooks of another Istio.
+func (p *preflight) otherMeshes(ctx context.Context) ([]string, error) {
+	if p.watch.Lookup(apply.Ref{Group: kinds.AdmissionGroup, Kind: "MutatingWebhookConfiguration", Name: "istio-sidecar-injector"}) != nil {
+		return nil, nil // ours exists; a second Istio that comes later has to resolve the conflict
 	}
 	list := &admissionv1.MutatingWebhookConfigurationList{}
-	if err := r.Client.List(ctx, list); err != nil {
+	if err := p.client.List(ctx, list); err != nil {
 		return nil, fmt.Errorf("look for other meshes: %w", err)
 	}
 	var conflicts []string

@@ -1,91 +1,53 @@
 package installation
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"crypto/x509"
-	"encoding/hex"
-	"encoding/pem"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/mesh-operator/mesh-operator/api/v1alpha1"
+	"github.com/mesh-operator/mesh-operator/controllers/installation/watch"
 	"github.com/mesh-operator/mesh-operator/internal/apply"
+	"github.com/mesh-operator/mesh-operator/internal/names"
 	"github.com/mesh-operator/mesh-operator/internal/owner"
+	"github.com/mesh-operator/mesh-operator/internal/trust"
 )
 
-const (
-	rootsConfigMap = "istio-ca-root-cert"
-	rootsKey       = "root-cert.pem"
-	rootSecret     = "istio-ca-secret"
-)
+// roots reads the roots of trust that citadel has published, and remembers them.
+type roots struct {
+	client client.Client
+	watch  *watch.Watch
 
-// roots reads the roots of trust that citadel has published. They are read again only when the ConfigMap changed.
-func (r *Reconciler) roots(ctx context.Context) ([]byte, error) {
-	live := r.Watch.Lookup(apply.Ref{Kind: "ConfigMap", Namespace: owner.MeshNamespace, Name: rootsConfigMap})
+	version string // resourceVersion of the ConfigMap
+	bundle  trust.Bundle
+}
+
+// read returns the roots of trust; empty: not published yet. The ConfigMap is read again only when it changed. What it holds
+// becomes every caBundle, so it is parsed as strictly as by the proxies.
+func (r *roots) read(ctx context.Context) (trust.Bundle, error) {
+	live := r.watch.Lookup(apply.Ref{Kind: "ConfigMap", Namespace: owner.MeshNamespace, Name: names.RootsConfigMap})
 	if live == nil {
-		return nil, nil
+		return trust.Bundle{}, nil
 	}
-	if r.rootsVersion == live.GetResourceVersion() {
-		return r.rootsPEM, nil
+	if r.version == live.GetResourceVersion() {
+		return r.bundle, nil
 	}
 	object := &corev1.ConfigMap{}
-	key := types.NamespacedName{Namespace: owner.MeshNamespace, Name: rootsConfigMap}
-	if err := r.Client.Get(ctx, key, object); client.IgnoreNotFound(err) != nil {
-		return nil, fmt.Errorf("read roots of trust: %w", err)
+	key := types.NamespacedName{Namespace: owner.MeshNamespace, Name: names.RootsConfigMap}
+	err := r.client.Get(ctx, key, object)
+	if apierrors.IsNotFound(err) {
+		return trust.Bundle{}, nil
 	}
-	certificates, err := parseRoots([]byte(object.Data[rootsKey]))
 	if err != nil {
-		return nil, fmt.Errorf("read roots of trust: ConfigMap %s: %w", rootsConfigMap, err)
+		return trust.Bundle{}, fmt.Errorf("read roots of trust: %w", err)
 	}
-	r.rootsVersion, r.rootsPEM = object.ResourceVersion, encodeRoots(certificates)
-	return r.rootsPEM, nil
-}
-
-// parseRoots accepts nothing but certificates: what it returns is published to the API server as a trust anchor.
-func parseRoots(data []byte) ([]*x509.Certificate, error) {
-	var certificates []*x509.Certificate
-	for {
-		block, rest := pem.Decode(data)
-		if block == nil {
-			return certificates, nil
-		}
-		data = rest
-		if block.Type != "CERTIFICATE" {
-			return nil, fmt.Errorf("holds a %s block, want only certificates", block.Type)
-		}
-		certificate, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, err
-		}
-		certificates = append(certificates, certificate)
-	}
-}
-
-func encodeRoots(certificates []*x509.Certificate) []byte {
-	var out bytes.Buffer
-	for _, certificate := range certificates {
-		_ = pem.Encode(&out, &pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw}) // a Buffer takes everything
-	}
-	return out.Bytes()
-}
-
-func certificateStatus(roots []byte) []v1alpha1.CertificateStatus {
-	certificates, err := parseRoots(roots)
+	bundle, err := trust.Parse([]byte(object.Data[names.RootsKey]))
 	if err != nil {
-		return nil // Desired was given what roots has checked
+		return trust.Bundle{}, fmt.Errorf("read roots of trust: ConfigMap %s: %w", names.RootsConfigMap, err)
 	}
-	out := make([]v1alpha1.CertificateStatus, 0, len(certificates))
-	for _, certificate := range certificates {
-		sum := sha256.Sum256(certificate.Raw)
-		out = append(out, v1alpha1.CertificateStatus{
-			Name: certificate.Subject.String(), NotAfter: metav1.NewTime(certificate.NotAfter), Fingerprint: hex.EncodeToString(sum[:]),
-		})
-	}
-	return out
+	r.version, r.bundle = object.ResourceVersion, bundle
+	return bundle, nil
 }

@@ -26,6 +26,9 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/mesh-operator/mesh-operator/api/v1alpha1"
+	"github.com/mesh-operator/mesh-operator/controllers/installation/admission"
+	"github.com/mesh-operator/mesh-operator/controllers/installation/desired"
+	"github.com/mesh-operator/mesh-operator/controllers/installation/watch"
 	"github.com/mesh-operator/mesh-operator/internal/istiocrd"
 	"github.com/mesh-operator/mesh-operator/internal/monitoring"
 	"github.com/mesh-operator/mesh-operator/internal/owner"
@@ -36,15 +39,20 @@ type Options struct {
 	Config      *rest.Config
 	LeaderElect bool
 	Monitoring  monitoring.Flags
-	Images      ImageDefaults
-	Logger      *slog.Logger
+	Images      desired.ImageDefaults
+	// Catalog is the table of components; nil: that of this version.
+	Catalog desired.Catalog
+	Logger  *slog.Logger
 }
 
 // Run runs the operator until ctx ends.
 func Run(ctx context.Context, o Options) error {
 	ctrl.SetLogger(logr.FromSlogHandler(o.Logger.Handler()))
 	o.Config = rest.CopyConfig(o.Config)
-	o.Config.WarningHandler = rest.NoWarnings{} // they are for whoever wrote the Installation, and stay in its status
+	if o.Catalog == nil {
+		o.Catalog = desired.Components()
+	}
+	o.Config.WarningHandler = rest.NoWarnings{} // warnings for users are in status.warnings
 	mgr, err := newManager(o)
 	if err != nil {
 		return err
@@ -57,19 +65,19 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("make API client: %w", err)
 	}
-	// Not the manager's client, which would keep every kind it is asked for in memory.
+	// Not the manager's client, which would cache every kind that it reads.
 	direct, err := client.New(o.Config, client.Options{HTTPClient: mgr.GetHTTPClient(), Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
 	if err != nil {
 		return fmt.Errorf("make API client: %w", err)
 	}
 	reconciler := &Reconciler{
-		Client: direct, Watch: NewWatch(metadataClient, kube, o.Logger), Events: newRecorder(ctx, kube, mgr.GetScheme()),
-		Log: o.Logger, Images: o.Images, CRDs: istiocrd.CRDs,
+		Client: direct, Watch: watch.New(metadataClient, kube, o.Logger), Events: newRecorder(ctx, kube, mgr.GetScheme()),
+		Log: o.Logger, Images: o.Images, Catalog: o.Catalog, CRDs: istiocrd.CRDs,
 	}
 	if err := reconciler.Register(mgr); err != nil {
 		return err
 	}
-	if err := mgr.Add(newPolicies(direct, o.Logger)); err != nil {
+	if err := mgr.Add(admission.NewPolicies(direct, o.Catalog.ReservedNames(), o.Logger)); err != nil {
 		return fmt.Errorf("add admission policies: %w", err)
 	}
 	if err := mgr.Add(newMonitoring(o)); err != nil {
@@ -114,8 +122,7 @@ func newManager(o Options) (ctrl.Manager, error) {
 	return mgr, nil
 }
 
-// newMonitoring serves controller-runtime's metrics beside our own. A replica that does not lead is ready too: it is there to
-// take over.
+// newMonitoring serves controller-runtime's metrics beside our own. A replica that does not lead is ready too.
 func newMonitoring(o Options) *monitor {
 	server := monitoring.New("istio-operator", o.Monitoring, o.Logger)
 	if registry, ok := metrics.Registry.(*prometheus.Registry); ok {

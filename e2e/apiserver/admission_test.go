@@ -40,7 +40,7 @@ func TestSpecsRoundTrip(t *testing.T) {
 func readSpecs(t *testing.T) map[string]map[string]any {
 	t.Helper()
 	out := map[string]map[string]any{}
-	for _, pattern := range []string{"config/samples/*.yaml", "controllers/installation/testdata/desired/*.txtar"} {
+	for _, pattern := range []string{"config/samples/*.yaml", "controllers/installation/desired/testdata/*.txtar"} {
 		paths, err := filepath.Glob(filepath.Join(server.Root, pattern))
 		must(t, err)
 		if len(paths) == 0 {

@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/mesh-operator/mesh-operator/controllers/installation"
+	"github.com/mesh-operator/mesh-operator/controllers/installation/desired"
 	"github.com/mesh-operator/mesh-operator/e2e/lab"
 )
 
@@ -80,13 +81,19 @@ type operator struct {
 // the test, or earlier by end.
 func startOperator(t *testing.T, next func() *Transport) *operator {
 	t.Helper()
+	return startOperatorWith(t, next, desired.Components())
+}
+
+// startOperatorWith starts an operator that knows these components.
+func startOperatorWith(t *testing.T, next func() *Transport, catalog desired.Catalog) *operator {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	o := &operator{stop: stop, done: make(chan struct{})}
 	o.transport = next()
 	go func() {
 		defer close(o.done)
 		for ctx.Err() == nil {
-			runOperator(ctx, o.current())
+			runOperator(ctx, o.current(), catalog)
 			o.mu.Lock()
 			o.transport = next()
 			o.mu.Unlock()
@@ -104,7 +111,7 @@ func (o *operator) current() *Transport {
 }
 
 // runOperator is the life of one process of the operator: it ends with ctx, by itself, or when the wire kills it.
-func runOperator(ctx context.Context, transport *Transport) {
+func runOperator(ctx context.Context, transport *Transport, catalog desired.Catalog) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
@@ -122,8 +129,10 @@ func runOperator(ctx context.Context, transport *Transport) {
 	}
 	config.Wrap(transport.Wrap)
 	_ = installation.Run(ctx, installation.Options{ // what it could not do shows in the cluster
-		Config: config, Logger: slog.New(slog.DiscardHandler),
-		Images: installation.ImageDefaults{BuiltIn: installation.Images{Operator: "registry.example/mesh-operator:1", Proxy: "registry.example/proxyv2:1"}},
+		Config: config, Logger: slog.New(slog.DiscardHandler), Catalog: catalog,
+		Images: desired.ImageDefaults{BuiltIn: desired.Images{
+			desired.OperatorImage: "registry.example/mesh-operator:1", desired.ProxyImage: "registry.example/proxyv2:1", "throwaway": "registry.example/throwaway:1",
+		}},
 	})
 }
 

@@ -134,7 +134,7 @@ func (s *Server) startControllers(admin *envtest.AuthenticatedUser, path string)
 		return err
 	}
 	s.controllers = exec.Command(s.kube, "kube-controller-manager", "--kubeconfig="+kubeconfig, "--leader-elect=false", "--secure-port=0",
-		"--controllers=namespace-controller,garbage-collector-controller,deployment-controller,replicaset-controller",
+		"--controllers=namespace-controller,garbage-collector-controller,deployment-controller,replicaset-controller,statefulset-controller,daemonset-controller,persistentvolumeclaim-protection-controller",
 		"--kube-api-qps=500", "--kube-api-burst=1000")
 	s.controllers.Stdout, s.controllers.Stderr = log, log
 	s.controllers.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -27,7 +27,7 @@ func TestAdmissionMessages(t *testing.T) {
 		Says   string         `json:"says"`
 		Hides  string         `json:"hides"`
 	}
-	must(t, yaml.Unmarshal([]byte(read(t, "controllers/installation/testdata/admission.yaml")), &examples))
+	must(t, yaml.Unmarshal([]byte(read(t, "controllers/installation/admission/testdata/admission.yaml")), &examples))
 	for _, e := range examples {
 		t.Run(e.Name, func(t *testing.T) {
 			var answer lab.Answer

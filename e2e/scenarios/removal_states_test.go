@@ -61,7 +61,7 @@ func minimal(t *testing.T) {
 func withOperatorOnly(t *testing.T) []string {
 	t.Helper()
 	policies := mesh.Client.AdmissionregistrationV1()
-	objects, err := lab.Objects(read(t, "controllers/installation/admission.yaml"))
+	objects, err := lab.Objects(read(t, "controllers/installation/admission/policies.yaml"))
 	must(t, err)
 	must(t, lab.Until(within(t, time.Minute), "all admission policies and their bindings exist", func(ctx context.Context) error {
 		defined, err := policies.ValidatingAdmissionPolicies().List(ctx, metav1.ListOptions{LabelSelector: managed})

@@ -14,12 +14,12 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"strconv"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -171,11 +171,10 @@ func (r record) matches(live metav1.Object) bool {
 	return live.GetResourceVersion() == r.version || r.isStale(live) || bytes.Equal(ownFields(live), r.fields)
 }
 
-// older compares resource versions, which are increasing integers (KEP-5504).
+// older reports a version before another (KEP-5504); one that cannot be compared is not older.
 func older(a, b string) bool {
-	x, errX := strconv.ParseUint(a, 10, 64)
-	y, errY := strconv.ParseUint(b, 10, 64)
-	return errX == nil && errY == nil && x < y
+	order, err := resourceversion.CompareResourceVersion(a, b)
+	return err == nil && order < 0
 }
 
 // describe compares the object before and after an Apply.

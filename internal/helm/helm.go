@@ -24,17 +24,18 @@ import (
 // library is the chart whose templates every other chart may use.
 const library = "library"
 
-// Render returns the objects of the named chart of fsys for values, in a stable order.
-func Render(fsys fs.FS, name string, values map[string]any) ([]*unstructured.Unstructured, error) {
-	objects, err := render(fsys, name, values)
+// Render returns the objects of the named chart of charts for values, in a stable order. The chart may use the templates of the
+// chart library of shared.
+func Render(shared, charts fs.FS, name string, values map[string]any) ([]*unstructured.Unstructured, error) {
+	objects, err := render(shared, charts, name, values)
 	if err != nil {
 		return nil, fmt.Errorf("render chart %s: %w", name, err)
 	}
 	return objects, nil
 }
 
-func render(fsys fs.FS, name string, values map[string]any) ([]*unstructured.Unstructured, error) {
-	c, err := load(fsys, name)
+func render(shared, charts fs.FS, name string, values map[string]any) ([]*unstructured.Unstructured, error) {
+	c, err := load(shared, charts, name)
 	if err != nil {
 		return nil, err
 	}
@@ -61,16 +62,16 @@ func render(fsys fs.FS, name string, values map[string]any) ([]*unstructured.Uns
 	return objects, nil
 }
 
-func load(fsys fs.FS, name string) (*chart.Chart, error) {
-	c, err := loadOne(fsys, name)
+func load(shared, charts fs.FS, name string) (*chart.Chart, error) {
+	c, err := loadOne(charts, name)
 	if err != nil {
 		return nil, err
 	}
-	shared, err := loadOne(fsys, library)
+	templates, err := loadOne(shared, library)
 	if err != nil {
 		return nil, err
 	}
-	c.AddDependency(shared)
+	c.AddDependency(templates)
 	return c, nil
 }
 
@@ -90,7 +91,7 @@ func loadOne(fsys fs.FS, name string) (*chart.Chart, error) {
 	return loader.LoadFiles(files)
 }
 
-// parse splits a stream of YAML documents; empty ones, which an untaken branch of a template leaves, are no objects.
+// parse splits a stream of YAML documents. Empty ones, which a false condition of a template leaves, are skipped.
 func parse(text string) ([]*unstructured.Unstructured, error) {
 	var objects []*unstructured.Unstructured
 	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewBufferString(text), 4096)

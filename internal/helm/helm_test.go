@@ -31,7 +31,8 @@ func TestRender(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			objects, err := Render(charts(c.template), "one", map[string]any{"name": "n"})
+			fsys := charts(c.template)
+			objects, err := Render(fsys, fsys, "one", map[string]any{"name": "n"})
 			if c.err != "" {
 				if err == nil || !strings.Contains(err.Error(), c.err) {
 					t.Fatalf("%s: error %v, want one about %q", c.reason, err, c.err)

@@ -25,6 +25,9 @@ const (
 	// Installation that comes later takes it back. The value is the object's UID: a copy of it is not ours.
 	AnnotationKept = "istio.openshift.com/kept"
 
+	// AnnotationKeptComponent is beside AnnotationKept: the component that the object belonged to.
+	AnnotationKeptComponent = "istio.openshift.com/kept-component"
+
 	// Installation is the only name an Installation may have.
 	Installation = "istio-installation"
 	// OperatorNamespace is where the operator and the Installation live.

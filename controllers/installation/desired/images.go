@@ -1,0 +1,163 @@
+package desired
+
+import (
+	"cmp"
+	"regexp"
+	"strings"
+
+	"github.com/mesh-operator/mesh-operator/api/v1alpha1"
+	"github.com/mesh-operator/mesh-operator/internal/version"
+)
+
+// Images are image references by the name of the image.
+type Images map[string]string
+
+// Names of images of this project.
+const (
+	OperatorImage = "mesh-operator" // the roles of the control plane
+	ProxyImage    = "proxyv2"       // Envoy and its agent: sidecars and gateways
+)
+
+// ownImages are the images that spec.istio and spec.images choose, with the variable of the operator's environment that
+// names the built-in one. Images of other projects get a table of their own, with the section of spec that chooses them.
+var ownImages = []struct{ name, variable string }{
+	{OperatorImage, "RELATED_IMAGE_MESH_OPERATOR"},
+	{ProxyImage, "RELATED_IMAGE_PROXYV2"},
+}
+
+const builtInRegistry = "quay.io/mesh-operator/"
+
+// BuiltInImages are the images of this version, or those that the environment names (RELATED_IMAGE_*), for mirrors.
+func BuiltInImages(getenv func(string) string) Images {
+	out := Images{}
+	for _, image := range ownImages {
+		out[image.name] = cmp.Or(getenv(image.variable), builtInRegistry+image.name+":"+version.Version)
+	}
+	return out
+}
+
+// named returns every own image as prefix, name and tag.
+func named(prefix, tag string) Images {
+	out := Images{}
+	for _, image := range ownImages {
+		out[image.name] = prefix + image.name + ":" + tag
+	}
+	return out
+}
+
+// ImageDefaults are the images of an Installation that names none.
+type ImageDefaults struct {
+	// BuiltIn are the images of this version.
+	BuiltIn Images
+	// Registry is the operator's --image-registry; empty: none.
+	Registry string
+}
+
+// historicPrefixes are the registries of the tech preview. They held sixteen images, none of which exists any more, so they
+// are no mirror of ours.
+var historicPrefixes = []string{
+	"maistra/", "docker.io/maistra/", "quay.io/maistra/",
+	"openshift-istio-tech-preview/", "registry.access.redhat.com/openshift-istio-tech-preview/",
+	"registry.redhat.io/openshift-istio-tech-preview/",
+	"distributed-tracing-tech-preview/", "registry.access.redhat.com/distributed-tracing-tech-preview/",
+	"istio/", "docker.io/istio/",
+}
+
+// historicVersion matches the tags of the tech preview, 0.1.0 to 0.12.0.
+var historicVersion = regexp.MustCompile(`^v?0\.([0-9]|1[0-2])(\.[0-9]+)?$`)
+
+// ChooseImages applies the order of precedence: spec.istio's prefix and version, then spec.images.registry, then the
+// operator's flag, then what is built in. An image that no longer exists is ignored with a warning.
+//
+//	prefix    version   images
+//	unset     unset     registry's or built in
+//	unset     historic  registry's or built in, warning
+//	unset     other     registry's or built in with that tag
+//	historic  any       registry's or built in, warning
+//	custom    unset     <prefix>, our version
+//	custom    historic  <prefix>, our version
+//	custom    other     <prefix>, that tag
+//
+// community: true is the row of a historic prefix.
+func ChooseImages(spec *v1alpha1.InstallationSpec, defaults ImageDefaults) (Images, []v1alpha1.Warning) {
+	istio := spec.Istio
+	if istio == nil {
+		istio = &v1alpha1.IstioSpec{}
+	}
+	if istio.Community != nil && *istio.Community {
+		return fallbackImages(spec, defaults), []v1alpha1.Warning{{
+			Field: "spec.istio.community", Reason: "HistoricImages",
+			Message: "true asks for images of Istio 1.1, which is not what this operator runs; it uses its own images; remove the field",
+		}}
+	}
+	prefix := cleanPrefix(istio.Prefix)
+	if isHistoricPrefix(prefix) {
+		return fallbackImages(spec, defaults), []v1alpha1.Warning{{
+			Field: "spec.istio.prefix", Reason: "HistoricImages",
+			Message: "the images at " + istio.Prefix + " no longer exist; this operator uses its own; remove the field, or name a registry of yours",
+		}}
+	}
+	return customImages(spec, defaults, prefix, istio.Version.String())
+}
+
+func customImages(spec *v1alpha1.InstallationSpec, defaults ImageDefaults, prefix, tag string) (Images, []v1alpha1.Warning) {
+	historic := historicVersion.MatchString(tag) && tag != version.Version
+	switch {
+	case prefix == "" && historic:
+		return fallbackImages(spec, defaults), []v1alpha1.Warning{{
+			Field: "spec.istio.version", Reason: "HistoricImages",
+			Message: "images of version " + tag + " no longer exist; this operator uses its own; remove the field",
+		}}
+	case prefix == "" && tag == "":
+		return fallbackImages(spec, defaults), nil
+	case prefix == "":
+		images := fallbackImages(spec, defaults)
+		out := Images{}
+		for name, image := range images {
+			out[name] = retag(image, tag)
+		}
+		return out, nil
+	case historic || tag == "":
+		tag = version.Version
+	}
+	return named(prefix, tag), nil
+}
+
+// fallbackImages are the images of an Installation that names none in spec.istio.
+func fallbackImages(spec *v1alpha1.InstallationSpec, defaults ImageDefaults) Images {
+	registry := defaults.Registry
+	if spec.Images != nil && spec.Images.Registry != "" {
+		registry = spec.Images.Registry
+	}
+	if registry == "" {
+		return defaults.BuiltIn
+	}
+	return named(strings.TrimSuffix(registry, "/")+"/", version.Version)
+}
+
+// cleanPrefix keeps the historic meaning of a prefix: "team" and "registry/team" are folders, "registry/team/my-" is the
+// beginning of a name.
+func cleanPrefix(prefix string) string {
+	if prefix == "" || strings.HasSuffix(prefix, "/") || strings.Count(prefix, "/") >= 2 {
+		return prefix
+	}
+	return prefix + "/"
+}
+
+func isHistoricPrefix(prefix string) bool {
+	for _, historic := range historicPrefixes {
+		if prefix == historic {
+			return true
+		}
+	}
+	return false
+}
+
+// retag replaces the tag or digest of an image; a colon before the last slash belongs to the registry's port.
+func retag(image, tag string) string {
+	image, _, _ = strings.Cut(image, "@")
+	if colon := strings.LastIndex(image, ":"); colon > strings.LastIndex(image, "/") {
+		image = image[:colon]
+	}
+	return image + ":" + tag
+}

@@ -1,0 +1,129 @@
+package desired
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+
+	"github.com/mesh-operator/mesh-operator/api/v1alpha1"
+)
+
+func specOf(t *testing.T, text string) *v1alpha1.InstallationSpec {
+	t.Helper()
+	spec := &v1alpha1.InstallationSpec{}
+	if err := yaml.UnmarshalStrict([]byte(text), spec); err != nil {
+		t.Fatal(err)
+	}
+	return spec
+}
+
+// TestUnsupportedFields answers specs as people write them: what is not done is named, and the mesh is not Ready only where
+// the absence leaves something open.
+func TestUnsupportedFields(t *testing.T) {
+	for name, c := range map[string]struct {
+		spec  string
+		parts string // in status.components
+		ready string // condition Ready: status and reason
+	}{
+		"nothing":                        {``, "", "True Ready"},
+		"threeScale on":                  {`threeScale: {enabled: true}`, "threeScale", "False Unsupported"},
+		"threeScale off":                 {`threeScale: {enabled: false, version: 0.2.0}`, "", "True Ready"},
+		"threeScale without enabled":     {`threeScale: {prefix: registry.example.com/}`, "", "True Ready"},
+		"jaeger":                         {`jaeger: {version: 1.9.0}`, "jaeger", "True Ready"},
+		"jaeger without a field":         {`jaeger: {}`, "jaeger", "True Ready"},
+		"launcher":                       {`launcher: {openshift: {user: u, password: p}}`, "launcher", "True Ready"},
+		"launcher without a field":       {`launcher: {}`, "launcher", "True Ready"},
+		"kiali by its credentials":       {`kiali: {username: u, password: p}`, "kiali", "True Ready"},
+		"kiali without a password":       {`kiali: {username: u}`, "", "True Ready"},
+		"kiali without a user":           {`kiali: {password: p}`, "", "True Ready"},
+		"kiali without a field":          {`kiali: {}`, "", "True Ready"},
+		"everything":                     {`{jaeger: {}, kiali: {username: u, password: p}, launcher: {}, threeScale: {enabled: true}}`, "jaeger kiali launcher threeScale", "False Unsupported"},
+		"everything but what protects":   {`{jaeger: {}, kiali: {username: u, password: p}, launcher: {}}`, "jaeger kiali launcher", "True Ready"},
+		"the historic word of platforms": {`deployment_type: openshift`, "", "True Ready"},
+	} {
+		var parts []string
+		blocks := "True Ready"
+		for _, part := range UnsupportedParts(specOf(t, c.spec)) {
+			parts = append(parts, part.Component)
+			if part.BlocksReady {
+				blocks = "False Unsupported"
+			}
+		}
+		if got := strings.Join(parts, " "); got != c.parts || blocks != c.ready {
+			t.Errorf("%s: unsupported %q with Ready %s, want %q with %s", name, got, blocks, c.parts, c.ready)
+		}
+	}
+}
+
+// TestSpecWarnings: numbers that YAML has changed, drains that are none, and
+// secrets in the clear, which are never repeated.
+func TestSpecWarnings(t *testing.T) {
+	for name, c := range map[string]struct {
+		spec string
+		want []string // field, reason and, for a number, what it was read as
+	}{
+		"quoted":           {`{istio: {version: "1.10"}, jaeger: {version: "1.1"}}`, nil},
+		"three parts":      {`{istio: {version: 0.7.0}, kiali: {version: 0.13.0}}`, nil}, // no number in YAML
+		"unquoted":         {`istio: {version: 1.10}`, []string{"spec.istio.version UnquotedNumber 1.1"}},
+		"of every part":    {`{istio: {version: 1.2}, jaeger: {version: 1.3}, kiali: {version: 1.4}, threeScale: {version: 2}}`, []string{"spec.istio.version UnquotedNumber 1.2", "spec.jaeger.version UnquotedNumber 1.3", "spec.kiali.version UnquotedNumber 1.4", "spec.threeScale.version UnquotedNumber 2"}},
+		"a password":       {`kiali: {username: u, password: hunter2}`, []string{"spec.kiali.password PlaintextSecret"}},
+		"without a user":   {`kiali: {password: hunter2}`, []string{"spec.kiali.password PlaintextSecret"}},
+		"of the launcher":  {`launcher: {openshift: {user: u, password: hunter2}, github: {token: hunter2}}`, []string{"spec.launcher.openshift.password PlaintextSecret", "spec.launcher.github.token PlaintextSecret"}},
+		"a drain":          {`gateways: [{name: a, env: [{name: TERMINATION_DRAIN_DURATION, value: 1m30s}]}, {name: b, env: [{name: OTHER, value: soon}]}]`, nil},
+		"no drain":         {`gateways: [{name: a, env: [{name: TERMINATION_DRAIN_DURATION, value: soon}]}]`, []string{"spec.gateways NoDuration"}},
+		"a long drain":     {`gateways: [{name: a, env: [{name: TERMINATION_DRAIN_DURATION, value: 61m}]}]`, []string{"spec.gateways NoDuration"}},
+		"a negative drain": {`gateways: [{name: a, env: [{name: TERMINATION_DRAIN_DURATION, value: -1s}]}]`, []string{"spec.gateways NoDuration"}},
+		"an empty section": {`{launcher: {openshift: {}, github: {}}, kiali: {}, istio: {}}`, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			for _, w := range Warnings(specOf(t, c.spec)) {
+				line := w.Field + " " + w.Reason
+				if w.Reason == "UnquotedNumber" {
+					line += " " + strings.Fields(w.Message)[0]
+				}
+				if strings.Contains(w.Message, "hunter2") {
+					t.Errorf("the warning repeats the secret: %s", w.Message)
+				}
+				got = append(got, line)
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("warnings (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestMTLSModeInPolicyAndMeshConfig: what the Installation asks for is in the PeerAuthentication that people look at and, for the time
+// without it, in pilot's configuration.
+func TestMTLSModeInPolicyAndMeshConfig(t *testing.T) {
+	for spec, want := range map[string]string{
+		``:                                  "PERMISSIVE",
+		`istio: {authentication: true}`:     "STRICT",
+		`istio: {authentication: false}`:    "PERMISSIVE",
+		`security: {mtls: {mode: STRICT}}`:  "STRICT",
+		`security: {mtls: {mode: DISABLE}}`: "DISABLE",
+	} {
+		var said []string
+		for _, object := range build(t, []byte(spec), true).Objects() {
+			switch object.GetKind() {
+			case "PeerAuthentication":
+				mode, _, _ := unstructured.NestedString(object.Object, "spec", "mtls", "mode")
+				said = append(said, fmt.Sprintf("%s/%s %s", object.GetNamespace(), object.GetName(), mode))
+			case "ConfigMap":
+				if mode, ok, _ := unstructured.NestedString(object.Object, "data", "mtlsMode"); ok {
+					said = append(said, fmt.Sprintf("%s/%s %s", object.GetNamespace(), object.GetName(), mode))
+				}
+			}
+		}
+		slices.Sort(said)
+		if diff := cmp.Diff([]string{"istio-system/default " + want, "istio-system/istio " + want}, said); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", spec, diff)
+		}
+	}
+}
