@@ -140,8 +140,8 @@ type ComponentsSpec struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.replicas) || !has(self.autoscaling)",message="replicas and autoscaling both decide the number of pods; remove one of the two"
 type ComponentSpec struct {
 	// enabled false leaves the component out, and deletes it if it was there. Without citadel pods get no certificates, without
-	// pilot no configuration, without sidecarInjector new pods get no sidecar, without galley wrong configuration is not
-	// refused. Unset: true.
+	// pilot no configuration, and the Installation is not Ready; without sidecarInjector new pods get no sidecar, without galley
+	// wrong configuration is not refused. Unset: true.
 	// +optional
 	Enabled *bool `json:"enabled,omitempty"`
 	// image is the complete image reference of this component, such as registry.example.com/mesh/mesh-operator:1; it wins over
@@ -150,7 +150,7 @@ type ComponentSpec struct {
 	// +optional
 	Image string `json:"image,omitempty"`
 	// replicas is the number of pods; a count changed by other means is put back. Unset: one at first, and the operator leaves
-	// the count to you (kubectl scale) or to an autoscaler.
+	// the count to you (kubectl scale) or to an autoscaler; only a count of 0 that no autoscaler chose is set back to 1.
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
 	// +optional

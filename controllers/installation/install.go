@@ -132,7 +132,8 @@ func (r *Reconciler) applyPlan(ctx context.Context, out *report.Outcome) error {
 		r.mesh.definitions.invalidate()
 		return err
 	}
-	if err := r.applyStages(ctx, out); err != nil || out.Waiting != "" || len(out.Conflicts) > 0 {
+	err = r.applyStages(ctx, out)
+	if err = errors.Join(err, r.restoreScale(ctx, out.Plan)); err != nil || out.Waiting != "" || len(out.Conflicts) > 0 {
 		return errors.Join(err, inventory.Save(ctx))
 	}
 	if out.Pruned, err = r.mesh.writer.Prune(ctx, out.Plan.Refs()); err != nil {
@@ -146,12 +147,13 @@ func (r *Reconciler) applyPlan(ctx context.Context, out *report.Outcome) error {
 func (r *Reconciler) applyStages(ctx context.Context, out *report.Outcome) error {
 	var errs []error
 	for _, stage := range out.Plan.Stages {
+		stage.Objects = withAccountUIDs(stage.Objects, r.mesh.writer.Inventory.UID) // known once the first stage is applied
 		if out.Waiting == "" && stage.NeedsRoots && out.Roots.Empty() {
 			out.Waiting = rootsMissingMessage(out.Plan)
 		}
 		held := out.Waiting != "" || len(errs) > 0
 		if held {
-			stage.Objects = slices.DeleteFunc(slices.Clone(stage.Objects), func(o *unstructured.Unstructured) bool { return !r.mesh.writer.Applied(o) })
+			stage.Objects = slices.DeleteFunc(stage.Objects, func(o *unstructured.Unstructured) bool { return !r.mesh.writer.Applied(o) })
 		}
 		conflicts, err := r.mesh.preflight.recheck(ctx, stage.Objects)
 		if err != nil || len(conflicts) > 0 {

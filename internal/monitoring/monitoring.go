@@ -1,4 +1,4 @@
-// Package monitoring serves what operators of the mesh look at: /ready, /version and /metrics for everybody, /debug/* for
+// Package monitoring serves what operators of the mesh look at: /ready, /live, /version and /metrics for everybody, /debug/* for
 // whoever reaches the pod's loopback (kubectl port-forward). The two are separate listeners, because a check of the
 // caller's address on a shared one is how debug endpoints have leaked before.
 package monitoring
@@ -92,6 +92,7 @@ func (s *Server) checkDebugAddress() error {
 func (s *Server) open() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ready", s.serveReady)
+	mux.HandleFunc("GET /live", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, version.Line(s.role)) })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.Registry, promhttp.HandlerOpts{}))
 	return mux

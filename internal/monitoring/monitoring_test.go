@@ -19,14 +19,13 @@ func TestDebugIsForLoopbackOnly(t *testing.T) {
 	}
 }
 
-// TestTheOpenPortHasThreePages is about CVE-2026-31838: what is for operators of the mesh is not on the port that all
-// reach, whatever is registered.
-func TestTheOpenPortHasThreePages(t *testing.T) {
+// TestOpenPortServesOnlyPublicPages is about CVE-2026-31838: debug pages are not served on the port that everybody reaches.
+func TestOpenPortServesOnlyPublicPages(t *testing.T) {
 	s := New("test", Flags{}, slog.New(slog.DiscardHandler))
 	s.SetReady(func() error { return nil })
 	s.HandleDebug("syncz", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "secret") }))
 	for path, want := range map[string]int{
-		"/ready": 200, "/version": 200, "/metrics": 200, "/": 404, "/debug/syncz": 404, "/debug/pprof/": 404, "/debug/": 404,
+		"/ready": 200, "/live": 200, "/version": 200, "/metrics": 200, "/": 404, "/debug/syncz": 404, "/debug/pprof/": 404, "/debug/": 404,
 		"/metrics/../debug/syncz": 307, "/metrics/..%2fdebug/syncz": 404, "/ready/": 404,
 	} {
 		w := httptest.NewRecorder()

@@ -102,6 +102,15 @@ spec:
             port: 15014
           periodSeconds: 2
           failureThreshold: 3
+        # A process that does not answer at all is restarted; one that is only not ready is not.
+        livenessProbe:
+          httpGet:
+            path: /live
+            port: 15014
+          initialDelaySeconds: 10
+          periodSeconds: 10
+          timeoutSeconds: 5
+          failureThreshold: 6
         resources:
           {{- toYaml .Values.resources | nindent 10 }}
         {{- include "mesh.containerSecurity" . | nindent 8 }}

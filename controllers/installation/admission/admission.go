@@ -28,6 +28,12 @@ import (
 //go:embed policies.yaml
 var policiesYAML []byte
 
+// Confinement is the policy that keeps the operator's own right to bind to the mesh's namespace. config/default ships it, as
+// config/rbac/confinement.yaml.
+//
+//go:embed confinement.yaml
+var Confinement []byte
+
 const installationDefinition = "installations.istio.openshift.com"
 
 // Policies applies the policies while the operator leads. They are owned by the definition of Installation, so they are
@@ -85,6 +91,9 @@ func (p *Policies) apply(ctx context.Context) error {
 	if definition == nil {
 		return errors.New("look up definition of Installation: not found; kubectl apply -k config/default")
 	}
+	if err := p.confine(ctx, definition.UID); err != nil {
+		return err
+	}
 	objects, err := Objects(definition.UID, p.reserved)
 	if err != nil {
 		return err
@@ -97,11 +106,37 @@ func (p *Policies) apply(ctx context.Context) error {
 	return nil
 }
 
+// confine creates the policy that confines the operator where it is missing, as after an installation by OLM. The operator has
+// no permission to change or delete it.
+func (p *Policies) confine(ctx context.Context, definition types.UID) error {
+	objects, err := parse(Confinement, definition)
+	if err != nil {
+		return err
+	}
+	for _, object := range objects {
+		live, err := apply.Metadata(ctx, p.client, object.GroupVersionKind(), types.NamespacedName{Name: object.GetName()})
+		if err != nil {
+			return fmt.Errorf("look up %s: %w", apply.RefOf(object), err)
+		}
+		if live != nil {
+			continue
+		}
+		if err := p.client.Create(ctx, object, client.FieldOwner(apply.FieldManager)); client.IgnoreAlreadyExists(err) != nil {
+			return fmt.Errorf("create %s: %w", apply.RefOf(object), err)
+		}
+	}
+	return nil
+}
+
 // Objects returns the policies and their bindings, owned by the definition of Installation.
 func Objects(definition types.UID, reserved []string) ([]*unstructured.Unstructured, error) {
-	var objects []*unstructured.Unstructured
 	text := bytes.ReplaceAll(policiesYAML, []byte("OWN_VERSION"), []byte(version.Version))
 	text = bytes.ReplaceAll(text, []byte("RESERVED_NAMES"), []byte("'"+strings.Join(reserved, "', '")+"'"))
+	return parse(text, definition)
+}
+
+func parse(text []byte, definition types.UID) ([]*unstructured.Unstructured, error) {
+	var objects []*unstructured.Unstructured
 	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096)
 	for {
 		object := &unstructured.Unstructured{}

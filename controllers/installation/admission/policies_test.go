@@ -45,15 +45,15 @@ func TestAdmissionPoliciesAreRestored(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-time.After(retryInterval)
-		if got := count(); got != 3 {
-			t.Fatalf("%d policies, want 3", got)
+		if got := count(); got != 4 {
+			t.Fatalf("%d policies, want 4", got)
 		}
 		if err := api.DeleteAllOf(ctx, &admissionv1.ValidatingAdmissionPolicy{}); err != nil {
 			t.Fatal(err)
 		}
 		<-time.After(applyInterval)
-		if got := count(); got != 3 {
-			t.Errorf("%d policies after somebody deleted them, want 3", got)
+		if got := count(); got != 4 {
+			t.Errorf("%d policies after somebody deleted them, want 4", got)
 		}
 	})
 }

@@ -44,6 +44,8 @@ type Row struct {
 	Values func(Input) (map[string]any, error)
 	// Webhook is the kind of the webhook configuration that is named like the workload; empty: none.
 	Webhook string
+	// Required says what is missing without the component; the mesh is not Ready while it is disabled. Empty: it is optional.
+	Required string
 	// Endpoints says that status.endpoints lists the http and https ports of the Service that is named like the workload.
 	Endpoints bool
 }
@@ -56,9 +58,10 @@ func Components() Catalog {
 	return Catalog{
 		{Name: ComponentBase, Chart: "base", Stage: StageMesh, Values: baseValues},
 		{Name: ComponentCitadel, Workload: "istio-citadel", Chart: "citadel", Stage: StageCitadel, Image: OperatorImage,
-			Section: section(func(c *v1alpha1.ComponentsSpec) *v1alpha1.ComponentSpec { return c.Citadel }), Values: citadelValues},
+			Section: section(func(c *v1alpha1.ComponentsSpec) *v1alpha1.ComponentSpec { return c.Citadel }), Values: citadelValues,
+			Required: "proxies get no certificates"},
 		{Name: ComponentPilot, Workload: "istio-pilot", Chart: "pilot", Stage: StageControlPlane, Image: OperatorImage,
-			Section: section(func(c *v1alpha1.ComponentsSpec) *v1alpha1.ComponentSpec { return c.Pilot })},
+			Section: section(func(c *v1alpha1.ComponentsSpec) *v1alpha1.ComponentSpec { return c.Pilot }), Required: "proxies get no configuration"},
 		{Name: ComponentGalley, Workload: "istio-galley", Chart: "galley", Stage: StageControlPlane, Image: OperatorImage,
 			Section: section(func(c *v1alpha1.ComponentsSpec) *v1alpha1.ComponentSpec { return c.Galley }), Webhook: "ValidatingWebhookConfiguration"},
 		{Name: ComponentInjector, Workload: "istio-sidecar-injector", Chart: "sidecar-injector", Stage: StageInjector, Image: OperatorImage,

@@ -68,6 +68,7 @@ type Component struct {
 	Enabled      bool
 	Endpoints    bool   // users reach it through the Service named like its workload
 	Webhook      string // kind of the webhook configuration named like its workload; empty: none
+	Required     string // what is missing without it; empty: it is optional
 	// Replicas is the number of pods that spec asks for; nil: spec leaves it to others.
 	Replicas *int32
 	// Autoscaled says that spec leaves the number of pods to a HorizontalPodAutoscaler.
@@ -147,7 +148,7 @@ func EveryObject(in Input) ([]*unstructured.Unstructured, error) {
 func componentOf(in Input, row Row) Component {
 	c := Component{
 		Name: row.Name, Workload: row.Workload, Kind: row.workloadKind(), Image: row.image(in), SidecarImage: in.Images[row.SidecarImage],
-		Enabled: row.enabled(in.Spec), Endpoints: row.Endpoints, Webhook: row.Webhook,
+		Enabled: row.enabled(in.Spec), Endpoints: row.Endpoints, Webhook: row.Webhook, Required: row.Required,
 	}
 	if own := row.section(in.Spec); own != nil {
 		c.Replicas, c.Autoscaled = own.Replicas, own.Autoscaling != nil

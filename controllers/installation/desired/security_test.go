@@ -205,3 +205,17 @@ func TestPodLabelKeysAreEscaped(t *testing.T) {
 		}
 	}
 }
+
+// TestRolesHaveLivenessProbes: a role that does not answer any more is restarted, and one that is only not ready is not.
+func TestRolesHaveLivenessProbes(t *testing.T) {
+	for _, d := range append(deployments(t), configured[appsv1.Deployment](t, "Deployment")...) {
+		for _, c := range d.Spec.Template.Spec.Containers {
+			if c.Name == "istio-proxy" {
+				continue // the agent of a gateway has no such page yet
+			}
+			if c.LivenessProbe == nil || c.LivenessProbe.HTTPGet == nil || c.LivenessProbe.HTTPGet.Path != "/live" {
+				t.Errorf("%s has no liveness probe on /live", d.Name)
+			}
+		}
+	}
+}

@@ -123,6 +123,11 @@ func readyCondition(out Outcome, failure error, status *v1alpha1.InstallationSta
 		}
 		return condition(kind, false, c.Reason, message)
 	}
+	for _, c := range out.Plan.Components {
+		if c.Required != "" && (!c.Enabled || c.Replicas != nil && *c.Replicas == 0) {
+			return condition(kind, false, "Disabled", c.Name+" is disabled or has no pods, as spec asks, and without it "+c.Required+": the mesh cannot be used")
+		}
+	}
 	for _, state := range []v1alpha1.ComponentState{v1alpha1.StateDegraded, v1alpha1.StateProgressing} {
 		if c, ok := firstIn(status.Components, state); ok {
 			return condition(kind, false, string(state), c.Name+": "+c.Message)
@@ -183,6 +188,10 @@ func componentStatus(c desired.Component, out Outcome, problems map[string]podPr
 		status.State, status.Reason, status.Message = v1alpha1.StateDegraded, problem.Reason, problem.Message
 	case workload.Failed != "":
 		status.State, status.Reason, status.Message = v1alpha1.StateDegraded, "Failed", workload.Failed
+	case workload.Current && workload.Desired == 0 && c.Replicas != nil && *c.Replicas == 0:
+		status.State, status.Reason, status.Message = v1alpha1.StateReady, "ScaledToZero", "it has no pods, because spec sets replicas to 0"
+	case workload.Current && workload.Desired == 0:
+		status.State, status.Reason, status.Message = v1alpha1.StateProgressing, "ScaledToZero", "its "+c.Kind+" asks for no pods, and spec does not set replicas to 0"
 	case workload.Current:
 		status.State, status.Reason, status.Message = v1alpha1.StateReady, "Ready", "all pods are ready"
 	default:

@@ -74,6 +74,26 @@ var statusCases = map[string]struct {
 		want:    "CertificatesHealthy False NoRoot; NoConflicts True NoConflicts; Ready False Degraded; Reconciled True Applied; SpecSupported True Supported",
 		message: "pilot: image r/i:1 cannot be pulled: not found",
 	},
+	"PilotDisabled": {
+		change: func(o *Outcome) {
+			o.Plan.Components[0].Enabled, o.Plan.Components[0].Required = false, "proxies get no configuration"
+		},
+		want:    "CertificatesHealthy False NoRoot; NoConflicts True NoConflicts; Ready False Disabled; Reconciled True Applied; SpecSupported True Supported",
+		message: "pilot is disabled or has no pods, as spec asks, and without it proxies get no configuration: the mesh cannot be used",
+	},
+	"ScaledToZeroByHand": {
+		change:  func(o *Outcome) { o.Workloads["pilot"] = pods(0, 0) },
+		want:    "CertificatesHealthy False NoRoot; NoConflicts True NoConflicts; Ready False Progressing; Reconciled True Applied; SpecSupported True Supported",
+		message: "pilot: its Deployment asks for no pods, and spec does not set replicas to 0",
+	},
+	"ScaledToZeroBySpec": {
+		change: func(o *Outcome) {
+			zero := int32(0)
+			o.Workloads["pilot"], o.Plan.Components[0].Replicas = pods(0, 0), &zero
+		},
+		want:    "CertificatesHealthy False NoRoot; NoConflicts True NoConflicts; Ready True Ready; Reconciled True Applied; SpecSupported True Supported",
+		message: "the mesh can be used",
+	},
 	"AddOnMissing": {
 		change: func(o *Outcome) {
 			o.Unsupported = []desired.Unsupported{{Component: "kiali", Field: "spec.kiali", Message: "no Kiali"}}

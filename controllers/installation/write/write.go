@@ -79,6 +79,17 @@ func (w *Writer) Create(ctx context.Context, object *unstructured.Unstructured) 
 	return nil
 }
 
+// SetReplicas changes the number of pods of a workload that spec leaves to others, if it is still as in live.
+func (w *Writer) SetReplicas(ctx context.Context, live *unstructured.Unstructured, replicas int32) error {
+	patch := fmt.Appendf(nil, `{"metadata":{"resourceVersion":%q},"spec":{"replicas":%d}}`, live.GetResourceVersion(), replicas)
+	ref := apply.RefOf(live)
+	if err := w.client.Patch(ctx, live.DeepCopy(), client.RawPatch(types.MergePatchType, patch), client.FieldOwner(apply.FieldManager)); err != nil {
+		return fmt.Errorf("scale %s: %w", ref, err)
+	}
+	w.record(apply.Change{Ref: ref, UID: live.GetUID(), Action: apply.Restored})
+	return nil
+}
+
 func (w *Writer) record(change apply.Change) {
 	w.Inventory.Record(change.Ref, change.UID)
 	if change.Action != apply.Unchanged {
