@@ -133,7 +133,8 @@ func mtlsMode(spec *v1alpha1.InstallationSpec) (mode string, invalid string) {
 	return mode, ""
 }
 
-// Invalid returns what the admission policies refuse, for an Installation that was written before the policies existed.
+// Invalid returns what the admission policies refuse, for an Installation that was written before the policies existed, and
+// what a policy cannot check.
 func Invalid(spec *v1alpha1.InstallationSpec, catalog Catalog) string {
 	var problems []string
 	if _, problem := mtlsMode(spec); problem != "" {
@@ -148,6 +149,7 @@ func Invalid(spec *v1alpha1.InstallationSpec, catalog Catalog) string {
 			problems = append(problems, fmt.Sprintf("spec.gateways: targetPort %d of gateway %s is among 15000 to 15099, which belong to the proxy itself; choose another", port, gateway.Name))
 		}
 	}
+	problems = append(problems, invalidComponents(spec)...)
 	return strings.Join(problems, "; ")
 }
 

@@ -93,6 +93,7 @@ func Files(catalog desired.Catalog) (map[string][]byte, error) {
 		return nil, err
 	}
 	return map[string][]byte{
+		"users.yaml":       in.users(),
 		"confinement.yaml": append([]byte(header), admission.Confinement...),
 		"operator.yaml":    append(clusterRole("What the operator itself does at cluster scope.", operatorRole, in.operator()), binding(operatorRole)...),
 		"mesh.yaml": clusterRole("What the operator does inside the mesh's namespace. Nothing binds this here: the operator binds it to itself in the\n"+
@@ -129,6 +130,31 @@ func (in inputs) operator() []rule {
 		rules = append(rules, allow("", group, resources[group], []string{"list"}))
 	}
 	return append(rules, allow("", "", []string{"configmaps"}, []string{"list", "delete"}, names.RootsConfigMap))
+}
+
+// users are roles for people: Istio's kinds for whoever has admin, edit or view in a namespace, and the Installation to look at.
+func (in inputs) users() []byte {
+	resources := in.definedResources()
+	var read, write []rule
+	for _, group := range sortedKeys(resources) {
+		read = append(read, allow("", group, resources[group], []string{"get", "list", "watch"}))
+		write = append(write, allow("", group, resources[group], []string{"create", "delete", "deletecollection", "patch", "update"}))
+	}
+	read = append(read, allow("The Installation.", "istio.openshift.com", []string{"installations"}, []string{"get", "list", "watch"}))
+	return slices.Concat(
+		aggregated("Kubernetes adds these rules to its ClusterRoles view, edit and admin.", "istio-view", read, "view", "edit", "admin"),
+		[]byte("---\n"),
+		aggregated("And these to edit and admin.", "istio-edit", write, "edit", "admin"),
+	)
+}
+
+// aggregated is a ClusterRole whose rules are added to other roles.
+func aggregated(reason, name string, rules []rule, to ...string) []byte {
+	labels := "  labels:\n"
+	for _, role := range to {
+		labels += "    rbac.authorization.k8s.io/aggregate-to-" + role + ": \"true\"\n"
+	}
+	return bytes.Replace(clusterRole(reason, name, rules), []byte("rules:\n"), []byte(labels+"rules:\n"), 1)
 }
 
 // clusterObjects are the rules for objects of components at cluster scope: list and watch of their kinds, the rest by name.
