@@ -10,7 +10,7 @@ import (
 	"github.com/mesh-operator/mesh-operator/controllers/installation/desired"
 	"github.com/mesh-operator/mesh-operator/internal/kube"
 	"github.com/mesh-operator/mesh-operator/internal/owner"
-	)
+)
 
 func newOperatorCommand() *cobra.Command {
 	var cluster kube.Flags
