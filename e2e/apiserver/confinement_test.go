@@ -48,8 +48,11 @@ func TestOperatorIsConfined(t *testing.T) {
 			if c.refusal == "" {
 				return err
 			}
-			if err == nil || !strings.Contains(err.Error(), c.refusal) {
-				return fmt.Errorf("got %v, want %q", err, c.refusal)
+			if err == nil {
+				return fmt.Errorf("the binding is accepted, want a refusal with %q", c.refusal)
+			}
+			if !strings.Contains(err.Error(), c.refusal) {
+				return fmt.Errorf("want a refusal with %q: %w", c.refusal, err)
 			}
 			return nil
 		}))
