@@ -14,6 +14,7 @@ import (
 
 	"github.com/mesh-operator/mesh-operator/api/v1alpha1"
 	"github.com/mesh-operator/mesh-operator/controllers/installation/desired"
+	"github.com/mesh-operator/mesh-operator/controllers/installation/rbac"
 	"github.com/mesh-operator/mesh-operator/e2e/lab"
 	"github.com/mesh-operator/mesh-operator/internal/owner"
 )
@@ -30,11 +31,21 @@ func withThrowaway() desired.Catalog {
 	})
 }
 
+// withPermissions gives the operator the permissions that make generate writes for a catalog, for the time of a test.
+func withPermissions(t *testing.T, catalog desired.Catalog) {
+	t.Helper()
+	files, err := rbac.Files(catalog)
+	must(t, err)
+	must(t, server.Apply(timeout(t, 30*time.Second), "", string(files["mesh.yaml"])))
+	atEnd(t, func(ctx context.Context) error { return server.ApplyFile(ctx, "", "config/rbac/mesh.yaml") })
+}
+
 // TestAddedComponent installs, repairs, prunes and removes a component that only a chart and a row describe. Its volume stays
 // with the namespace, and is used again, unless spec.uninstall.data says otherwise.
 func TestAddedComponent(t *testing.T) {
 	cleanUp(t)
 	atEnd(t, func(ctx context.Context) error { return deleteNamespace(ctx, "istio-system") })
+	withPermissions(t, withThrowaway())
 	startOperatorWith(t, noFaults, withThrowaway())
 	create(t, map[string]any{"jaeger": map[string]any{}})
 	waitReady(t, stepTimeout)

@@ -58,8 +58,8 @@ func TestBookinfoInjectedByAnnotation(t *testing.T) {
 // TestBookinfoKubeInject deploys the output of meshctl kube-inject.
 func TestBookinfoKubeInject(t *testing.T) {
 	readyMesh(t)
-	namespace(t, "kube-injected", nil)
-	runsInMesh(t, "kube-injected", kubeInjectedBookinfo(t))
+	namespace(t, "file-injected", nil)
+	runsInMesh(t, "file-injected", kubeInjectedBookinfo(t))
 }
 
 // runsInMesh deploys a Bookinfo and opens its page from another pod of the mesh, until all four services had a part in it.

@@ -30,7 +30,7 @@ var imports = map[string][]string{
 	"controllers/installation/dataplane": {"internal"},
 	"controllers/installation/report":    {"api", "controllers/installation/dataplane", "controllers/installation/desired", "internal"},
 	"controllers/installation/watch":     {"controllers/installation/kinds", "internal"},
-	"controllers/installation/rbac":      {"api", "controllers/installation", "internal"},
+	"controllers/installation/rbac":      {"api", "charts", "controllers/installation", "internal"},
 	"e2e":                                {"api", "e2e", "internal"},
 	"e2e/apiserver":                      {"api", "controllers", "e2e", "internal"},
 	"galley":                             {"internal"},

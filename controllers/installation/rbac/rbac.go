@@ -9,6 +9,8 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"io/fs"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -19,6 +21,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/mesh-operator/mesh-operator/api/v1alpha1"
+	"github.com/mesh-operator/mesh-operator/charts"
 	"github.com/mesh-operator/mesh-operator/controllers/installation/admission"
 	"github.com/mesh-operator/mesh-operator/controllers/installation/desired"
 	"github.com/mesh-operator/mesh-operator/controllers/installation/kinds"
@@ -54,7 +57,8 @@ func allow(reason, group string, resources, verbs []string, resourceNames ...str
 type inputs struct {
 	objects     []*unstructured.Unstructured // of every component
 	definitions []*unstructured.Unstructured
-	policies    []string // names of the admission policies
+	policies    []string        // names of the admission policies
+	charted     map[string]bool // kinds of objects, and those that a template names, rendered by default or not
 }
 
 func load(catalog desired.Catalog) (inputs, error) {
@@ -71,11 +75,42 @@ func load(catalog desired.Catalog) (inputs, error) {
 	if err != nil {
 		return inputs{}, err
 	}
-	in := inputs{objects: objects, definitions: definitions}
+	charted, err := chartedKinds(charts.FS)
+	if err != nil {
+		return inputs{}, err
+	}
+	for _, object := range objects {
+		charted[object.GetKind()] = true
+	}
+	if charted["StatefulSet"] {
+		charted["PersistentVolumeClaim"] = true // its claims are kept or deleted by a removal
+	}
+	in := inputs{objects: objects, definitions: definitions, charted: charted}
 	for _, policy := range policies {
 		in.policies = append(in.policies, policy.GetName())
 	}
 	return in, nil
+}
+
+var kindLine = regexp.MustCompile(`(?m)^kind: (\w+)$`)
+
+// chartedKinds finds the kinds in the templates of charts. Rendering would miss what only some Installations ask for.
+func chartedKinds(files fs.FS) (map[string]bool, error) {
+	found := map[string]bool{}
+	err := fs.WalkDir(files, ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		text, err := fs.ReadFile(files, path)
+		for _, match := range kindLine.FindAllSubmatch(text, -1) {
+			found[string(match[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the charts' templates: %w", err)
+	}
+	return found, nil
 }
 
 // Files returns the generated files of config/rbac by name.
@@ -182,8 +217,9 @@ func (in inputs) clusterObjects() []rule {
 func (in inputs) mesh() ([]rule, error) {
 	var rules []rule
 	all := kinds.Where(func(k kinds.Kind) bool { return k.Namespaced })
-	rules = append(rules, byGroup("The kinds that charts may contain.", manage, all, func(k kinds.Kind) bool { return k.Applied })...)
-	rules = append(rules, byGroup("Pods are watched for the reasons why they do not run.", observe, all, func(k kinds.Kind) bool { return !k.Applied && k.Watch != kinds.NotWatched })...)
+	rules = append(rules, byGroup("The kinds that the charts contain.", manage, all, func(k kinds.Kind) bool { return k.Applied && in.charted[k.Kind] })...)
+	rules = append(rules, byGroup("Pods are watched for the reasons why they do not run, and other kinds so that a chart can contain them.", observe, all,
+		func(k kinds.Kind) bool { return !(k.Applied && in.charted[k.Kind]) && k.Watch != kinds.NotWatched })...)
 	rules = append(rules, allow("A removal deletes the root of trust, or leaves it behind.", "", []string{"secrets"}, []string{"get", "patch", "delete"}, names.RootSecret))
 	rules = append(rules, byGroup("The namespace is deleted only when nothing in it belongs to somebody else.", []string{"list"}, all, func(k kinds.Kind) bool {
 		return !k.Applied && k.Watch == kinds.NotWatched
