@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"net/http"
 	"slices"
 	"strings"
 
@@ -13,9 +14,8 @@ import (
 )
 
 // gatewayRoutes adds the routes of servers that share a connection manager. Without any the answer is 404, as it is for
-// hosts and paths that no route knows.
-func (c *collector) gatewayRoutes(name string, servers []scope.Server) {
-	c.routeNames[name] = true
+// hosts and paths that no route knows. For misdirected hosts, which have no routes here, it is 421.
+func (c *collector) gatewayRoutes(name string, servers []scope.Server, misdirected []string) {
 	var sources []resource.Object
 	for _, s := range servers {
 		sources = append(sources, s.Sources()...)
@@ -25,6 +25,7 @@ func (c *collector) gatewayRoutes(name string, servers []scope.Server) {
 		for _, s := range servers {
 			g.server(s)
 		}
+		g.refuse(misdirected)
 		config := routeConfiguration(name, g.done())
 		config.RequestHeadersToRemove = untrustedHeaders
 		d.emit(resource.Route, name, config)
@@ -47,6 +48,9 @@ type gatewayHosts struct {
 
 func (g *gatewayHosts) server(s scope.Server) {
 	g.port = s.Spec.GetPort().GetNumber()
+	for _, domain := range reservedDomains(s) {
+		g.host(domain, s.Gateway)
+	}
 	for r := range s.Routes.Values() {
 		for _, domain := range r.Hosts {
 			routes := g.draft.translate(routeTranslator{v: r.VirtualService, port: g.port, operation: domain + ":" + number(g.port), edge: true})
@@ -77,6 +81,33 @@ func (g *gatewayHosts) redirect(s scope.Server) {
 		}
 		host.RequireTls = routev3.VirtualHost_ALL
 	}
+}
+
+// reservedDomains are the hosts that a server keeps for namespaces. They have a virtual host also while no route is for them:
+// else a wildcard of another namespace would answer.
+func reservedDomains(s scope.Server) []string {
+	var domains []string
+	for _, h := range s.Hosts {
+		namespace, host, ok := strings.Cut(h, "/")
+		if ok && namespace != "*" && !slices.Contains(s.Hosts, "*/"+host) && !slices.Contains(s.Hosts, host) {
+			domains = append(domains, host)
+		}
+	}
+	return domains
+}
+
+// refuse answers 421 for domains that nothing else is known of.
+func (g *gatewayHosts) refuse(domains []string) {
+	domains = slices.DeleteFunc(slices.Clone(domains), func(d string) bool { return g.byDomain[d] != nil })
+	if len(domains) == 0 {
+		return
+	}
+	slices.Sort(domains)
+	g.list = append(g.list, &routev3.VirtualHost{Name: "misdirected", Domains: slices.Compact(domains), Routes: []*routev3.Route{{
+		Name:   "misdirected",
+		Match:  &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
+		Action: &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{Status: http.StatusMisdirectedRequest}},
+	}}})
 }
 
 func serverDomains(s scope.Server) []string {

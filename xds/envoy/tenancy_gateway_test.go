@@ -25,7 +25,7 @@ func TestGatewayReservesHosts(t *testing.T) {
 	}{
 		"kept":          {"bank/shop.example.com", "shop.example.com", "shop.example.com", "shop.example.com=bank", "Gateway/tenant/hostile"},
 		"by a wildcard": {"bank/shop.example.com", "*", "shop.example.com", "shop.example.com=bank", "VirtualService/tenant/hostile"},
-		"wildcard kept": {"./*.example.com", "shop.example.com", "shop.example.com", "shop.example.com=bank", "Gateway/tenant/hostile"},
+		"wildcard kept": {"./*.example.com", "shop.example.com", "shop.example.com", "*.example.com= shop.example.com=bank", "Gateway/tenant/hostile"},
 		"another host":  {"bank/shop.example.com", "*", "other.example.com", "other.example.com=tenant shop.example.com=bank", ""},
 		"also invited":  {"bank/shop.example.com, tenant/shop.example.com", "shop.example.com", "shop.example.com", "shop.example.com=tenant,bank", ""},
 		"for everybody": {"shop.example.com", "shop.example.com", "shop.example.com", "shop.example.com=tenant,bank", ""},
@@ -56,6 +56,22 @@ func TestGatewayReservesHosts(t *testing.T) {
 				t.Errorf("problems %v, want one of %q", problems, c.problem)
 			}
 		})
+	}
+}
+
+// TestReservedHostWithoutRoutes: a host that a Gateway keeps for its namespace, and that no VirtualService is for, is not
+// answered by a wildcard of another namespace.
+func TestReservedHostWithoutRoutes(t *testing.T) {
+	for name, owner := range map[string]string{"exact": "bank/shop.example.com", "own namespace": "./shop.example.com", "wildcard": "bank/*.example.com"} {
+		text := victims + gatewayOf("bank", "2026-01-01", owner, "") + gatewayOf("tenant", "2026-02-01", "*", "") + routesOf("tenant", `"*"`, "/")
+		hosts, _ := hostsOf(t, text)
+		if kept := hosts[mesh.HostPart(owner)]; kept == nil || len(kept.Routes) > 0 {
+			t.Errorf("%s: the virtual host of the reserved host is %v, want one without routes", name, kept)
+		}
+	}
+	hosts, _ := hostsOf(t, victims+gatewayOf("bank", "2026-01-01", "*/shop.example.com, bank/shop.example.com", ""))
+	if hosts["shop.example.com"] != nil {
+		t.Error("a host that is for everybody is kept")
 	}
 }
 

@@ -20,6 +20,7 @@ type Gateway struct {
 	Namespace string // of the router: its Secrets are the only ones it may have
 	Ports     []GatewayPort
 	Services  table.Table[*Service] // by host
+	Problems  []mesh.Problem        // of servers whose ports are not opened
 	Key       string
 
 	wanted table.Groups[bool] // the hosts that routes lead to, whether there are such services or not, and the routes
@@ -119,7 +120,11 @@ func newGateway(snapshot *mesh.Snapshot, p *ProxyClass) *Gateway {
 			continue
 		}
 		for i, spec := range gateway.Spec.GetServers() {
-			for _, number := range listenOn(p.exposed, spec.GetPort().GetNumber()) {
+			numbers := listenOn(p.exposed, spec.GetPort().GetNumber())
+			if len(numbers) == 0 {
+				g.Problems = append(g.Problems, closedPort(gateway, i, p.caller.namespace))
+			}
+			for _, number := range numbers {
 				ports[number] = append(ports[number], newServer(snapshot, p.caller, gateway, i, slices.Clip(reserved[number])))
 				if reserves(spec) {
 					reserved[number] = append(reserved[number], reservation{gateway, spec})
@@ -138,9 +143,12 @@ func newGateway(snapshot *mesh.Snapshot, p *ProxyClass) *Gateway {
 
 // update returns what the gateway becomes by changes in routes, services and their rules.
 func (g *Gateway) update(f *finder, changed *changes) *Gateway {
-	now := &Gateway{Namespace: g.Namespace, Services: g.Services, wanted: g.wanted}
+	now := &Gateway{Namespace: g.Namespace, Services: g.Services, Problems: g.Problems, wanted: g.wanted}
 	hosts := map[string]bool{}
-	h := mesh.NewHash().Add(g.Namespace)
+	h := mesh.NewHash().Add(g.Namespace).Uint(uint64(len(g.Problems)))
+	for _, p := range g.Problems {
+		h.Add(string(p.Object), p.Field, p.Reason)
+	}
 	for _, p := range g.Ports {
 		p.Servers = slices.Clone(p.Servers)
 		for i := range p.Servers {
@@ -196,18 +204,32 @@ func (g *Gateway) service(f *finder, host string) {
 	}
 }
 
-// listenOn is where traffic for a server's port arrives: the target ports of the router's Services, else the port itself.
+// listenOn returns the ports of the router's pods that traffic for a server's port arrives at: the target ports of its
+// Services, or the port itself if one of them leads to it. A router without a Service is reached by its own address, on any
+// port. Other ports stay closed: each is a socket for every worker, and whoever writes a Gateway can name thousands.
 func listenOn(exposed []mesh.Exposed, number uint32) []uint32 {
+	if len(exposed) == 0 {
+		return []uint32{number}
+	}
 	var ports []uint32
+	direct := false
 	for _, e := range exposed {
 		if e.ServicePort == number {
 			ports = append(ports, e.TargetPort)
 		}
+		direct = direct || e.TargetPort == number
 	}
-	if len(ports) == 0 {
-		ports = []uint32{number}
+	if len(ports) == 0 && direct {
+		return []uint32{number}
 	}
 	return ports
+}
+
+// closedPort reports a server whose port no Service leads to.
+func closedPort(gateway *mesh.Gateway, index int, namespace string) mesh.Problem {
+	number := gateway.Spec.GetServers()[index].GetPort().GetNumber()
+	const reason = "port %d is not opened: no Service in %s that selects the gateway's pods has it; add it to that Service"
+	return mesh.Problem{Object: gateway.Object, Field: fmt.Sprintf("spec.servers[%d].port.number", index), Reason: fmt.Sprintf(reason, number, namespace)}
 }
 
 func nameOf(gateway *mesh.Gateway) string { return gateway.Namespace + "/" + gateway.Name }

@@ -1,6 +1,8 @@
 package scope
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -163,6 +165,37 @@ func TestWildcardChangeTouchesMatchingHosts(t *testing.T) {
 		changesOf(before)
 		if diff := cmp.Diff(want, changesOf(mesh.Build(before, with)).hosts); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", pattern, diff)
+		}
+	}
+}
+
+// TestGatewayPorts: a shared gateway listens only where one of its Services leads, and names the servers that are left out.
+func TestGatewayPorts(t *testing.T) {
+	in := mesh.Inputs{MeshNamespace: "root"}
+	server := func(number uint32) *networking.Server {
+		return &networking.Server{Port: &networking.Port{Number: number, Name: fmt.Sprintf("http-%d", number), Protocol: "HTTP"}, Hosts: []string{"*"}}
+	}
+	mesh.AddConfig(&in.Config, istioconfig.Object{Kind: istioconfig.Gateway, Namespace: "tenant", Name: "many", Spec: &networking.Gateway{
+		Selector: map[string]string{"app": "gate"}, Servers: []*networking.Server{server(80), server(8080), server(9000), server(9001)},
+	}})
+	s := mesh.Build(nil, in)
+	router := gate("gate")
+	for name, c := range map[string]struct {
+		exposed []mesh.Exposed
+		ports   []uint32
+		closed  int
+	}{
+		"a Service":  {[]mesh.Exposed{{ServicePort: 80, TargetPort: 8080}, {ServicePort: 443, TargetPort: 8443}}, []uint32{8080}, 2},
+		"no Service": {nil, []uint32{80, 8080, 9000, 9001}, 0},
+	} {
+		router.Exposed = c.exposed
+		g := For(s, router).Gateway
+		var ports []uint32
+		for _, p := range g.Ports {
+			ports = append(ports, p.Number)
+		}
+		if !slices.Equal(ports, c.ports) || len(g.Problems) != c.closed {
+			t.Errorf("%s: ports %v, problems %v, want %v and %d", name, ports, g.Problems, c.ports, c.closed)
 		}
 	}
 }
