@@ -37,6 +37,7 @@ type Values struct {
 	PullPolicy               corev1.PullPolicy             `json:"pullPolicy"`
 	ImagePullSecrets         []corev1.LocalObjectReference `json:"imagePullSecrets"`
 	Resources                corev1.ResourceRequirements   `json:"resources"`
+	InitResources            corev1.ResourceRequirements   `json:"initResources"`
 	Concurrency              int                           `json:"concurrency"`
 	LogLevel                 string                        `json:"logLevel"`
 	CAAddress                string                        `json:"caAddress"`

@@ -84,11 +84,11 @@ func (s *Settings) sidecarFor(pod *corev1.Pod, owner *workload.Owner) (*sidecar,
 	if options.proxy.Probes, err = out.probers(); err != nil {
 		return nil, nil, err
 	}
-	scrape, original, err := scraping(pod.Annotations)
+	options.readLabels(pod.Labels)
+	scrape, err := options.scraping(pod.Annotations)
 	if err != nil {
 		return nil, nil, refuse("%v", err)
 	}
-	options.proxy.Metrics = original
 	if out.pod, err = s.render(pod, owner, options); err != nil {
 		return nil, nil, err
 	}

@@ -18,7 +18,8 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/injecttemplate"
 )
 
-const testValues = `{"proxyImage": "quay.io/mesh-operator/proxyv2:0.1.0", "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}}}`
+const testValues = `{"proxyImage": "quay.io/mesh-operator/proxyv2:0.1.0", "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
+	"initResources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"cpu": "500m", "memory": "128Mi"}}}`
 
 func testSettings(t testing.TB) *Settings {
 	t.Helper()

@@ -70,6 +70,17 @@ type InjectionSpec struct {
 	// proxy configures the sidecar's container.
 	// +optional
 	Proxy *ProxySpec `json:"proxy,omitempty"`
+	// init configures istio-init, the container that redirects a pod's traffic to the sidecar before the others start.
+	// +optional
+	Init *InitSpec `json:"init,omitempty"`
+}
+
+// InitSpec configures the container istio-init of pods created afterwards.
+type InitSpec struct {
+	// resources are the requests and limits of istio-init. Unset: requests of cpu 10m and memory 16Mi, limits of cpu 500m and
+	// memory 128Mi.
+	// +optional
+	Resources *ResourcesSpec `json:"resources,omitempty"`
 }
 
 // ProxySpec configures the sidecar's container. It concerns pods created afterwards; status.dataPlane.outdated counts the

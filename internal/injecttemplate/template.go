@@ -27,7 +27,11 @@ func Values(set map[string]any) (map[string]any, error) {
 	image := "quay.io/mesh-operator/proxyv2:" + version.Version
 	values := map[string]any{
 		"proxyImage": image, "initImage": image, "pullPolicy": "IfNotPresent", "imagePullSecrets": []any{},
-		"resources":   map[string]any{"requests": map[string]any{"cpu": "10m", "memory": "64Mi"}},
+		"resources": map[string]any{"requests": map[string]any{"cpu": "10m", "memory": "64Mi"}},
+		// Limits too, because a ResourceQuota on limits refuses a pod with a container that has none.
+		"initResources": map[string]any{
+			"requests": map[string]any{"cpu": "10m", "memory": "16Mi"}, "limits": map[string]any{"cpu": "500m", "memory": "128Mi"},
+		},
 		"concurrency": 2, "logLevel": "warning",
 		"caAddress":    "istio-citadel." + owner.MeshNamespace + ".svc:8060",
 		"pilotAddress": "istio-pilot." + owner.MeshNamespace + ".svc:15011",

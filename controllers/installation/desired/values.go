@@ -114,6 +114,9 @@ func injectionValues(in Input) (map[string]any, error) {
 	if proxy.Resources != nil {
 		set["resources"] = toValues(proxy.Resources)
 	}
+	if init := injection.Init; init != nil && init.Resources != nil {
+		set["initResources"] = toValues(init.Resources)
+	}
 	if proxy.Concurrency != 0 {
 		set["concurrency"] = proxy.Concurrency
 	}
