@@ -35,7 +35,29 @@ var imports = map[string][]string{
 	"e2e/apiserver":                      {"api", "controllers", "e2e", "internal"},
 	"galley":                             {"internal"},
 	"injector":                           {"internal"},
-	"internal":                           {"internal"},
+	"internal/admission":                 {"internal/connlimit", "internal/httpserver"},
+	"internal/apply":                     {},
+	"internal/archtest":                  {},
+	"internal/certclient":                {"internal/spiffe", "internal/trust"},
+	"internal/certfile":                  {},
+	"internal/connlimit":                 {},
+	"internal/envoytest":                 {},
+	"internal/golden":                    {},
+	"internal/helm":                      {},
+	"internal/httpserver":                {"internal/connlimit"},
+	"internal/injecttemplate":            {"internal/owner", "internal/version"},
+	"internal/istioconfig":               {"internal/certfile", "internal/golden"},
+	"internal/istiocrd":                  {"internal/istioconfig", "internal/owner"},
+	"internal/kube":                      {"internal/owner", "internal/version"},
+	"internal/monitoring":                {"internal/httpserver", "internal/version"},
+	"internal/names":                     {},
+	"internal/owner":                     {},
+	"internal/ratelimit":                 {},
+	"internal/spiffe":                    {},
+	"internal/subject":                   {},
+	"internal/trust":                     {},
+	"internal/version":                   {},
+	"internal/workload":                  {},
 	"proxy/agent":                        {"internal"},
 	"proxy/redirect":                     {"internal"},
 	"xds":                                {"internal", "xds"},
@@ -48,7 +70,7 @@ var imports = map[string][]string{
 	"xds/server":                         {"internal", "xds/envoy", "xds/mesh", "xds/resource", "xds/scope", "xds/table"},
 }
 
-// confined names packages that only one of our folders may import.
+// confined names packages that only some of our folders may import; the longest prefix wins.
 var confined = map[string][]string{
 	"helm.sh/helm":                           {"internal/helm"},
 	"k8s.io/client-go/informers":             {"xds/source", "ca", "injector", "controllers"},
@@ -57,7 +79,16 @@ var confined = map[string][]string{
 	"github.com/google/nftables":             {"proxy/redirect"},
 	"github.com/vishvananda/netlink":         {"proxy/redirect"},
 	"github.com/google/go-containerregistry": {"e2e"},
+	// Parsing of image references, without a client.
+	"github.com/google/go-containerregistry/pkg/name": {"e2e", "controllers/installation/desired"},
 }
+
+// pure names packages that do input and output, which stages that are functions from a snapshot to resources must not import.
+// Their tests may: they send requests through a real Envoy.
+var (
+	pureFolders = []string{"xds/mesh", "xds/scope", "xds/envoy"}
+	ioPackages  = []string{"google.golang.org/grpc", "net/http", "k8s.io/client-go"}
+)
 
 const (
 	longestFunction = 80
@@ -74,17 +105,47 @@ func TestImports(t *testing.T) {
 					path, ours, folder, imports[rule(folder)])
 			}
 			checkConfined(t, path, folder, target)
+			if isImpure(path, target) {
+				t.Errorf("%s imports %s: %v are pure; do input and output in xds/source or xds/server", path, target, pureFolders)
+			}
 		}
 	})
 }
 
 func checkConfined(t *testing.T, path, folder, target string) {
-	for prefix, homes := range confined {
-		if !strings.HasPrefix(target, prefix) {
-			continue
+	longest := ""
+	for prefix := range confined {
+		if within(target, prefix) && len(prefix) > len(longest) {
+			longest = prefix
 		}
-		if !slices.ContainsFunc(homes, func(home string) bool { return within(folder, home) }) {
-			t.Errorf("%s imports %s: only %v may", path, target, homes)
+	}
+	if homes := confined[longest]; longest != "" && !slices.ContainsFunc(homes, func(home string) bool { return within(folder, home) }) {
+		t.Errorf("%s imports %s: only %v may", path, target, homes)
+	}
+}
+
+// isImpure reports an import of input and output by a pure stage.
+func isImpure(path, target string) bool {
+	if strings.HasSuffix(path, "_test.go") || !slices.ContainsFunc(pureFolders, func(folder string) bool { return within(path, folder) }) {
+		return false
+	}
+	return slices.ContainsFunc(ioPackages, func(prefix string) bool { return within(target, prefix) })
+}
+
+func TestPureStages(t *testing.T) {
+	for _, c := range []struct {
+		path, target string
+		want         bool
+	}{
+		{"xds/envoy/route.go", "net/http", true},
+		{"xds/scope/scope.go", "google.golang.org/grpc/codes", true},
+		{"xds/mesh/build.go", "k8s.io/client-go/tools/cache", true},
+		{"xds/mesh/build.go", "net/netip", false},
+		{"xds/envoy/request_test.go", "net/http", false},
+		{"xds/server/server.go", "google.golang.org/grpc", false},
+	} {
+		if got := isImpure(c.path, c.target); got != c.want {
+			t.Errorf("%s imports %s: impure %t, want %t", c.path, c.target, got, c.want)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package envoy
 
 import (
-	"net/http"
 	"slices"
 	"strings"
 
@@ -12,6 +11,9 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/resource"
 	"github.com/mesh-operator/mesh-operator/xds/scope"
 )
+
+// misdirectedRequest is the status 421 (RFC 9110, section 15.5.20): the client opens another connection for this host.
+const misdirectedRequest = 421
 
 // gatewayRoutes adds the routes of servers that share a connection manager. Without any the answer is 404, as it is for
 // hosts and paths that no route knows. For misdirected hosts, which have no routes here, it is 421.
@@ -106,7 +108,7 @@ func (g *gatewayHosts) refuse(domains []string) {
 	g.list = append(g.list, &routev3.VirtualHost{Name: "misdirected", Domains: slices.Compact(domains), Routes: []*routev3.Route{{
 		Name:   "misdirected",
 		Match:  &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
-		Action: &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{Status: http.StatusMisdirectedRequest}},
+		Action: &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{Status: misdirectedRequest}},
 	}}})
 }
 
