@@ -169,9 +169,11 @@ type ComponentSpec struct {
 	// nodeSelector places the pods on nodes with all of these labels. Unset: on any node.
 	// +optional
 	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
-	// tolerations let the pods run on nodes with these taints, as in a pod.
+	// tolerations let the pods run on nodes with these taints, as in a pod: kubectl explain pod.spec.tolerations.
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:pruning:PreserveUnknownFields
 	// +optional
-	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
+	Tolerations *Raw `json:"tolerations,omitempty"`
 	// affinity is the affinity of the pods, as in a pod: kubectl explain pod.spec.affinity.
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:Type=object

@@ -103,10 +103,7 @@ func (in *ComponentSpec) DeepCopyInto(out *ComponentSpec) {
 	}
 	if in.Tolerations != nil {
 		in, out := &in.Tolerations, &out.Tolerations
-		*out = make([]v1.Toleration, len(*in))
-		for i := range *in {
-			(*in)[i].DeepCopyInto(&(*out)[i])
-		}
+		*out = (*in).DeepCopy()
 	}
 	if in.Affinity != nil {
 		in, out := &in.Affinity, &out.Affinity

@@ -192,7 +192,7 @@ func (r *Reconciler) applyStage(ctx context.Context, stage desired.Stage) ([]str
 			if meta.IsNoMatchError(err) || apierrors.IsNotFound(err) {
 				r.mesh.definitions.invalidate()
 			}
-			errs = append(errs, err)
+			errs = append(errs, withInstallationField(object, err))
 			continue
 		}
 		if stage.WaitReady && !r.ready(change) {

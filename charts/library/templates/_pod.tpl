@@ -40,16 +40,10 @@ securityContext:
     type: RuntimeDefault
 {{- end -}}
 
-{{- /* The user's variables, without those that the component sets itself: server-side apply refuses a name given twice. */ -}}
 {{- define "mesh.env" -}}
-{{- $own := list "POD_NAME" "POD_NAMESPACE" "POD_IP" "POD_UID" "INSTANCE_IP" "INSTANCE_IPS" "HOST_IP" "NODE_NAME"
-    "SERVICE_ACCOUNT" "ISTIO_META_WORKLOAD_NAME" "ISTIO_META_OWNER" "CA_ADDRESS" "PILOT_ADDRESS" "TRUST_DOMAIN"
-    "MESH_REVISION" "PROXY_CONCURRENCY" "PROXY_LOG_LEVEL" "TERMINATION_DRAIN_DURATION" -}}
 {{- range .Values.env }}
-{{- if not (has .name $own) }}
 - name: {{ toJson .name }}
   value: {{ toJson (default "" .value) }}
-{{- end }}
 {{- end }}
 - name: POD_NAME
   valueFrom:

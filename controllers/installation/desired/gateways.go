@@ -1,7 +1,6 @@
 package desired
 
 import (
-	"cmp"
 	"maps"
 	"math"
 	"slices"
@@ -40,10 +39,7 @@ func gatewayValues(g v1alpha1.GatewaySpec) map[string]any {
 	if service == nil {
 		service = &v1alpha1.GatewayServiceSpec{}
 	}
-	serviceType := cmp.Or(service.Type, "LoadBalancer")
-	if service.Type == "" && isEgress(g) {
-		serviceType = "ClusterIP"
-	}
+	serviceType := serviceType(g)
 	ports := gatewayPorts(g, serviceType)
 	labels := gatewayLabels(g)
 	podLabels := maps.Clone(labels)
@@ -62,6 +58,16 @@ func gatewayValues(g v1alpha1.GatewaySpec) map[string]any {
 			"externalTrafficPolicy": externalTrafficPolicy(service, serviceType), "ports": servicePorts(ports),
 		},
 	}
+}
+
+func serviceType(g v1alpha1.GatewaySpec) string {
+	switch {
+	case g.Service != nil && g.Service.Type != "":
+		return g.Service.Type
+	case isEgress(g):
+		return "ClusterIP"
+	}
+	return "LoadBalancer"
 }
 
 // drainVariable is how long a proxy continues to serve after its pod got the signal to end. A gateway's may be set, because a

@@ -132,8 +132,10 @@ func fallbackImages(spec *v1alpha1.InstallationSpec, defaults ImageDefaults) Ima
 	if registry == "" {
 		return defaults.BuiltIn
 	}
-	return named(strings.TrimSuffix(registry, "/")+"/", version.Version)
+	return named(registryPrefix(registry), version.Version)
 }
+
+func registryPrefix(registry string) string { return strings.TrimSuffix(registry, "/") + "/" }
 
 // cleanPrefix keeps the historic meaning of a prefix: "team" and "registry/team" are folders, "registry/team/my-" is the
 // beginning of a name.

@@ -1,9 +1,8 @@
 package desired
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -17,16 +16,9 @@ import (
 // invalidComponents returns what the API server would refuse of the components' objects, or accept without effect, with the
 // field of the Installation and the way out.
 func invalidComponents(spec *v1alpha1.InstallationSpec) []string {
-	var problems []string
-	if c := spec.Components; c != nil {
-		for _, part := range []struct {
-			name string
-			spec *v1alpha1.ComponentSpec
-		}{{"pilot", c.Pilot}, {"citadel", c.Citadel}, {"galley", c.Galley}, {"sidecarInjector", c.SidecarInjector}} {
-			if part.spec != nil {
-				problems = append(problems, invalidComponent("spec.components."+part.name, part.spec)...)
-			}
-		}
+	problems := invalidReferences(spec)
+	for name, c := range controlPlane(spec) {
+		problems = append(problems, invalidComponent("spec.components."+name, c)...)
 	}
 	for i := range spec.Gateways {
 		field := "spec.gateways[" + spec.Gateways[i].Name + "]"
@@ -40,33 +32,32 @@ func invalidComponents(spec *v1alpha1.InstallationSpec) []string {
 	return problems
 }
 
+// controlPlane yields the sections of spec.components that are given, by field.
+func controlPlane(spec *v1alpha1.InstallationSpec) iter.Seq2[string, *v1alpha1.ComponentSpec] {
+	return func(yield func(string, *v1alpha1.ComponentSpec) bool) {
+		c := spec.Components
+		if c == nil {
+			return
+		}
+		for _, part := range []struct {
+			name string
+			spec *v1alpha1.ComponentSpec
+		}{{"pilot", c.Pilot}, {"citadel", c.Citadel}, {"galley", c.Galley}, {"sidecarInjector", c.SidecarInjector}} {
+			if part.spec != nil && !yield(part.name, part.spec) {
+				return
+			}
+		}
+	}
+}
+
 func invalidComponent(field string, c *v1alpha1.ComponentSpec) []string {
 	problems := invalidResources(field+".resources", c.Resources)
 	problems = append(problems, invalidLabels(field+".podLabels", c.PodLabels)...)
 	problems = append(problems, invalidLabels(field+".nodeSelector", c.NodeSelector)...)
-	if c.Image != "" && strings.ContainsAny(c.Image, " \t\r\n") || strings.Contains(c.Image, "://") {
+	if c.Image != "" && !isImage(c.Image) {
 		problems = append(problems, fmt.Sprintf("%s.image: %q is no image reference; write registry/name:tag, without spaces and without https://", field, c.Image))
 	}
-	if err := decodeStrictly(c.Affinity, &corev1.Affinity{}); err != nil {
-		problems = append(problems, field+".affinity: "+err.Error()+"; see kubectl explain pod.spec.affinity")
-	}
-	if err := decodeStrictly(c.TopologySpreadConstraints, &[]corev1.TopologySpreadConstraint{}); err != nil {
-		problems = append(problems, field+".topologySpreadConstraints: "+err.Error()+"; see kubectl explain pod.spec.topologySpreadConstraints")
-	}
-	return problems
-}
-
-// decodeStrictly reports unknown fields, which the API server drops without an error.
-func decodeStrictly(raw *v1alpha1.Raw, into any) error {
-	if raw == nil || len(raw.JSON) == 0 {
-		return nil
-	}
-	decoder := json.NewDecoder(bytes.NewReader(raw.JSON))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(into); err != nil {
-		return fmt.Errorf("%s", strings.TrimPrefix(err.Error(), "json: "))
-	}
-	return nil
+	return append(problems, invalidPlacement(field, c)...)
 }
 
 // knownResources are what a container of the mesh can request; others have a domain, such as example.com/device.

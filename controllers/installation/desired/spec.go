@@ -55,6 +55,10 @@ func Warnings(spec *v1alpha1.InstallationSpec) []v1alpha1.Warning {
 		warnings = append(warnings, v1alpha1.Warning{Field: field, Reason: "PlaintextSecret",
 			Message: "is in the clear, and whoever can read Installations can read it; remove it, because nothing that this version installs reads it"})
 	}
+	if k := spec.Kiali; k != nil && (k.Username == "") != (k.Password == "") {
+		warnings = append(warnings, v1alpha1.Warning{Field: "spec.kiali", Reason: "Incomplete",
+			Message: "Kiali is asked for by username and password together, and one of them is missing; remove spec.kiali, because this version does not install Kiali"})
+	}
 	for _, version := range unquotedVersions(spec) {
 		warnings = append(warnings, v1alpha1.Warning{Field: version.field, Reason: "UnquotedNumber",
 			Message: version.text + " is a number; quote it, because YAML turns 1.10 into 1.1"})
@@ -66,7 +70,7 @@ func Warnings(spec *v1alpha1.InstallationSpec) []v1alpha1.Warning {
 					drainVariable, gateway.Name, wrong)})
 		}
 	}
-	return warnings
+	return append(warnings, overridden(spec)...)
 }
 
 // plaintextSecrets lists the fields with a secret in plain text. It is not copied into a Secret before there is a component

@@ -30,7 +30,7 @@ func commonValues(in Input, row Row) map[string]any {
 		"replicas": spec.Replicas, "autoscaling": spec.Autoscaling, "podDisruptionBudget": spec.PodDisruptionBudget,
 		"nodeSelector": spec.NodeSelector, "tolerations": spec.Tolerations, "affinity": spec.Affinity,
 		"topologySpreadConstraints": spec.TopologySpreadConstraints, "priorityClassName": spec.PriorityClassName,
-		"podLabels": spec.PodLabels, "podAnnotations": spec.PodAnnotations, "env": spec.Env,
+		"podLabels": spec.PodLabels, "podAnnotations": spec.PodAnnotations, "env": userVariables(spec.Env),
 		"resources": resources(spec.Resources, "10m", "64Mi"),
 	} {
 		values[key] = toValues(value)
