@@ -28,19 +28,19 @@ type Note struct {
 func (s *Settings) Manifest(in io.Reader, out io.Writer) ([]Note, error) {
 	m := manifest{settings: s}
 	reader := utilyaml.NewYAMLReader(bufio.NewReader(in))
-	for first := true; ; first = false {
+	for number := 1; ; number++ {
 		document, err := reader.Read()
 		if errors.Is(err, io.EOF) {
 			return m.notes, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read manifest: %w", err)
+			return nil, fmt.Errorf("read document %d: %w", number, err)
 		}
 		text, err := m.document(document)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("document %d: %w", number, err)
 		}
-		if !first {
+		if number > 1 {
 			text = append([]byte("---\n"), text...)
 		}
 		if _, err := out.Write(text); err != nil {
@@ -69,7 +69,7 @@ func title(object map[string]any) string {
 func (m *manifest) document(text []byte) ([]byte, error) {
 	object := map[string]any{}
 	if err := yaml.Unmarshal(text, &object); err != nil {
-		return nil, fmt.Errorf("read manifest: %w", err)
+		return nil, fmt.Errorf("read YAML: %w", err)
 	}
 	changed, err := m.object(object)
 	if err != nil {

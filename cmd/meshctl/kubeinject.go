@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -25,7 +26,8 @@ const injectConfigMap = "istio-sidecar-injector"
 // kubeInject is the command's input.
 type kubeInject struct {
 	streams
-	file, output           string
+	files                  []string
+	output                 string
 	configFile, valuesFile string
 	fromCluster            bool
 	kubeconfig, namespace  string
@@ -45,7 +47,7 @@ func newKubeInjectCommand(s streams) *cobra.Command {
 		RunE:    func(cmd *cobra.Command, _ []string) error { return k.run(cmd.Context()) },
 	}
 	flags := cmd.Flags()
-	flags.StringVarP(&k.file, "filename", "f", "", "manifest to read; - is standard input")
+	flags.StringArrayVarP(&k.files, "filename", "f", nil, "manifest to read, once or more; - is standard input")
 	flags.StringVarP(&k.output, "output", "o", "", "file to write; default: standard output")
 	flags.StringVar(&k.configFile, "config-file", "", "policy and template, as in the key config of the ConfigMap "+injectConfigMap)
 	flags.StringVar(&k.valuesFile, "values-file", "", "values of the template, as in the key values of the ConfigMap "+injectConfigMap)
@@ -70,26 +72,41 @@ func (k *kubeInject) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	in, err := k.input()
-	if err != nil {
-		return err
-	}
-	defer in.Close()
 	var out bytes.Buffer // nothing is written unless all of it can be
-	notes, err := settings.Manifest(in, &out)
-	for _, n := range notes {
-		fmt.Fprintf(k.err, "meshctl: note: %s: %s\n", n.Object, n.Text)
-	}
-	if err != nil {
-		return err
+	for i, file := range k.files {
+		if i > 0 {
+			out.WriteString("---\n")
+		}
+		if err := k.inject(settings, file, &out); err != nil {
+			return err
+		}
 	}
 	return k.write(out.Bytes())
 }
 
+// inject adds the manifest of one file to out.
+func (k *kubeInject) inject(settings *injector.Settings, file string, out io.Writer) error {
+	in, err := k.open(file)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	notes, err := settings.Manifest(in, out)
+	for _, n := range notes {
+		fmt.Fprintf(k.err, "meshctl: note: %s: %s\n", n.Object, n.Text)
+	}
+	if err != nil && file != "-" {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	return err
+}
+
 func (k *kubeInject) contradictions() error {
 	switch {
-	case k.file == "":
+	case len(k.files) == 0:
 		return hint(errors.New("no manifest is given"), "meshctl kube-inject -f FILE, or -f - to read standard input")
+	case slices.Contains(k.files, ""):
+		return hint(errors.New("-f has an empty value"), "meshctl kube-inject -f FILE, or -f - to read standard input")
 	case k.fromCluster && (k.configFile != "" || k.valuesFile != ""):
 		return hint(errors.New("--from-cluster and --config-file or --values-file contradict each other"), "use either the cluster's settings or the files")
 	case k.kubeconfig != "" && !k.fromCluster:
@@ -144,11 +161,11 @@ func (k *kubeInject) clusterSettings(ctx context.Context) (*injector.Settings, e
 	return injector.NewSettings([]byte(found.Data["config"]), []byte(found.Data["values"]))
 }
 
-func (k *kubeInject) input() (io.ReadCloser, error) {
-	if k.file == "-" {
+func (k *kubeInject) open(name string) (io.ReadCloser, error) {
+	if name == "-" {
 		return io.NopCloser(k.in), nil
 	}
-	file, err := os.Open(k.file)
+	file, err := os.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, hint(err, "-f takes a file; for a URL: curl -fsSL URL | meshctl kube-inject -f -")
 	}

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -63,6 +64,8 @@ func newRootCommand(s streams) *cobra.Command {
 		Short:         "Work with the service mesh",
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Args:          cobra.ArbitraryArgs, // unknownCommand answers, with a hint
+		RunE:          unknownCommand,
 	}
 	root.SetIn(s.in)
 	root.SetOut(s.out)
@@ -70,6 +73,20 @@ func newRootCommand(s streams) *cobra.Command {
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(newKubeInjectCommand(s), newVersionCommand())
 	return root
+}
+
+// unknownCommand lists the commands that exist: users of istioctl try its commands here.
+func unknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return cmd.Help()
+	}
+	var names []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
+	}
+	return hint(fmt.Errorf("unknown command %q", args[0]), "the commands are %s; meshctl --help describes them", strings.Join(names, ", "))
 }
 
 func newVersionCommand() *cobra.Command {

@@ -1,10 +1,10 @@
 // Package admission is what the product's webhooks share: reading an AdmissionReview within limits, answering it, and
 // serving over TLS with a certificate of the mesh.
 //
-// Who asks cannot be told: the API server presents no client certificate to webhooks unless its own start-up configuration
-// says so, which is not ours to change. Whoever reaches the port may therefore ask. So an answer depends on the question
-// and on public configuration only, holds nothing secret, changes nothing, and costs little: bodies, nesting, time and the
-// number of questions at a time are bounded before anything is decoded.
+// Clients are not authenticated: the API server presents no client certificate to webhooks unless its own start-up
+// configuration says so. Every client that reaches the port may send a review. So a response depends on the request and on
+// public configuration only, contains no secret, changes nothing, and costs little: bodies, nesting, time and the number of
+// concurrent requests are bounded before anything is decoded.
 package admission
 
 import (
@@ -29,13 +29,13 @@ const (
 	maxDepth = 64
 	// readTime is how long a body may take to arrive.
 	readTime = 10 * time.Second
-	// smallBody separates the many ordinary questions from the few large ones, which get few places.
+	// smallBody separates ordinary requests from large ones, which get fewer slots.
 	smallBody  = 256 << 10
-	manyPlaces = 256
-	fewPlaces  = 8
+	smallSlots = 256
+	largeSlots = 8
 )
 
-// Reviewer answers one question. The context ends when the caller has gone.
+// Reviewer answers one request. The context ends when the client closes the connection.
 type Reviewer func(ctx context.Context, request *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse
 
 // Handler answers AdmissionReviews of version v1 and refuses everything else with a 4xx.
@@ -46,12 +46,12 @@ type Handler struct {
 	large  chan struct{}
 }
 
-// NewHandler returns a handler that asks review.
+// NewHandler returns a handler that calls review.
 func NewHandler(review Reviewer, log *slog.Logger) *Handler {
-	return &Handler{review: review, log: log, small: make(chan struct{}, manyPlaces), large: make(chan struct{}, fewPlaces)}
+	return &Handler{review: review, log: log, small: make(chan struct{}, smallSlots), large: make(chan struct{}, largeSlots)}
 }
 
-// httpError is an error with a status for whoever sent the request.
+// httpError is an error with the HTTP status of the response.
 type httpError struct {
 	status int
 	reason string
@@ -74,7 +74,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(answer) // the caller may be gone; it asks again
+	_, _ = w.Write(answer) // the client may be gone; it retries
 }
 
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request) ([]byte, error) {
@@ -114,15 +114,15 @@ func checkRequest(r *http.Request) error {
 	return nil
 }
 
-// enter takes a place, so that the memory for bodies is bounded whoever sends them.
+// enter takes a slot, so that the memory for bodies is bounded.
 func (h *Handler) enter(r *http.Request) (leave func(), err error) {
-	places := h.small
+	slots := h.small
 	if r.ContentLength > smallBody {
-		places = h.large
+		slots = h.large
 	}
 	select {
-	case places <- struct{}{}:
-		return func() { <-places }, nil
+	case slots <- struct{}{}:
+		return func() { <-slots }, nil
 	case <-r.Context().Done():
 		return nil, r.Context().Err()
 	case <-time.After(readTime):
@@ -131,7 +131,7 @@ func (h *Handler) enter(r *http.Request) (leave func(), err error) {
 }
 
 func read(w http.ResponseWriter, r *http.Request) (*admissionv1.AdmissionReview, error) {
-	// Without a deadline a body that never ends keeps its place for ever.
+	// Without a deadline a body that never ends keeps its slot.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTime))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
 	if err != nil {
@@ -148,14 +148,14 @@ func read(w http.ResponseWriter, r *http.Request) (*admissionv1.AdmissionReview,
 	if review.APIVersion != "admission.k8s.io/v1" || review.Kind != "AdmissionReview" {
 		return nil, bad("%q %q is not an AdmissionReview of admission.k8s.io/v1", review.APIVersion, review.Kind)
 	}
-	if review.Request == nil || review.Request.UID == "" {
+	if review.Request == nil { // its uid may be empty: istioctl kube-inject sends none
 		return nil, bad("the AdmissionReview has no request")
 	}
 	return &review, nil
 }
 
 // shallow reports whether no bracket of the text is nested deeper than depth; it looks at brackets outside of strings only
-// and leaves every other mistake to the decoder.
+// and leaves every other error to the decoder.
 func shallow(text []byte, depth int) bool {
 	level, inString := 0, false
 	for i := 0; i < len(text); i++ {
@@ -176,7 +176,7 @@ func shallow(text []byte, depth int) bool {
 	return true
 }
 
-// safely turns a panic into a refusal: one odd object must not stop admission for all others.
+// safely turns a panic into a refusal: one object must not stop admission for all others.
 func (h *Handler) safely(ctx context.Context, request *admissionv1.AdmissionRequest) (response *admissionv1.AdmissionResponse) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -187,12 +187,12 @@ func (h *Handler) safely(ctx context.Context, request *admissionv1.AdmissionRequ
 	return h.review(ctx, request)
 }
 
-// Allow admits the object, with warnings for the person who wrote it.
+// Allow admits the object, with warnings for its author.
 func Allow(warnings ...string) *admissionv1.AdmissionResponse {
 	return &admissionv1.AdmissionResponse{Allowed: true, Warnings: Warnings(warnings)}
 }
 
-// Deny refuses the object with a status code and a reason for a person.
+// Deny refuses the object with a status code and a reason for its author.
 func Deny(code int32, reason string) *admissionv1.AdmissionResponse {
 	return &admissionv1.AdmissionResponse{Result: &metav1.Status{Status: metav1.StatusFailure, Code: code, Message: reason}}
 }

@@ -24,7 +24,7 @@ func allow(context.Context, *admissionv1.AdmissionRequest) *admissionv1.Admissio
 	return Allow()
 }
 
-func TestStrangersGet4xx(t *testing.T) {
+func TestInvalidRequestsGet4xx(t *testing.T) {
 	cases := map[string]struct {
 		reason, method, contentType, body string
 		want                              int
@@ -37,6 +37,7 @@ func TestStrangersGet4xx(t *testing.T) {
 		"NotJSON":      {"Noise.", "POST", "application/json", "{", 400},
 		"OtherVersion": {"v1beta1 is gone since Kubernetes 1.22.", "POST", "application/json", strings.Replace(valid, "/v1", "/v1beta1", 1), 400},
 		"NoRequest":    {"An answer is not a question.", "POST", "application/json", `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}`, 400},
+		"NoUID":        {"The real istioctl kube-inject sends none.", "POST", "application/json", strings.Replace(valid, `"uid":"1"`, `"name":"a"`, 1), 200},
 		"Deep":         {"A million brackets would exhaust a recursive decoder's stack.", "POST", "application/json", strings.Repeat("[", 1_000_000), 400},
 		"Large":        {"More than an object can have.", "POST", "application/json", strings.Repeat(" ", MaxBody+1), 413},
 	}
@@ -71,11 +72,11 @@ func TestEncodedAndEndlessBodiesAreRefused(t *testing.T) {
 	}
 }
 
-func TestPanicIsARefusalOfThatObjectAlone(t *testing.T) {
+func TestPanicRefusesOneObject(t *testing.T) {
 	calls := 0
 	h := handler(func(context.Context, *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
 		if calls++; calls == 1 {
-			panic("odd object")
+			panic("panic")
 		}
 		return Allow()
 	})
@@ -116,7 +117,7 @@ func TestWarningsFitTheAPI(t *testing.T) {
 	}
 }
 
-// FuzzReview: whatever arrives is answered by a review that echoes the question's UID, or by a 4xx.
+// FuzzReview: whatever arrives is answered by a review that echoes the UID of the request, or by a 4xx.
 func FuzzReview(f *testing.F) {
 	f.Add([]byte(valid))
 	f.Add([]byte(`{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"\u0000","object":{"a":[]}}}`))

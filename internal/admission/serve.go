@@ -12,18 +12,18 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/httpserver"
 )
 
-// What connections may cost before they have said anything.
+// Limits of connections before their first request.
 const (
 	connectionsPerAddress = 512
 	connections           = 4096
 )
 
-// lameDuck is how long a webhook answers on after its end was asked for. A pod that goes leaves its Service's endpoints at
-// that same moment, and until every proxy of the API server's Service knows, a refused connection is a refused object.
-const lameDuck = 3 * time.Second
+// drainTime is how long a webhook continues to answer after SIGTERM. The pod leaves its Service's endpoints at the same time,
+// and until the API server's node follows, a refused connection is a refused object.
+const drainTime = 3 * time.Second
 
-// Serve runs a webhook on address until ctx ends and lameDuck is over. Whatever the TLS configuration offers, HTTP/2 is not spoken: it lets one
-// connection ask without end.
+// Serve runs a webhook on address until drainTime after ctx ends. HTTP/2 is not offered, whatever the TLS configuration says:
+// the number of requests of one of its connections is not limited.
 func Serve(ctx context.Context, address string, config *tls.Config, handler http.Handler) error {
 	plain, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
@@ -31,13 +31,13 @@ func Serve(ctx context.Context, address string, config *tls.Config, handler http
 	}
 	lingering, cancel := linger(ctx)
 	defer cancel()
-	return serve(lingering, plain, config, sendAway(ctx, handler))
+	return serve(lingering, plain, config, closeWhenDone(ctx, handler))
 }
 
-// linger returns a context with the values of ctx that ends lameDuck after it.
+// linger returns a context with the values of ctx that ends drainTime after it.
 func linger(ctx context.Context) (context.Context, context.CancelFunc) {
 	lingering, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	context.AfterFunc(ctx, func() { time.AfterFunc(lameDuck, cancel) })
+	context.AfterFunc(ctx, func() { time.AfterFunc(drainTime, cancel) })
 	return lingering, cancel
 }
 
@@ -48,9 +48,9 @@ func serve(ctx context.Context, plain net.Listener, config *tls.Config, handler 
 	return httpserver.ServeListener(ctx, tls.NewListener(bounded, config), handler)
 }
 
-// sendAway has every client of handler come back on another connection, and so to another pod, once ctx has ended: one that
-// kept its connection to the last would lose the question it asks at that moment.
-func sendAway(ctx context.Context, handler http.Handler) http.Handler {
+// closeWhenDone closes each connection after its next response once ctx has ended, so that clients connect to another pod. A
+// connection that stays open until the process exits loses a request.
+func closeWhenDone(ctx context.Context, handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if ctx.Err() != nil {
 			w.Header().Set("Connection", "close")

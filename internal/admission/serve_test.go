@@ -22,8 +22,8 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/httpserver"
 )
 
-// TestHTTP2IsNotSpoken is about CVE-2023-44487, even when the TLS configuration would allow it.
-func TestHTTP2IsNotSpoken(t *testing.T) {
+// TestHTTP2IsNotOffered is about CVE-2023-44487; the TLS configuration of the test would allow it.
+func TestHTTP2IsNotOffered(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +36,7 @@ func TestHTTP2IsNotSpoken(t *testing.T) {
 		return &tls.Config{InsecureSkipVerify: true, NextProtos: protocols} //nolint:gosec // the test is about protocols
 	}
 	if conn, err := tls.Dial("tcp", listener.Addr().String(), client("h2")); err == nil {
-		t.Errorf("a client of HTTP/2 alone is served %q", conn.ConnectionState().NegotiatedProtocol)
+		t.Errorf("a client that offers only HTTP/2 gets %q", conn.ConnectionState().NegotiatedProtocol)
 		conn.Close()
 	}
 	conn, err := tls.Dial("tcp", listener.Addr().String(), client("h2", "http/1.1"))
@@ -44,7 +44,7 @@ func TestHTTP2IsNotSpoken(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := conn.ConnectionState().NegotiatedProtocol; got != "http/1.1" {
-		t.Errorf("%q is spoken", got)
+		t.Errorf("negotiated %q", got)
 	}
 	conn.Close()
 	cancel()
@@ -67,8 +67,8 @@ func certificate(t *testing.T) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// TestLameDuck: a webhook answers on for a while after its pod was told to end.
-func TestLameDuck(t *testing.T) {
+// TestServeDrains: a webhook continues to answer for drainTime after SIGTERM.
+func TestServeDrains(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, end := context.WithCancel(t.Context())
 		lingering, cancel := linger(ctx)
@@ -76,16 +76,16 @@ func TestLameDuck(t *testing.T) {
 		end()
 		asked := time.Now()
 		<-lingering.Done()
-		if took := time.Since(asked); took != lameDuck {
-			t.Errorf("it ended %s after it was asked to, want %s", took, lameDuck)
+		if took := time.Since(asked); took != drainTime {
+			t.Errorf("ended %s after the context, want %s", took, drainTime)
 		}
 	})
 }
 
-// TestClientsAreSentAway: the last answers of a webhook end their connections, the ones before do not.
-func TestClientsAreSentAway(t *testing.T) {
+// TestConnectionsCloseWhileDraining: only responses after the context has ended close their connections.
+func TestConnectionsCloseWhileDraining(t *testing.T) {
 	ctx, end := context.WithCancel(t.Context())
-	server := httptest.NewServer(sendAway(ctx, handler(allow)))
+	server := httptest.NewServer(closeWhenDone(ctx, handler(allow)))
 	defer server.Close()
 	closes := func() bool {
 		answer, err := server.Client().Post(server.URL, "application/json", strings.NewReader(valid))
@@ -118,8 +118,8 @@ func (p pipes) Accept() (net.Conn, error) {
 func (p pipes) Close() error   { return nil }
 func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
-// TestADrippingBodyIsLeft: a body has a time to arrive in, however steadily it drips.
-func TestADrippingBodyIsLeft(t *testing.T) {
+// TestSlowBodyTimesOut: a body that arrives byte by byte is refused after readTime.
+func TestSlowBodyTimesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		listener := make(pipes)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -137,7 +137,7 @@ func TestADrippingBodyIsLeft(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		if took := time.Since(started); took > readTime+20*time.Second {
-			t.Errorf("dripped for %s", took)
+			t.Errorf("the body was read for %s", took)
 		}
 		near.Close()
 		cancel()
@@ -146,9 +146,9 @@ func TestADrippingBodyIsLeft(t *testing.T) {
 	})
 }
 
-// TestLargeQuestionsLeavePlaces: as many large bodies as there are places wait in the reviewer; one more is refused in time,
-// and an ordinary question is answered at once.
-func TestLargeQuestionsLeavePlaces(t *testing.T) {
+// TestLargeBodiesHaveOwnSlots: as many large bodies as there are slots wait in the reviewer; one more is refused,
+// and an ordinary request is answered at once.
+func TestLargeBodiesHaveOwnSlots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		h := handler(func(_ context.Context, r *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
@@ -165,7 +165,7 @@ func TestLargeQuestionsLeavePlaces(t *testing.T) {
 			return w.Code
 		}
 		large := strings.Replace(valid, `"uid":"1"`, `"uid":"1","name":"slow"`, 1) + strings.Repeat(" ", smallBody)
-		for range fewPlaces {
+		for range largeSlots {
 			go post(large)
 		}
 		synctest.Wait()
@@ -174,7 +174,7 @@ func TestLargeQuestionsLeavePlaces(t *testing.T) {
 		}
 		started := time.Now()
 		if code := post(valid); code != http.StatusOK || time.Since(started) > 10*time.Second {
-			t.Errorf("an ordinary question meanwhile: status %d after %s", code, time.Since(started))
+			t.Errorf("an ordinary request meanwhile: status %d after %s", code, time.Since(started))
 		}
 		close(release)
 	})
