@@ -34,6 +34,7 @@ func newCitadelCommand() *cobra.Command {
 			}
 			o.Namespace = cluster.Namespace
 			o.Logger = slog.Default()
+			o.Monitoring.CheckAPI = cluster.CheckAPI
 			return ca.Run(cmd.Context(), o)
 		},
 	}

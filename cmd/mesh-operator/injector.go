@@ -29,6 +29,7 @@ func newInjectorCommand() *cobra.Command {
 				return fmt.Errorf("make API client: %w", err)
 			}
 			o.Logger = slog.Default()
+			o.Monitoring.CheckAPI = cluster.CheckAPI
 			return injector.Run(cmd.Context(), o)
 		},
 	}

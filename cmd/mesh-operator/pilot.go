@@ -29,6 +29,7 @@ func newPilotCommand() *cobra.Command {
 			}
 			o.MeshNamespace = cluster.Namespace
 			o.Logger = slog.Default()
+			o.Monitoring.CheckAPI = cluster.CheckAPI
 			o.Certificates.Logger = o.Logger
 			return xds.Run(cmd.Context(), o)
 		},

@@ -1,6 +1,6 @@
-// Package monitoring serves what operators of the mesh look at: /ready, /live, /version and /metrics for everybody, /debug/* for
-// whoever reaches the pod's loopback (kubectl port-forward). The two are separate listeners, because a check of the
-// caller's address on a shared one is how debug endpoints have leaked before.
+// Package monitoring serves a role's /ready, /live, /version and /metrics to every client, and /debug/* on the pod's loopback
+// (kubectl port-forward). They are separate listeners: debug endpoints of a shared one leak when the check of the client's
+// address is wrong.
 package monitoring
 
 import (
@@ -26,6 +26,8 @@ import (
 type Flags struct {
 	Address string
 	Debug   string
+	// CheckAPI fails /ready while the API server refuses the role's credentials; nil: the role has no client.
+	CheckAPI func() error
 }
 
 // Bind adds the flags.
@@ -98,13 +100,22 @@ func (s *Server) open() *http.ServeMux {
 	return mux
 }
 
-func (s *Server) serveReady(w http.ResponseWriter, _ *http.Request) {
-	check := s.ready.Load()
-	err := errors.New("starting")
-	if check != nil {
-		err = (*check)()
+// checkReady asks about the API server first: the role's own check waits for it, and does not say why.
+func (s *Server) checkReady() error {
+	if s.flags.CheckAPI != nil {
+		if err := s.flags.CheckAPI(); err != nil {
+			return err
+		}
 	}
-	if err != nil {
+	check := s.ready.Load()
+	if check == nil {
+		return errors.New("starting")
+	}
+	return (*check)()
+}
+
+func (s *Server) serveReady(w http.ResponseWriter, _ *http.Request) {
+	if err := s.checkReady(); err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}

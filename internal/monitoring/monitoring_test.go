@@ -1,6 +1,7 @@
 package monitoring
 
 import (
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -37,5 +38,20 @@ func TestOpenPortServesOnlyPublicPages(t *testing.T) {
 		if s.open().ServeHTTP(w, httptest.NewRequest(http.MethodPost, path, nil)); w.Code == 200 {
 			t.Errorf("POST %s answers 200", path)
 		}
+	}
+}
+
+// TestReadyNeedsAPI: a role that is ready otherwise is not while the API server refuses its credentials.
+func TestReadyNeedsAPI(t *testing.T) {
+	refused := errors.New("refused")
+	s := New("test", Flags{CheckAPI: func() error { return refused }}, slog.New(slog.DiscardHandler))
+	s.SetReady(func() error { return nil })
+	for _, want := range []int{http.StatusServiceUnavailable, http.StatusOK} {
+		w := httptest.NewRecorder()
+		s.open().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/ready", nil))
+		if w.Code != want {
+			t.Errorf("status %d, want %d: %s", w.Code, want, w.Body)
+		}
+		refused = nil
 	}
 }
