@@ -217,9 +217,10 @@ func (in inputs) clusterObjects() []rule {
 func (in inputs) mesh() ([]rule, error) {
 	var rules []rule
 	all := kinds.Where(func(k kinds.Kind) bool { return k.Namespaced })
-	rules = append(rules, byGroup("The kinds that the charts contain.", manage, all, func(k kinds.Kind) bool { return k.Applied && in.charted[k.Kind] })...)
+	managed := func(k kinds.Kind) bool { return k.Applied && in.charted[k.Kind] }
+	rules = append(rules, byGroup("The kinds that the charts contain.", manage, all, managed)...)
 	rules = append(rules, byGroup("Pods are watched for the reasons why they do not run, and other kinds so that a chart can contain them.", observe, all,
-		func(k kinds.Kind) bool { return !(k.Applied && in.charted[k.Kind]) && k.Watch != kinds.NotWatched })...)
+		func(k kinds.Kind) bool { return !managed(k) && k.Watch != kinds.NotWatched })...)
 	rules = append(rules, allow("A removal deletes the root of trust, or leaves it behind.", "", []string{"secrets"}, []string{"get", "patch", "delete"}, names.RootSecret))
 	rules = append(rules, byGroup("The namespace is deleted only when nothing in it belongs to somebody else.", []string{"list"}, all, func(k kinds.Kind) bool {
 		return !k.Applied && k.Watch == kinds.NotWatched
