@@ -10,7 +10,7 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
-RUN CGO_ENABLED=0 GOOS=linux GOARCH=amd64 go build -trimpath -buildvcs=false -ldflags "-s -w" -o /out/mesh-operator ./cmd/mesh-operator
+RUN CGO_ENABLED=0 GOOS=linux GOARCH=amd64 go build -trimpath -buildvcs=false -ldflags "-s -w" -o /out/ ./cmd/mesh-operator ./cmd/mesh-agent
 
 FROM envoyproxy/envoy:v1.40.0 AS envoy
 
@@ -38,6 +38,6 @@ COPY --from=debian /lib/x86_64-linux-gnu/libpthread.so.0 /lib/x86_64-linux-gnu/l
 COPY --from=debian /lib/x86_64-linux-gnu/librt.so.1 /lib/x86_64-linux-gnu/librt.so.1
 COPY --from=envoy /usr/local/bin/envoy /usr/local/bin/envoy
 COPY e2e/images/files/passwd /etc/passwd
-COPY --from=build /out/mesh-operator /usr/local/bin/mesh-operator
+COPY --from=build /out/mesh-agent /usr/local/bin/mesh-agent
 USER 1337:1337
-ENTRYPOINT ["/usr/local/bin/mesh-operator"]
+ENTRYPOINT ["/usr/local/bin/mesh-agent"]

@@ -1,5 +1,5 @@
-// Command mesh-operator is the whole control plane in one binary: each role of the mesh is a subcommand, so that one image
-// runs them all.
+// Command mesh-operator is the control plane in one binary: each role is a subcommand, and one image runs them all. The data
+// plane has its own binary, cmd/mesh-agent.
 package main
 
 import (
@@ -37,7 +37,7 @@ func newRootCommand() *cobra.Command {
 		},
 	}
 	root.PersistentFlags().StringVar(&level, "log-level", "info", "debug, info, warn or error")
-	root.AddCommand(newCitadelCommand(), newGalleyCommand(), newInjectorCommand(), newPilotCommand(), newProxyCommand(), newRedirectCommand(), newOperatorCommand(), newVersionCommand())
+	root.AddCommand(newCitadelCommand(), newGalleyCommand(), newInjectorCommand(), newPilotCommand(), newOperatorCommand(), newVersionCommand())
 	return root
 }
 

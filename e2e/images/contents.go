@@ -42,6 +42,7 @@ const (
 // programs are the packages that stage build compiles, by the name of their binary.
 var programs = map[string]string{
 	"mesh-operator": "./cmd/mesh-operator",
+	"mesh-agent":    "./cmd/mesh-agent",
 	"bookinfo":      "./e2e/apps/bookinfo",
 	"httpbin":       "./e2e/apps/httpbin",
 	"sleep":         "./e2e/apps/sleep",
@@ -68,9 +69,9 @@ var images = []Image{
 				debian("/lib/x86_64-linux-gnu/librt.so.1"),
 				{From: Envoy, Path: "/usr/local/bin/envoy", To: "/usr/local/bin/envoy"},
 			},
-			{users, program("mesh-operator")},
+			{users, program("mesh-agent")},
 		},
-		Entrypoint: []string{"/usr/local/bin/mesh-operator"}, User: productUser,
+		Entrypoint: []string{"/usr/local/bin/mesh-agent"}, User: productUser,
 	},
 	{
 		Name: "bookinfo", Title: "Bookinfo, the sample application, in all its roles",

@@ -29,7 +29,7 @@ func TestGalleyRefuses(t *testing.T) {
 		"a client without a certificate": {destinationRule(`trafficPolicy: {tls: {mode: MUTUAL}}`),
 			"spec.trafficPolicy.tls.clientCertificate: is required for MUTUAL (name the file that is mounted into the proxy, or for gateways a Secret in credentialName)"},
 		"a file of the proxy's own": {destinationRule(`trafficPolicy: {tls: {mode: SIMPLE, caCertificates: /var/run/secrets/tokens/istio-token}}`),
-			`spec.trafficPolicy.tls.caCertificates: "/var/run/secrets/tokens/istio-token" is in /var/run, which is closed to rules`},
+			`spec.trafficPolicy.tls.caCertificates: "/var/run/secrets/tokens/istio-token" is in /var/run, which rules may not use`},
 		"a Gateway for no pods": {gateway(`servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]`),
 			"spec.selector: is required (name the gateway's pods by their labels, for example istio: ingressgateway)"},
 		"HTTPS without a certificate": {gateway(`{selector: {istio: a}, servers: [{port: {number: 443, name: https, protocol: HTTPS}, hosts: ["*"], tls: {mode: SIMPLE}}]}`),

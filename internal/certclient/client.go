@@ -1,10 +1,9 @@
-// Package certclient keeps one certificate of the mesh fresh: it makes a key in memory, asks the CA for a certificate,
-// checks the answer, and does so again long before it expires. The control plane's servers and the proxy agent all get
-// their certificates here.
+// Package certclient obtains and renews one certificate of the mesh: it makes a key in memory, requests a certificate from the
+// CA, verifies it, and renews it at half of its lifetime. The control plane's servers and the proxy agent use it.
 //
-// What it believes comes from two files that others renew: the service account token that proves to the CA who is asking,
-// and the trust bundle that proves who answers. Both are read again every time. Without a bundle it asks nobody: it waits.
-// Keys are never written anywhere and every certificate has a new one.
+// It reads two files that Kubernetes renews: the service account token that authenticates the client to the CA, and the trust
+// bundle that authenticates the CA. Both are read for each request. Without a bundle it waits and sends no request. Keys are
+// never written to a file, and every certificate has a new one.
 package certclient
 
 import (
@@ -31,25 +30,25 @@ const (
 )
 
 const (
-	followInterval = 10 * time.Second // how old the view of the bundle file may be
-	waitInterval   = time.Second      // the same while there is no certificate yet
+	followInterval = 10 * time.Second // between two checks of the bundle file
+	waitInterval   = time.Second      // the same before the first certificate
 	firstBackOff   = 500 * time.Millisecond
 	longestBackOff = 30 * time.Second
-	// busyBackOff is the longest for a CA that says it has too much to do. With its jitter it ends at two minutes: a whole mesh
-	// that asks again leaves the CA time to answer, and a starting proxy has its ten minutes for several tries.
+	// busyBackOff is the longest back-off after ResourceExhausted. With the jitter it is up to two minutes: the retries of a
+	// whole mesh must not overload the CA, and a starting proxy should have several attempts in its ten minutes.
 	busyBackOff = 80 * time.Second
 )
 
-// Options say where the CA is and what to present to it.
+// Options are the address of the CA and the credentials for it.
 type Options struct {
 	Address    string        // host:port of the CA
 	ServerName string        // DNS name in the CA's certificate; empty: the host of Address
 	TokenFile  string        // service account token for the CA's audience
-	RootFile   string        // trust bundle; waited for when it does not exist yet
-	TTL        time.Duration // lifetime to ask for; 0: what the CA gives
+	RootFile   string        // trust bundle; the client waits until the file exists
+	TTL        time.Duration // requested lifetime; 0: the CA's default
 	Logger     *slog.Logger
 
-	// Dial replaces the TCP connection to Address; nil: the network.
+	// Dial opens the connection to Address; nil: TCP.
 	Dial func(ctx context.Context, address string) (net.Conn, error)
 }
 
@@ -75,7 +74,7 @@ func New(o Options) *Client {
 	return &Client{o: o, subscribers: map[<-chan struct{}]chan struct{}{}, ready: make(chan struct{})}
 }
 
-// Run obtains and renews until ctx ends. It never gives up: what it needs may come later.
+// Run obtains and renews the certificate until ctx ends. It retries every failure.
 func (c *Client) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -90,13 +89,13 @@ func (c *Client) Run(ctx context.Context) error {
 	}
 }
 
-// schedule is when to ask the CA next; the zero value is now.
+// schedule is the time of the next request to the CA; the zero value is now.
 type schedule struct {
 	renew   time.Time
 	backOff time.Duration // 0: the last request succeeded
 }
 
-// step looks at the bundle file, asks for a certificate when it is time to, and returns how long to wait for the next step.
+// step reads the bundle file, requests a certificate when it is due, and returns the time to the next step.
 func (c *Client) step(ctx context.Context, s *schedule) time.Duration {
 	changed, err := c.followBundle()
 	if err != nil {
@@ -107,7 +106,7 @@ func (c *Client) step(ctx context.Context, s *schedule) time.Duration {
 		return waitInterval
 	}
 	if changed && (s.backOff > 0 || verifyChain(current, bundle) != nil) {
-		*s = schedule{} // the reason of the last failure may be gone, or our peers no longer believe us
+		*s = schedule{} // the new bundle may fix the last failure, or peers may no longer trust the certificate
 	}
 	if !time.Now().Before(s.renew) {
 		c.renew(ctx, bundle, s)
@@ -120,9 +119,9 @@ func (c *Client) renew(ctx context.Context, bundle trust.Bundle, s *schedule) {
 	if err != nil {
 		s.backOff = backOff(s.backOff, err)
 		wait := jitter(s.backOff, 0.5)
-		s.renew = time.Now().Add(wait) // a wall clock that ran ahead when the node started would make it hours
+		s.renew = time.Now().Add(wait) // monotonic: a jump of the wall clock must not delay the retry
 		if ctx.Err() == nil {
-			c.o.Logger.Warn("no certificate from the CA", "ca", c.o.Address, "retry", wait.Round(time.Millisecond), "error", err)
+			c.o.Logger.Warn("certificate request failed", "ca", c.o.Address, "retry", wait.Round(time.Millisecond), "error", err)
 		}
 		return
 	}
@@ -132,7 +131,7 @@ func (c *Client) renew(ctx context.Context, bundle trust.Bundle, s *schedule) {
 		"expires", certificate.Leaf.NotAfter, "renewal", s.renew)
 }
 
-// backOff returns how long to wait after err, before the jitter, when it was last the time before.
+// backOff returns the back-off after err, without jitter; last is the one before.
 func backOff(last time.Duration, err error) time.Duration {
 	longest := longestBackOff
 	if status.Code(err) == codes.ResourceExhausted {
@@ -141,15 +140,15 @@ func backOff(last time.Duration, err error) time.Duration {
 	return min(longest, max(firstBackOff, 2*last))
 }
 
-// wallClock returns the time after d without its monotonic part: certificates also age while a machine sleeps.
+// wallClock returns the time after d without its monotonic part: certificates expire while a machine sleeps, too.
 func wallClock(d time.Duration) time.Time { return time.Now().Add(d).Round(0) }
 
-// followBundle takes over a changed bundle file. A file that can't be read leaves the last good bundle in force: a volume
-// that is being replaced must not take a running server down.
+// followBundle loads a changed bundle file. After an error the last valid bundle stays: a volume that is being replaced must
+// not break a running server.
 func (c *Client) followBundle() (changed bool, err error) {
 	text, err := os.ReadFile(c.o.RootFile)
 	if errors.Is(err, os.ErrNotExist) {
-		return false, nil // mounted optional: it appears when the CA has written it
+		return false, nil // an optional volume: the file appears when the CA has written the bundle
 	}
 	if err != nil {
 		return false, err
@@ -178,7 +177,7 @@ func (c *Client) publish(certificate *tls.Certificate) {
 	c.notify()
 }
 
-// notify is called with the lock held. A subscriber that has not looked yet needs no second notice.
+// notify is called with the lock held. A subscriber with an unread notification needs no second one.
 func (c *Client) notify() {
 	for _, ch := range c.subscribers {
 		select {
@@ -188,14 +187,14 @@ func (c *Client) notify() {
 	}
 }
 
-// Certificate returns the current certificate with its key and intermediates, nil until the first one is there.
+// Certificate returns the current certificate with its key and intermediates; nil before the first one.
 func (c *Client) Certificate() *tls.Certificate {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.certificate
 }
 
-// Bundle returns the current trust bundle as PEM, nil until the file is there.
+// Bundle returns the current trust bundle as PEM; nil before the file exists.
 func (c *Client) Bundle() []byte { return c.Roots().PEM() }
 
 // Roots returns the current trust bundle.
@@ -205,8 +204,8 @@ func (c *Client) Roots() trust.Bundle {
 	return c.bundle
 }
 
-// Subscribe returns a channel that has a value after the certificate or the bundle has changed; changes between two looks
-// are one. Unsubscribe gives it back.
+// Subscribe returns a channel that receives a value after the certificate or the bundle has changed. Changes before it is read
+// are one value. Unsubscribe releases it.
 func (c *Client) Subscribe() <-chan struct{} {
 	ch := make(chan struct{}, 1)
 	c.mu.Lock()
@@ -215,7 +214,7 @@ func (c *Client) Subscribe() <-chan struct{} {
 	return ch
 }
 
-// Unsubscribe ends what Subscribe began. The channel is not closed.
+// Unsubscribe ends a subscription. It does not close the channel.
 func (c *Client) Unsubscribe(ch <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -232,7 +231,7 @@ func (c *Client) WaitReady(ctx context.Context) error {
 	}
 }
 
-// CheckReady is the same question without waiting: for a readiness endpoint. An expired certificate is none.
+// CheckReady is the readiness check: it returns an error without a valid certificate.
 func (c *Client) CheckReady() error {
 	switch certificate := c.Certificate(); {
 	case certificate == nil && c.Roots().Empty():
@@ -240,7 +239,7 @@ func (c *Client) CheckReady() error {
 	case certificate == nil:
 		return errors.New("waiting for a certificate from " + c.o.Address)
 	case time.Now().After(certificate.Leaf.NotAfter):
-		return errors.New("the certificate has expired and " + c.o.Address + " gives no new one")
+		return errors.New("the certificate has expired and " + c.o.Address + " issues no new one")
 	}
 	return nil
 }

@@ -18,7 +18,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
-	securityv1alpha1 "istio.io/api/security/v1alpha1"
 
 	"github.com/mesh-operator/mesh-operator/internal/spiffe"
 	"github.com/mesh-operator/mesh-operator/internal/trust"
@@ -26,12 +25,12 @@ import (
 
 const (
 	callTimeout    = 15 * time.Second
-	largestAnswer  = 1 << 20 // a chain has a few kilobytes
-	largestToken   = 64 << 10
+	maxResponse    = 1 << 20 // bytes; a chain has a few kilobytes
+	maxToken       = 64 << 10
 	requestPEMType = "CERTIFICATE REQUEST"
 )
 
-// obtain makes a key, asks the CA to certify it and believes the answer only after checking it.
+// obtain makes a key, requests a certificate for it from the CA and verifies the certificate.
 func (c *Client) obtain(ctx context.Context, bundle trust.Bundle) (*tls.Certificate, error) {
 	token, err := readToken(c.o.TokenFile)
 	if err != nil {
@@ -45,11 +44,11 @@ func (c *Client) obtain(ctx context.Context, bundle trust.Bundle) (*tls.Certific
 	if err != nil {
 		return nil, err
 	}
-	answer, err := c.call(ctx, bundle, token, request)
+	chain, err := c.call(ctx, bundle, token, request)
 	if err != nil {
 		return nil, err
 	}
-	return assemble(answer, key, bundle)
+	return assemble(chain, key, bundle)
 }
 
 func readToken(file string) (string, error) {
@@ -58,13 +57,13 @@ func readToken(file string) (string, error) {
 		return "", fmt.Errorf("read token: %w", err)
 	}
 	token := bytes.TrimSpace(text)
-	if len(token) == 0 || len(token) > largestToken {
+	if len(token) == 0 || len(token) > maxToken {
 		return "", fmt.Errorf("read token: %s has %d bytes", file, len(token))
 	}
 	return string(token), nil
 }
 
-// newRequest is a CSR that asks for nothing: the CA knows from the token who we are.
+// newRequest returns a CSR without names: the CA takes the identity from the token.
 func newRequest(key *ecdsa.PrivateKey) (string, error) {
 	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
 	if err != nil {
@@ -73,8 +72,8 @@ func newRequest(key *ecdsa.PrivateKey) (string, error) {
 	return string(pem.EncodeToMemory(&pem.Block{Type: requestPEMType, Bytes: der})), nil
 }
 
-// call uses a connection of its own: one call in hours does not deserve an idle one, and a new one is verified against the
-// bundle of this moment.
+// call opens a connection for each request: there is one request in hours, and a new connection is verified against the current
+// bundle.
 func (c *Client) call(ctx context.Context, bundle trust.Bundle, token, csr string) ([]string, error) {
 	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{
@@ -82,7 +81,7 @@ func (c *Client) call(ctx context.Context, bundle trust.Bundle, token, csr strin
 			RootCAs:    bundle.Pool(),
 			ServerName: c.o.ServerName,
 		})),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(largestAnswer)),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxResponse)),
 		grpc.WithDisableServiceConfig(),
 		grpc.WithNoProxy(),
 	}
@@ -100,18 +99,15 @@ func (c *Client) call(ctx context.Context, bundle trust.Bundle, token, csr strin
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token)
-	answer, err := securityv1alpha1.NewIstioCertificateServiceClient(conn).CreateCertificate(ctx, &securityv1alpha1.IstioCertificateRequest{
-		Csr:              csr,
-		ValidityDuration: int64(c.o.TTL / time.Second),
-	}, grpc.WaitForReady(false))
-	if err != nil {
+	response := &message{}
+	if err := conn.Invoke(ctx, createCertificate, &message{encodeRequest(csr, c.o.TTL)}, response,
+		grpc.WaitForReady(false), grpc.ForceCodecV2(codec{})); err != nil {
 		return nil, fmt.Errorf("create certificate: %w", err)
 	}
-	return answer.GetCertChain(), nil
+	return decodeResponse(response.data)
 }
 
-// assemble checks a chain (leaf first, root last) and returns it with its key. The root stays out: whoever verifies us has
-// one of his own, and the CA's word is no reason to trust another.
+// assemble verifies a chain (leaf first, root last) and returns it with its key, without the root: peers have their own roots.
 func assemble(chain []string, key *ecdsa.PrivateKey, bundle trust.Bundle) (*tls.Certificate, error) {
 	var out tls.Certificate
 	for i, text := range chain {
@@ -148,7 +144,7 @@ func assemble(chain []string, key *ecdsa.PrivateKey, bundle trust.Bundle) (*tls.
 
 func isRoot(cert *x509.Certificate) bool { return cert.IsCA && cert.CheckSignatureFrom(cert) == nil }
 
-// verifyChain reports whether peers that hold bundle will believe the certificate, as a client and as a server.
+// verifyChain verifies the certificate like peers that have the bundle, as a client's and as a server's.
 func verifyChain(certificate *tls.Certificate, bundle trust.Bundle) error {
 	if certificate == nil {
 		return errors.New("no certificate")

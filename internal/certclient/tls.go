@@ -11,7 +11,7 @@ import (
 
 var errNoCertificate = errors.New("no certificate yet")
 
-// ServerTLS serves the current certificate and asks the caller for none: for webhooks, whose caller the API server is.
+// ServerTLS serves the current certificate and requests no client certificate: for webhooks, which the API server calls.
 func (c *Client) ServerTLS(nextProtos ...string) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
@@ -30,7 +30,7 @@ func (c *Client) MutualServerTLS(nextProtos ...string) *tls.Config {
 	}
 	config := c.ServerTLS(nextProtos...)
 	config.ClientAuth = tls.RequireAndVerifyClientCert
-	config.ClientCAs = x509.NewCertPool() // nobody, until the connection's own configuration says who
+	config.ClientCAs = x509.NewCertPool() // empty: GetConfigForClient sets the current bundle
 	config.SessionTicketsDisabled = true
 	base := config.Clone()
 	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
@@ -41,8 +41,8 @@ func (c *Client) MutualServerTLS(nextProtos ...string) *tls.Config {
 	return config
 }
 
-// ClientTLS presents the current certificate and accepts a server that has serverName in a certificate of the current
-// bundle. The configuration may live as long as a connection pool: both are looked up at every handshake.
+// ClientTLS presents the current certificate and verifies that the server's has serverName and a root of the current bundle.
+// Each handshake reads both again, so the configuration may be used for a long time.
 func (c *Client) ClientTLS(serverName string) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
@@ -50,7 +50,7 @@ func (c *Client) ClientTLS(serverName string) *tls.Config {
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			return c.current()
 		},
-		InsecureSkipVerify: true, //nolint:gosec // RootCAs can't follow the bundle; VerifyConnection verifies instead
+		InsecureSkipVerify: true, //nolint:gosec // RootCAs cannot change with the bundle; VerifyConnection verifies instead
 		VerifyConnection: func(state tls.ConnectionState) error {
 			return c.verifyServer(state, serverName)
 		},
@@ -84,7 +84,7 @@ func (c *Client) current() (*tls.Certificate, error) {
 	return nil, errNoCertificate
 }
 
-// PEM returns a certificate as the two files that Envoy takes: the chain without its root, and the key.
+// PEM returns a certificate in Envoy's form: the chain without its root, and the key.
 func PEM(certificate *tls.Certificate) (chain, key []byte, err error) {
 	for _, der := range certificate.Certificate {
 		chain = slices.Concat(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))

@@ -79,7 +79,7 @@ func CheckPath(file string) error {
 		return errors.New("has a character that a path of a certificate may not have, or more than 1024 of them")
 	}
 	if folder := Within(file, Reserved); folder != "" {
-		return fmt.Errorf("is in %s, which is closed to rules", folder)
+		return fmt.Errorf("is in %s, which rules may not use", folder)
 	}
 	return nil
 }

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// admin is Envoy's administration interface on loopback. Nothing that a stranger sends ever becomes part of a request here.
+// admin is a client of Envoy's administration interface on loopback. No request contains input of an untrusted client.
 type admin struct {
 	base   string
 	client *http.Client
@@ -39,7 +39,7 @@ func (a *admin) do(ctx context.Context, method, path string) (io.ReadCloser, err
 	return response.Body, nil
 }
 
-// stats returns the counters and gauges whose names match the expression, which matches nothing else.
+// stats returns the counters and gauges whose names match the expression. It must not match histograms.
 func (a *admin) stats(ctx context.Context, filter *regexp.Regexp) (map[string]uint64, error) {
 	body, err := a.do(ctx, http.MethodGet, "/stats?format=json&filter="+url.QueryEscape(filter.String()))
 	if err != nil {
@@ -64,7 +64,7 @@ func (a *admin) stats(ctx context.Context, filter *regexp.Regexp) (map[string]ui
 
 var readiness = regexp.MustCompile(`^(server\.state|(cluster_manager\.cds|listener_manager\.lds)\.update_(success|rejected))$`)
 
-// checkReady returns nil when Envoy is live with its first clusters and listeners.
+// checkReady returns nil when Envoy is live and has its first clusters and listeners.
 func (a *admin) checkReady(ctx context.Context) error {
 	stats, err := a.stats(ctx, readiness)
 	if err != nil {
@@ -73,8 +73,8 @@ func (a *admin) checkReady(ctx context.Context) error {
 	return checkStats(stats)
 }
 
-// judge is checkReady's verdict. A proxy whose first configuration was rejected never becomes ready: it would refuse, or
-// worse, pass on, everything.
+// checkStats decides for checkReady. A proxy whose first configuration was rejected never becomes ready: it would reject every
+// request or, worse, forward without policy.
 func checkStats(stats map[string]uint64) error {
 	for _, x := range []struct{ name, manager string }{{"clusters", "cluster_manager.cds"}, {"listeners", "listener_manager.lds"}} {
 		switch {
@@ -91,11 +91,11 @@ func checkStats(stats map[string]uint64) error {
 	return nil
 }
 
-// drainListeners makes the proxy tell its clients to go elsewhere while it still serves them.
+// drainListeners makes Envoy ask its clients to close their connections, while it continues to serve them.
 func (a *admin) drainListeners(ctx context.Context, role Role) error {
 	query := "graceful&skip_exit"
 	if role == Sidecar {
-		query = "inboundonly&" + query // the application may still have calls to make
+		query = "inboundonly&" + query // the application may still send requests
 	}
 	body, err := a.do(ctx, http.MethodPost, "/drain_listeners?"+query)
 	if err != nil {
@@ -106,7 +106,7 @@ func (a *admin) drainListeners(ctx context.Context, role Role) error {
 
 var accepted = regexp.MustCompile(`^listener\..*\.downstream_cx_total$`)
 
-// wasCalled reports whether a connection ever came in on a port, and so when Envoy does not say.
+// hadConnections reports whether a port ever accepted a connection. It returns true when Envoy does not answer.
 func (a *admin) hadConnections(ctx context.Context, port uint32) bool {
 	stats, err := a.stats(ctx, accepted)
 	if err != nil {
@@ -126,9 +126,9 @@ func (a *admin) hadConnections(ctx context.Context, port uint32) bool {
 
 var active = regexp.MustCompile(`^(http\..*\.downstream_(rq|cx)|listener\..*\.downstream_cx)_active$`)
 
-// busy returns how much would be cut if the proxy ended now: the requests that it serves, its own ports not counted, and of a
-// gateway the connections that carry anything but HTTP as well. Envoy counts all connections by listener and those of HTTP by
-// connection manager, but the rest nowhere.
+// inFlight returns the number of requests and connections that would be cut if the proxy ended now: the requests in flight,
+// without those to the agent's ports, and for a gateway the connections that do not carry HTTP. Envoy has no counter of those: it
+// counts all connections by listener, and HTTP connections by connection manager.
 func (a *admin) inFlight(ctx context.Context, role Role) (uint64, error) {
 	stats, err := a.stats(ctx, active)
 	if err != nil {
@@ -153,7 +153,7 @@ func (a *admin) inFlight(ctx context.Context, role Role) (uint64, error) {
 	return requests, nil
 }
 
-// perThread are the parts of a listener's number.
+// perThread matches the per-worker parts of a listener's counter.
 var perThread = regexp.MustCompile(`\.(worker_\d+|main_thread)\.downstream_cx_active$`)
 
 var ownPrefixes = map[string]bool{"http.admin": true, "http.prometheus": true, "http.health": true}

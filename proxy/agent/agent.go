@@ -17,15 +17,15 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/httpserver"
 )
 
-// Options is what Run needs beside the pod's configuration.
+// Options are the parameters of Run.
 type Options struct {
 	Config       Config
 	Certificates certclient.Options
-	Output       io.Writer // of Envoy; nil: standard error
+	Output       io.Writer // for Envoy's output; nil: standard error
 	Logger       *slog.Logger
 }
 
-// Run is the life of a proxy: it blocks until ctx ends and the proxy has drained, or until Envoy ends, which is an error.
+// Run runs a proxy. It returns when ctx has ended and the proxy has drained, or with an error when Envoy ends.
 func Run(ctx context.Context, o Options) error {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -36,7 +36,7 @@ func Run(ctx context.Context, o Options) error {
 	a := newAgent(o)
 	stop, cancelStop := context.WithCancel(ctx) // SIGTERM or /quitquitquit
 	defer cancelStop()
-	// What Envoy depends on runs until after it has ended: a proxy that drains still needs its certificate.
+	// The servers that Envoy depends on run until Envoy has ended: a proxy that drains still needs its certificate.
 	serving, cancelServing := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancelServing()
 	group, serving := errgroup.WithContext(serving)
@@ -64,7 +64,7 @@ func newAgent(o Options) *agent {
 	return a
 }
 
-// serve starts what answers from the first moment on: certificates, probes, commands.
+// serve starts the parts that do not need a certificate: the client of the CA, the open port and the drain port.
 func (a *agent) serve(ctx context.Context, group *errgroup.Group, stop context.CancelFunc) {
 	group.Go(func() error { return a.client.Run(ctx) })
 	group.Go(func() error { a.health.report(ctx); return nil })
@@ -75,11 +75,11 @@ func (a *agent) serve(ctx context.Context, group *errgroup.Group, stop context.C
 	})
 }
 
-// proxy starts Envoy when there is a certificate for it, and stays with it to its end. When serving ends early something
-// that Envoy depends on has failed, and the group knows what.
+// proxy starts Envoy when there is a certificate, and returns when Envoy has ended. If serving ends early, a server that Envoy
+// depends on has failed, and the group returns its error.
 func (a *agent) proxy(serving, stop context.Context, group *errgroup.Group) error {
 	if err := a.waitCertificate(serving, stop); err != nil {
-		return nil //nolint:nilerr // asked to stop before there was anything to stop
+		return nil //nolint:nilerr // stopped before Envoy was started
 	}
 	if err := a.serveSockets(serving, group); err != nil {
 		return err
@@ -108,7 +108,7 @@ func (a *agent) waitCertificate(serving, stop context.Context) error {
 	return a.client.WaitReady(ctx)
 }
 
-// serveSockets opens both sockets before it returns, so that Envoy finds them.
+// serveSockets opens both sockets before it returns, so that they exist when Envoy starts.
 func (a *agent) serveSockets(ctx context.Context, group *errgroup.Group) error {
 	c := a.o.Config
 	sds, err := listenSocket(ctx, c.SDSSocket())
@@ -126,12 +126,12 @@ func (a *agent) serveSockets(ctx context.Context, group *errgroup.Group) error {
 	return nil
 }
 
-// ownFolders hold what is this workload's alone: its key's sockets, its token, its roots.
+// reservedFolders have the files of this workload's identity: the sockets that serve its key, its token, its roots.
 func (a *agent) reservedFolders() []string {
 	return []string{a.o.Config.Dir, filepath.Dir(a.o.Certificates.TokenFile), filepath.Dir(a.o.Certificates.RootFile)}
 }
 
-// until returns a context that ends with either of the two.
+// until returns a context that ends when one of the two ends.
 func until(a, b context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(a)
 	unlink := context.AfterFunc(b, cancel)

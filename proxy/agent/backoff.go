@@ -10,19 +10,19 @@ import (
 const (
 	firstDelay   = time.Second
 	longestDelay = 30 * time.Second
-	stableAfter  = 10 * time.Second // a stream that lasts as long is no attempt any more
+	stableAfter  = 10 * time.Second // a stream that lasts this long resets the back-off
 )
 
-// pace spaces the attempts to reach pilot: each one is a look-up of its name and a handshake, and every proxy of the mesh makes
-// them while pilot is away. A proxy without any configuration serves nobody and does not wait.
+// attemptBackoff delays the attempts to connect to pilot: each one is a DNS query and a handshake, and every proxy of the
+// mesh makes them while pilot is not reachable. A proxy without configuration serves no requests and does not wait.
 type attemptBackoff struct {
 	mu         sync.Mutex
 	configured bool
 	delay      time.Duration
-	next       time.Time // no attempt before
+	next       time.Time // of the next attempt
 }
 
-// wait returns when the next attempt may be made, or when ctx ends.
+// wait returns at the time of the next attempt, or when ctx ends.
 func (b *attemptBackoff) wait(ctx context.Context) {
 	b.mu.Lock()
 	left := time.Until(b.next)
@@ -32,22 +32,22 @@ func (b *attemptBackoff) wait(ctx context.Context) {
 	}
 }
 
-// heard notes that there was configuration.
+// markConfigured notes that the proxy has received configuration.
 func (b *attemptBackoff) markConfigured() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.configured = true
 }
 
-// lasts notes that an attempt succeeded: the next pause is a short one.
+// reset notes a stable stream: the next delay is the first one.
 func (b *attemptBackoff) reset() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.delay = 0
 }
 
-// ended notes the end of an attempt, or of a stream. The pause is between half of the back-off and all of it, so that proxies
-// which lost pilot at the same moment do not come back at one.
+// schedule sets the time of the next attempt after a failed one or the end of a stream. The delay is random between half of
+// the back-off and all of it, so that proxies that lost pilot at the same time do not reconnect at the same time.
 func (b *attemptBackoff) schedule() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -1,24 +1,15 @@
 package agent
 
 import (
+	"encoding/json"
 	"path/filepath"
 	"strings"
 	"time"
 
-	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
-	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/anypb"
-	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/structpb"
-
 	"github.com/mesh-operator/mesh-operator/internal/version"
 )
 
-// Clusters of the bootstrap; what pilot generates refers to the last two by name.
+// Clusters of the bootstrap; pilot's configuration refers to the last two by name.
 const (
 	adminCluster = "prometheus_stats"
 	agentCluster = "agent"
@@ -26,65 +17,67 @@ const (
 	sdsCluster   = "sds-grpc"
 )
 
-// XDSSocket is where Envoy asks for configuration.
+// XDSSocket is where Envoy requests configuration.
 func (c Config) XDSSocket() string { return filepath.Join(c.Dir, "XDS") }
 
-// SDSSocket is where Envoy asks for the workload's certificate and roots.
+// SDSSocket is where Envoy requests the workload's certificate and roots.
 func (c Config) SDSSocket() string { return filepath.Join(c.Dir, "SDS") }
 
-// BootstrapFile is what Envoy is started with.
+// BootstrapFile is the configuration file that Envoy is started with.
 func (c Config) BootstrapFile() string { return filepath.Join(c.Dir, "envoy.json") }
 
-// Bootstrap returns what Envoy knows before it has asked anybody: who it is, how to ask for the rest, how much it may
-// take, and the two ports that answer without configuration.
-func Bootstrap(c Config) *bootstrapv3.Bootstrap {
-	return &bootstrapv3.Bootstrap{
-		Node:            node(c),
-		Admin:           &bootstrapv3.Admin{Address: socketAddress("127.0.0.1", c.Ports.Admin)},
-		OverloadManager: overloadManager(c.MemoryLimit),
-		LayeredRuntime:  runtimeLayers(),
-		StatsConfig:     statsConfig(),
-		// Most clusters are never called: their traffic counters come to be with the first request.
-		DeferredStatOptions: &bootstrapv3.Bootstrap_DeferredStatOptions{EnableDeferredCreationStats: true},
-		DynamicResources: &bootstrapv3.Bootstrap_DynamicResources{
-			AdsConfig: adsConfig(),
-			CdsConfig: overADS(),
-			LdsConfig: overADS(),
+// Bootstrap returns Envoy's static configuration (envoy.config.bootstrap.v3.Bootstrap) as JSON: the node, the sources of
+// the dynamic configuration, the overload limits, and the two ports that answer without dynamic configuration.
+func Bootstrap(c Config) ([]byte, error) {
+	return json.Marshal(object{
+		"node":             node(c),
+		"admin":            object{"address": socketAddress("127.0.0.1", c.Ports.Admin)},
+		"overload_manager": overloadManager(c.MemoryLimit),
+		"layered_runtime":  runtimeLayers(),
+		"stats_config":     statsConfig(),
+		// Most clusters never get a request. Envoy creates their traffic counters with the first one.
+		"deferred_stat_options": object{"enable_deferred_creation_stats": true},
+		"dynamic_resources": object{
+			"ads_config": adsConfig(),
+			"cds_config": overADS(),
+			"lds_config": overADS(),
 		},
-		StaticResources: &bootstrapv3.Bootstrap_StaticResources{
-			Listeners: []*listenerv3.Listener{metricsListener(c), healthListener(c)},
-			Clusters: []*clusterv3.Cluster{
+		"static_resources": object{
+			"listeners": []object{metricsListener(c), healthListener(c)},
+			"clusters": []object{
 				loopbackCluster(adminCluster, c.Ports.Admin),
 				loopbackCluster(agentCluster, c.Ports.Agent),
 				socketCluster(xdsCluster, c.XDSSocket()),
 				socketCluster(sdsCluster, c.SDSSocket()),
 			},
 		},
-	}
+	})
 }
 
-// MarshalBootstrap returns the file that Envoy reads.
-func MarshalBootstrap(b *bootstrapv3.Bootstrap) ([]byte, error) {
-	return protojson.MarshalOptions{UseProtoNames: true}.Marshal(b)
-}
-
-func node(c Config) *corev3.Node {
+func node(c Config) object {
 	domain := c.Namespace + ".svc.cluster.local"
-	return &corev3.Node{
-		Id:       strings.Join([]string{string(c.Role), c.IPs[0].String(), c.PodName + "." + c.Namespace, domain}, "~"),
-		Cluster:  c.Workload + "." + c.Namespace,
-		Locality: locality(c.Labels["istio-locality"]),
-		Metadata: nodeMetadata(c),
+	out := object{
+		"id":       strings.Join([]string{string(c.Role), c.IPs[0].String(), c.PodName + "." + c.Namespace, domain}, "~"),
+		"cluster":  c.Workload + "." + c.Namespace,
+		"metadata": nodeMetadata(c),
 	}
+	if l := locality(c.Labels["istio-locality"]); l != nil {
+		out["locality"] = l
+	}
+	return out
 }
 
-// nodeMetadata is for people who read dumps and for tools: pilot believes the certificate and the Pod object instead.
-func nodeMetadata(c Config) *structpb.Struct {
+// nodeMetadata is for tools and for people who read dumps. Pilot does not trust it: it uses the certificate and the Pod.
+func nodeMetadata(c Config) object {
 	var ips []string
 	for _, ip := range c.IPs {
 		ips = append(ips, ip.String())
 	}
-	fields := map[string]*structpb.Value{}
+	labels := object{}
+	for name, value := range c.Labels {
+		labels[name] = value
+	}
+	out := object{"LABELS": labels}
 	for name, value := range map[string]string{
 		"NAMESPACE":       c.Namespace,
 		"SERVICE_ACCOUNT": c.ServiceAccount,
@@ -100,19 +93,15 @@ func nodeMetadata(c Config) *structpb.Struct {
 		"TRUST_DOMAIN":    c.TrustDomain,
 	} {
 		if value != "" {
-			fields[name] = structpb.NewStringValue(value)
+			out[name] = value
 		}
 	}
-	labels := &structpb.Struct{Fields: map[string]*structpb.Value{}}
-	for name, value := range c.Labels {
-		labels.Fields[name] = structpb.NewStringValue(value)
-	}
-	fields["LABELS"] = structpb.NewStructValue(labels)
-	return &structpb.Struct{Fields: fields}
+	return out
 }
 
-// locality reads region.zone.subzone, or with slashes where a name has dots; nil: pilot knows the node's.
-func locality(label string) *corev3.Locality {
+// locality parses region.zone.subzone, or region/zone/subzone where a name contains dots. It returns nil for an empty
+// label: pilot then uses the node's locality.
+func locality(label string) object {
 	if label == "" {
 		return nil
 	}
@@ -121,48 +110,28 @@ func locality(label string) *corev3.Locality {
 		separator = "/"
 	}
 	parts := append(strings.SplitN(label, separator, 3), "", "")
-	return &corev3.Locality{Region: parts[0], Zone: parts[1], SubZone: parts[2]}
+	return object{"region": parts[0], "zone": parts[1], "sub_zone": parts[2]}
 }
 
-func adsConfig() *corev3.ApiConfigSource {
-	return &corev3.ApiConfigSource{
-		ApiType:                   corev3.ApiConfigSource_DELTA_GRPC,
-		TransportApiVersion:       corev3.ApiVersion_V3,
-		SetNodeOnFirstMessageOnly: true,
-		GrpcServices: []*corev3.GrpcService{{
-			TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{
-				ClusterName: xdsCluster,
-				// Envoy's default may wait 30 s: too long for a pod that starts while pilot does. Those that have a configuration
-				// are spaced by the agent.
-				RetryPolicy: &corev3.RetryPolicy{RetryBackOff: &corev3.BackoffStrategy{
-					BaseInterval: durationpb.New(500 * time.Millisecond),
-					MaxInterval:  durationpb.New(5 * time.Second),
-				}},
+func adsConfig() object {
+	return object{
+		"api_type":                       "DELTA_GRPC",
+		"transport_api_version":          "V3",
+		"set_node_on_first_message_only": true,
+		"grpc_services": []object{{"envoy_grpc": object{
+			"cluster_name": xdsCluster,
+			// Envoy's default may wait 30 s, too long for a pod that starts while pilot does. The agent delays the attempts of
+			// a proxy that has a configuration (backoff.go).
+			"retry_policy": object{"retry_back_off": object{
+				"base_interval": duration(500 * time.Millisecond),
+				"max_interval":  duration(5 * time.Second),
 			}},
-		}},
+		}}},
 	}
 }
 
-// overADS waits without limit: a proxy that goes on without its configuration would be ready and refuse everything.
-func overADS() *corev3.ConfigSource {
-	return &corev3.ConfigSource{
-		ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}},
-		ResourceApiVersion:    corev3.ApiVersion_V3,
-		InitialFetchTimeout:   durationpb.New(0),
-	}
-}
-
-func socketAddress(host string, port uint32) *corev3.Address {
-	return &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
-		Address: host, PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: port},
-	}}}
-}
-
-// typed packs an extension's configuration; none of ours can fail to marshal.
-func typed(message proto.Message) *anypb.Any {
-	packed := &anypb.Any{}
-	if err := anypb.MarshalFrom(packed, message, proto.MarshalOptions{Deterministic: true}); err != nil {
-		panic(err)
-	}
-	return packed
+// overADS has no initial fetch timeout: a proxy that continued without its configuration would be ready and reject every
+// request.
+func overADS() object {
+	return object{"ads": object{}, "resource_api_version": "V3", "initial_fetch_timeout": duration(0)}
 }

@@ -1,56 +1,38 @@
 package agent
 
-import (
-	"time"
+import "time"
 
-	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
-	upstreamv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
-	"google.golang.org/protobuf/types/known/anypb"
-	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/wrapperspb"
-)
-
-// bufferLimit is what one connection may hold in memory in each direction; Envoy's own default is 1 MiB.
+// bufferLimit is how many bytes one connection may buffer in each direction; Envoy's default is 1 MiB.
 const bufferLimit = 32 << 10
 
-func loopbackCluster(name string, port uint32) *clusterv3.Cluster {
+func loopbackCluster(name string, port uint32) object {
 	c := staticCluster(name, socketAddress("127.0.0.1", port))
-	c.PerConnectionBufferLimitBytes = wrapperspb.UInt32(bufferLimit)
+	c["per_connection_buffer_limit_bytes"] = bufferLimit
 	return c
 }
 
-// socketCluster reaches the agent over gRPC. Its buffers keep their default size: configuration is large.
-func socketCluster(name, path string) *clusterv3.Cluster {
-	c := staticCluster(name, &corev3.Address{Address: &corev3.Address_Pipe{Pipe: &corev3.Pipe{Path: path}}})
-	c.TypedExtensionProtocolOptions = map[string]*anypb.Any{
-		"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": typed(&upstreamv3.HttpProtocolOptions{
-			UpstreamProtocolOptions: &upstreamv3.HttpProtocolOptions_ExplicitHttpConfig_{
-				ExplicitHttpConfig: &upstreamv3.HttpProtocolOptions_ExplicitHttpConfig{
-					ProtocolConfig: &upstreamv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{
-						Http2ProtocolOptions: &corev3.Http2ProtocolOptions{ConnectionKeepalive: &corev3.KeepaliveSettings{
-							Interval: durationpb.New(30 * time.Second),
-							Timeout:  durationpb.New(10 * time.Second),
-						}},
-					},
-				},
-			},
+// socketCluster reaches the agent over gRPC. Its buffers keep Envoy's default size, because configuration is large.
+func socketCluster(name, path string) object {
+	c := staticCluster(name, object{"pipe": object{"path": path}})
+	c["typed_extension_protocol_options"] = object{
+		"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": extension("envoy.extensions.upstreams.http.v3.HttpProtocolOptions", object{
+			"explicit_http_config": object{"http2_protocol_options": object{"connection_keepalive": object{
+				"interval": duration(30 * time.Second),
+				"timeout":  duration(10 * time.Second),
+			}}},
 		}),
 	}
 	return c
 }
 
-func staticCluster(name string, address *corev3.Address) *clusterv3.Cluster {
-	return &clusterv3.Cluster{
-		Name:                 name,
-		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
-		ConnectTimeout:       durationpb.New(time.Second),
-		LoadAssignment: &endpointv3.ClusterLoadAssignment{
-			ClusterName: name,
-			Endpoints: []*endpointv3.LocalityLbEndpoints{{LbEndpoints: []*endpointv3.LbEndpoint{{
-				HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: address}},
-			}}}},
+func staticCluster(name string, address object) object {
+	return object{
+		"name":            name,
+		"type":            "STATIC",
+		"connect_timeout": duration(time.Second),
+		"load_assignment": object{
+			"cluster_name": name,
+			"endpoints":    []object{{"lb_endpoints": []object{{"endpoint": object{"address": address}}}}},
 		},
 	}
 }

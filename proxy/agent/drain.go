@@ -10,11 +10,12 @@ import (
 	"time"
 )
 
-// inFlightTimeout is how long what is under way may go on after the drain duration. With the default of 5 s for that they end before
-// the kubelet's default of 30 s; the operator gives a gateway's pod as much more time as its drain duration is longer.
+// inFlightTimeout is how long requests in flight may take after the drain duration. With the default drain duration of 5 s
+// they end before the kubelet's default grace period of 30 s; the operator extends the grace period of a gateway's pod with its
+// drain duration.
 const inFlightTimeout = 15 * time.Second
 
-// drainer lets the proxy go quiet, once, whoever asks first: the pod's preStop hook or SIGTERM.
+// drainer drains the proxy once. The pod's preStop hook or SIGTERM starts it, whichever comes first.
 type drainer struct {
 	admin           *admin
 	role            Role
@@ -35,17 +36,17 @@ func newDrainer(c Config, a *admin, h *health, log *slog.Logger) *drainer {
 	}
 }
 
-// drain makes the pod unready and asks clients to leave, then waits: the whole drain duration, because the news that this
-// endpoint is gone takes that long to reach everybody who might still call it, and after that until nothing is under way. A
-// sidecar that nobody has ever called, such as a Job's, has nobody to wait for, and the kubelet does not end it before the
-// application: the pod would only last longer.
+// drain makes the pod unready and asks clients to close their connections. It then waits for the drain duration, because
+// removing the endpoint takes that long to reach all clients, and after that for the requests in flight. A sidecar that never
+// had a connection, such as a Job's, skips the drain duration: the kubelet stops it after the application, so the wait would
+// only delay the end of the pod.
 func (d *drainer) drain(ctx context.Context) {
 	d.once.Do(func() {
 		defer close(d.done)
 		d.health.draining.Store(true)
 		d.log.Info("draining", "duration", d.duration)
 		if err := d.admin.drainListeners(ctx, d.role); err != nil {
-			d.log.Warn("listeners not drained", "error", err)
+			d.log.Warn("draining the listeners failed", "error", err)
 			return
 		}
 		if d.role != Sidecar || d.admin.hadConnections(ctx, d.inbound) {
@@ -68,7 +69,7 @@ func (d *drainer) waitIdle(ctx context.Context) {
 		last = n
 		sleep(ctx, 200*time.Millisecond)
 	}
-	d.log.Warn("requests or connections are still open after draining", "open", last)
+	d.log.Warn("requests or connections still in flight after draining", "open", last)
 }
 
 func sleep(ctx context.Context, d time.Duration) {
@@ -80,12 +81,12 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// commands is the handler of the loopback port: what changes the proxy. stop ends the agent.
+// commands is the handler of the loopback port, which changes the proxy's state. stop ends the agent.
 func (d *drainer) commands(stop context.CancelFunc) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /drain", func(w http.ResponseWriter, r *http.Request) {
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // as long as the drain duration says
-		d.drain(context.WithoutCancel(r.Context()))                     // a hook that gave up does not undo it
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // draining may take longer than the server's write timeout
+		d.drain(context.WithoutCancel(r.Context()))                     // a hook that is cancelled does not cancel the drain
 		fmt.Fprintln(w, "drained")
 	})
 	mux.HandleFunc("POST /quitquitquit", func(w http.ResponseWriter, _ *http.Request) {
@@ -95,7 +96,7 @@ func (d *drainer) commands(stop context.CancelFunc) http.Handler {
 	return mux
 }
 
-// Drain asks the agent of this pod to drain and returns when it has: the preStop hook.
+// Drain is the preStop hook: it sends POST /drain to the agent of this pod and returns when the proxy has drained.
 func Drain(ctx context.Context, port uint32) error {
 	url := fmt.Sprintf("http://127.0.0.1:%d/drain", port)
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, nil)
@@ -104,12 +105,12 @@ func Drain(ctx context.Context, port uint32) error {
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return fmt.Errorf("ask the agent to drain: %w", err)
+		return fmt.Errorf("request a drain from the agent: %w", err)
 	}
 	defer response.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 1<<10))
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("ask the agent to drain: it answers %s", response.Status)
+		return fmt.Errorf("request a drain from the agent: status %s", response.Status)
 	}
 	return nil
 }

@@ -54,7 +54,7 @@ func echo(t *testing.T) uint32 {
 // an HTTP connection on which nothing is asked keeps neither.
 func TestGatewayDrainWaitsForConnections(t *testing.T) {
 	p := startPod(t, time.Hour, func(c *Config) { c.Role = Router })
-	forwarded, strict, cluster := envoytest.FreePort(t), envoytest.FreePort(t), loopbackCluster("echo", echo(t))
+	forwarded, strict, cluster := envoytest.FreePort(t), envoytest.FreePort(t), testCluster("echo", echo(t))
 	p.pilot.publish(configuration("1", []*clusterv3.Cluster{cluster},
 		[]*listenerv3.Listener{forwarder(forwarded, cluster.Name), strictListener(strict)}))
 	p.waitReady()

@@ -13,25 +13,25 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/certclient"
 )
 
-// Role is what the proxy is for.
+// Role is the kind of proxy.
 type Role string
 
-// The two roles, as they stand in node ids.
+// The two roles, as in node ids.
 const (
 	Sidecar Role = "sidecar"
 	Router  Role = "router" // a gateway
 )
 
-// Ports are where the agent and its Envoy listen. Admin and Drain are on loopback; Inbound is where pilot has Envoy take what
-// comes in for the application.
+// Ports are the ports of the agent and its Envoy. Admin and Drain are on loopback. Inbound is Envoy's listener for captured
+// inbound traffic, which pilot configures.
 type Ports struct {
 	Admin, Drain, Agent, Health, Metrics, Inbound uint32
 }
 
-// DefaultPorts are the ones that pods, probes and scrape configurations name.
+// DefaultPorts are the ports that pods, probes and scrape configurations use.
 var DefaultPorts = Ports{Admin: 15000, Drain: 15004, Agent: 15020, Health: 15021, Metrics: 15090, Inbound: 15006}
 
-// Where a pod holds what the agent reads and writes.
+// Default paths and addresses in a pod.
 const (
 	DefaultDir       = "/etc/istio/proxy"
 	DefaultLabels    = "/etc/istio/pod/labels"
@@ -39,7 +39,7 @@ const (
 	DefaultPilot     = "istio-pilot.istio-system.svc:15011"
 )
 
-// Config is everything the agent knows about its pod when it starts.
+// Config is the agent's configuration at start.
 type Config struct {
 	Role           Role
 	PodName        string
@@ -60,18 +60,18 @@ type Config struct {
 	Probes  map[string]Probe // by path of the agent
 	Metrics *AppMetrics      // nil: the application has none
 
-	Concurrency   int // worker threads; 0: one per core
+	Concurrency   int // worker threads; 0: one per CPU
 	LogLevel      string
-	DrainDuration time.Duration // of a pod that stops
-	ListenerDrain time.Duration // of connections of a listener that was replaced or removed
-	MemoryLimit   uint64        // bytes that the container may use; 0: unknown
+	DrainDuration time.Duration // when the pod stops
+	ListenerDrain time.Duration // for the connections of a replaced or removed listener
+	MemoryLimit   uint64        // of the container in bytes; 0: none
 
 	Dir       string
 	EnvoyPath string
 	Ports     Ports
 }
 
-// Environment reads the configuration from environment variables, given as a lookup function. Its error names the variable.
+// Environment reads the configuration from environment variables. Its error names the variable.
 func Environment(role Role, getenv func(string) string) (Config, error) {
 	e := &environment{getenv: getenv}
 	c := Config{
@@ -104,7 +104,7 @@ func Environment(role Role, getenv func(string) string) (Config, error) {
 
 var logLevels = []string{"trace", "debug", "info", "warning", "warn", "error", "critical", "off"}
 
-// environment remembers the first thing that is wrong, so that reading is a list.
+// environment stores the first error, so that Environment needs no check after each variable.
 type environment struct {
 	getenv func(string) string
 	err    error
@@ -193,12 +193,12 @@ func (e *environment) address(name, text string) netip.Addr {
 	return ip
 }
 
-// decode reads a JSON value; an unset variable is the zero value.
+// decode parses a JSON value; an unset variable is the zero value.
 func decode[T any](e *environment, name string) T {
 	var value T
 	if text := e.getenv(name); text != "" {
 		if err := json.Unmarshal([]byte(text), &value); err != nil {
-			e.fail(name, "is not the JSON that is expected here: %v", err)
+			e.fail(name, "is not valid JSON of the expected form: %v", err)
 		}
 	}
 	return value
@@ -212,7 +212,7 @@ func (e *environment) checkProbes(probes map[string]Probe) {
 	}
 }
 
-// appMetrics reads what the pod's prometheus.io annotations said before the injector pointed them at the agent.
+// appMetrics parses the pod's original prometheus.io annotations; the injector replaced them with the agent's port.
 func (e *environment) appMetrics(name string) *AppMetrics {
 	annotations := decode[struct{ Scrape, Port, Path string }](e, name)
 	if annotations.Scrape != "true" {

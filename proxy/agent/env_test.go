@@ -60,12 +60,12 @@ func TestEnvironmentNamesTheVariable(t *testing.T) {
 		"BadNumber":       {"PROXY_CONCURRENCY", "many", `PROXY_CONCURRENCY is "many", want a number from 0 to 1024`},
 		"BadDuration":     {"TERMINATION_DRAIN_DURATION", "5", `TERMINATION_DRAIN_DURATION is "5", want a duration such as 5s`},
 		"BadLevel":        {"PROXY_LOG_LEVEL", "loud", `PROXY_LOG_LEVEL is "loud", want one of`},
-		"BadJSON":         {"ISTIO_KUBE_APP_PROBERS", "[]", "ISTIO_KUBE_APP_PROBERS is not the JSON that is expected here"},
+		"BadJSON":         {"ISTIO_KUBE_APP_PROBERS", "[]", "ISTIO_KUBE_APP_PROBERS is not valid JSON"},
 		"BadProbePath":    {"ISTIO_KUBE_APP_PROBERS", `{"/etc/passwd":{"tcpSocket":{"port":1}}}`, "ISTIO_KUBE_APP_PROBERS entry"},
 		"ProbeWithout":    {"ISTIO_KUBE_APP_PROBERS", `{"/app-health/a/readyz":{}}`, "needs exactly one of"},
 		"ProbeNamedPort":  {"ISTIO_KUBE_APP_PROBERS", `{"/app-health/a/readyz":{"httpGet":{"port":"http"}}}`, "port is not a number"},
 		"BadMetricsPort":  {"ISTIO_PROMETHEUS_ANNOTATIONS", `{"scrape":"true","port":"x"}`, `ISTIO_PROMETHEUS_ANNOTATIONS has port "x"`},
-		"BadMetricsValue": {"ISTIO_PROMETHEUS_ANNOTATIONS", `x`, "ISTIO_PROMETHEUS_ANNOTATIONS is not the JSON"},
+		"BadMetricsValue": {"ISTIO_PROMETHEUS_ANNOTATIONS", `x`, "ISTIO_PROMETHEUS_ANNOTATIONS is not valid JSON"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Environment(Router, podEnv(map[string]string{c.variable: c.value}))

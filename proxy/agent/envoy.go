@@ -21,7 +21,7 @@ func envoyArgs(c Config) []string {
 	args := []string{
 		"-c", c.BootstrapFile(),
 		"-l", c.LogLevel,
-		"--disable-hot-restart", // the kubelet replaces pods; nobody replaces the process in one
+		"--disable-hot-restart", // hot restart would need a second process that takes over the sockets
 		"--drain-time-s", strconv.Itoa(int(cmp.Or(c.ListenerDrain, defaultListenerDrain).Seconds())),
 		"--drain-strategy", "immediate",
 		"--file-flush-interval-msec", "1000",
@@ -53,23 +53,24 @@ func startEnvoy(c Config, output io.Writer, log *slog.Logger) (*process, error) 
 	}
 	p := &process{cmd: exec.Command(c.EnvoyPath, envoyArgs(c)...), exited: make(chan struct{}), log: log}
 	p.cmd.Stdout, p.cmd.Stderr = output, output
-	p.cmd.Dir = c.Dir // where a core would go: memory, and small
-	// A group of its own: a Ctrl-C on a terminal is for the agent, which drains first. And no Envoy outlives its agent.
+	p.cmd.Dir = c.Dir // a core file would go into this small volume in memory
+	// Its own process group, so that Ctrl-C on a terminal reaches the agent only, which drains first. The kernel kills Envoy when
+	// the agent dies.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start envoy: %w", err)
 	}
 	log.Info("envoy started", "pid", p.cmd.Process.Pid)
 	go func() {
-		_ = p.cmd.Wait() // what matters is in ProcessState
+		_ = p.cmd.Wait() // ProcessState has the result
 		close(p.exited)
 	}()
 	return p, nil
 }
 
-// writeBootstrap replaces the file in one step: it is never half written.
+// writeBootstrap replaces the file atomically.
 func writeBootstrap(c Config) error {
-	text, err := MarshalBootstrap(Bootstrap(c))
+	text, err := Bootstrap(c)
 	if err != nil {
 		return fmt.Errorf("encode bootstrap: %w", err)
 	}
@@ -83,7 +84,7 @@ func writeBootstrap(c Config) error {
 	return nil
 }
 
-// wait returns how Envoy ended.
+// wait returns an error with Envoy's exit state, or nil when ctx ends first.
 func (p *process) wait(ctx context.Context) error {
 	select {
 	case <-p.exited:
@@ -93,15 +94,15 @@ func (p *process) wait(ctx context.Context) error {
 	}
 }
 
-// stop ends Envoy, politely first.
+// stop sends SIGTERM to Envoy, and SIGKILL after five seconds.
 func (p *process) stop() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
-	polite := time.NewTimer(5 * time.Second)
-	defer polite.Stop()
+	timeout := time.NewTimer(5 * time.Second)
+	defer timeout.Stop()
 	select {
 	case <-p.exited:
-	case <-polite.C:
-		p.log.Warn("envoy does not end, killing it")
+	case <-timeout.C:
+		p.log.Warn("envoy did not exit after SIGTERM, killing it")
 		_ = p.cmd.Process.Kill()
 		<-p.exited
 	}

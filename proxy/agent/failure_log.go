@@ -5,36 +5,35 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 )
 
-// failureLog follows one thing that is tried again and again, by anybody: each failure counts, and the log hears when it
-// begins to fail, fails for another reason, and works again.
+// failureLog records the results of an operation that is repeated. It counts each failure, and logs when the operation begins
+// to fail, when the reason changes and when it succeeds again. The log is rate limited: untrusted clients can cause failures.
 type failureLog struct {
 	log              *slog.Logger
 	fails, recovered string // messages
-	failures         prometheus.Counter
-	lines            *rate.Limiter // of something that keeps changing
+	failures         *counter
+	limiter          *rate.Limiter
 
 	mu         sync.Mutex
-	lastReason string // why it fails, as the log has heard; "": it works
+	lastReason string // last reason that was logged; "" for success
 }
 
-func newFailureLog(log *slog.Logger, fails, recovered string, failures prometheus.Counter) *failureLog {
-	return &failureLog{log: log, fails: fails, recovered: recovered, failures: failures, lines: rate.NewLimiter(rate.Every(time.Minute), 10)}
+func newFailureLog(log *slog.Logger, fails, recovered string, failures *counter) *failureLog {
+	return &failureLog{log: log, fails: fails, recovered: recovered, failures: failures, limiter: rate.NewLimiter(rate.Every(time.Minute), 10)}
 }
 
-// record takes one more outcome; nil is success. A change that the log may not hear of yet is told with a later outcome.
+// record takes the next result; nil is success. A change that the rate limit suppresses is logged with a later result.
 func (l *failureLog) record(err error) {
 	why := ""
 	if err != nil {
 		why = reason(err)
-		l.failures.Inc()
+		l.failures.inc()
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if why == l.lastReason || !l.lines.Allow() {
+	if why == l.lastReason || !l.limiter.Allow() {
 		return
 	}
 	l.lastReason = why

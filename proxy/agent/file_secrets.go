@@ -15,78 +15,78 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/certfile"
 )
 
-// filesInterval is how old the view of a file may be. Files are read, not watched: the kubelet swaps a symbolic link two
-// levels up, which a watch of the file does not see.
+// filesInterval is the interval between two checks of a file. A watch would not work: the kubelet swaps a symbolic link two
+// levels above the file.
 const filesInterval = 2 * time.Second
 
-// Bounds of what is parsed: a chain has a few certificates, a list of public authorities has 150.
+// Size limits in bytes: a chain has a few certificates, a list of public authorities has 150.
 const (
 	maxPair        = 256 << 10
 	maxAuthorities = 2 << 20
 )
 
-// fileSecrets serves certificates that DestinationRules name by file, to one stream of Envoy's. What was good once is
-// served until something better is there: a file that goes away or is half written takes no connection down.
+// fileSecrets reads the certificates that DestinationRules name by file, for one stream of Envoy's. It serves the last valid
+// content until the files have valid content again: a file that is removed or half written breaks no connection.
 type fileSecrets struct {
-	closed []string // folders that are never read from
-	log    *slog.Logger
-	known  map[string]*fileSecret
+	reserved []string // folders whose files are never read
+	log      *slog.Logger
+	byName   map[string]*fileSecret
 }
 
-// fileSecret is what is known about one name.
+// fileSecret is the state of one name.
 type fileSecret struct {
 	secret      secret
-	good        bool
-	fingerprint string // what the files looked like when they were last read
-	failed      string // why they cannot be used; said once
+	valid       bool
+	fingerprint string // of the files when they were last read
+	lastError   string // why the files cannot be used; logged once
 }
 
-// newFileSecrets never reads in the agent's own folders, whatever links lead there.
+// newFileSecrets never reads files of the agent's own folders, through no symbolic link.
 func newFileSecrets(own []string, log *slog.Logger) *fileSecrets {
-	f := &fileSecrets{log: log, known: map[string]*fileSecret{}}
+	f := &fileSecrets{log: log, byName: map[string]*fileSecret{}}
 	for _, folder := range append(own, certfile.Reserved...) {
-		f.closed = append(f.closed, folder)
+		f.reserved = append(f.reserved, folder)
 		if real, err := filepath.EvalSymlinks(folder); err == nil && real != folder {
-			f.closed = append(f.closed, real)
+			f.reserved = append(f.reserved, real)
 		}
 	}
 	return f
 }
 
-// get returns the secret of a name, as the files are now.
+// get returns the current secret of a name.
 func (f *fileSecrets) get(name string, files certfile.Files) (secret, bool) {
-	s := f.known[name]
+	s := f.byName[name]
 	if s == nil {
 		s = &fileSecret{}
-		f.known[name] = s
+		f.byName[name] = s
 	}
 	f.refresh(name, files, s)
-	return s.secret, s.good
+	return s.secret, s.valid
 }
 
 func (f *fileSecrets) refresh(name string, files certfile.Files, s *fileSecret) {
 	current := fingerprintOf(files)
-	if s.good && s.failed == "" && current == s.fingerprint && current != "" {
+	if s.valid && s.lastError == "" && current == s.fingerprint && current != "" {
 		return
 	}
-	fresh, err := f.read(name, files)
+	read, err := f.read(name, files)
 	if err != nil {
-		if s.failed != err.Error() {
-			f.log.Warn("a certificate of a rule cannot be used; connections that need it fail, or go on with the last one that could",
-				"name", name, "error", err, "last", s.good)
+		if s.lastError != err.Error() {
+			f.log.Warn("certificate of a rule is not valid; connections use the last valid one, and fail if there is none",
+				"name", name, "error", err, "last", s.valid)
 		}
-		s.failed = err.Error()
+		s.lastError = err.Error()
 		return
 	}
-	if s.failed != "" || s.good && s.secret.version != fresh.version {
-		f.log.Info("a certificate of a rule has changed", "name", name)
+	if s.lastError != "" || s.valid && s.secret.version != read.version {
+		f.log.Info("certificate of a rule changed", "name", name)
 	}
-	*s = fileSecret{secret: fresh, good: true, fingerprint: current}
+	*s = fileSecret{secret: read, valid: true, fingerprint: current}
 }
 
-// looksOf changes whenever the files may have; "" when one of them is not there.
+// fingerprintOf changes when the files may have changed; "" when one of them does not exist.
 func fingerprintOf(files certfile.Files) string {
-	var looks string
+	var out string
 	for _, path := range []string{files.Certificate, files.Key, files.Authorities, files.Revoked} {
 		if path == "" {
 			continue
@@ -95,15 +95,15 @@ func fingerprintOf(files certfile.Files) string {
 		if err != nil {
 			return ""
 		}
-		looks += info.ModTime().String() + strconv.FormatInt(info.Size(), 10)
+		out += info.ModTime().String() + strconv.FormatInt(info.Size(), 10)
 		if system, ok := info.Sys().(*syscall.Stat_t); ok {
-			looks += fmt.Sprintf(" %d %d;", system.Dev, system.Ino)
+			out += fmt.Sprintf(" %d %d;", system.Dev, system.Ino)
 		}
 	}
-	return looks
+	return out
 }
 
-// read makes a secret of files, if Envoy can use what is in them.
+// read returns a secret with the content of files, or an error if Envoy would reject the content.
 func (f *fileSecrets) read(name string, files certfile.Files) (secret, error) {
 	if files.Authorities != "" {
 		return f.readAuthorities(name, files)
@@ -143,9 +143,9 @@ func (f *fileSecrets) readAuthorities(name string, files certfile.Files) (secret
 	return validationSecret(name, roots, revoked), nil
 }
 
-// open reads an ordinary file of the user's. The path is chosen by whoever may write a rule for the server, not by the
-// owner of this pod: it must lead neither to the workload's own key and tokens, by whatever links, nor to something that
-// blocks or never ends. What is opened is judged, not what the path said a moment before.
+// open reads a regular file. The author of a rule for the server chooses the path, not the owner of this pod: it must not
+// lead to the workload's key and tokens, through no symbolic link, nor to a file that blocks or never ends. The checks apply to the
+// file that was opened, because the path may change between a check and the open.
 func (f *fileSecrets) open(path string, limit int64) ([]byte, error) {
 	if err := certfile.CheckPath(path); err != nil {
 		return nil, fmt.Errorf("%s %w", path, err)
@@ -157,14 +157,14 @@ func (f *fileSecrets) open(path string, limit int64) ([]byte, error) {
 	defer file.Close()
 	real, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(int(file.Fd())))
 	if err != nil {
-		return nil, fmt.Errorf("find out where %s leads: %w", path, err)
+		return nil, fmt.Errorf("resolve %s: %w", path, err)
 	}
-	if folder := certfile.Within(real, f.closed); folder != "" {
-		return nil, fmt.Errorf("%s leads to %s, which is closed to rules", path, folder)
+	if folder := certfile.Within(real, f.reserved); folder != "" {
+		return nil, fmt.Errorf("%s leads to %s, which rules may not use", path, folder)
 	}
 	info, err := file.Stat()
 	if err != nil || !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not an ordinary file", path)
+		return nil, fmt.Errorf("%s is not a regular file", path)
 	}
 	text, err := io.ReadAll(io.LimitReader(file, limit+1))
 	if err != nil {
@@ -176,7 +176,7 @@ func (f *fileSecrets) open(path string, limit int64) ([]byte, error) {
 	return text, nil
 }
 
-// explainMissing says what is wrong with a path in the words that people look for.
+// explainMissing adds the way out to the error for a file that does not exist.
 func explainMissing(err error) error {
 	var at *fs.PathError
 	if errors.As(err, &at) && errors.Is(err, fs.ErrNotExist) {

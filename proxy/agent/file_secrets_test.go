@@ -15,6 +15,7 @@ import (
 	"time"
 
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/mesh-operator/mesh-operator/internal/certfile"
 	"github.com/mesh-operator/mesh-operator/internal/trust"
@@ -71,7 +72,7 @@ func TestFileSecretsKeepLastValid(t *testing.T) {
 	put(t, key, firstKey)
 	first, ok := f.ask(name)
 	var sent tlsv3.Secret
-	if !ok || first.body.UnmarshalTo(&sent) != nil || !bytes.Equal(sent.GetTlsCertificate().GetPrivateKey().GetInlineBytes(), firstKey) {
+	if !ok || proto.Unmarshal(first.body, &sent) != nil || !bytes.Equal(sent.GetTlsCertificate().GetPrivateKey().GetInlineBytes(), firstKey) {
 		t.Fatalf("what is there is not served: %v", ok)
 	}
 	if again, _ := f.ask(name); again.version != first.version {
@@ -187,22 +188,22 @@ func TestFileSecretsRefuseReservedPaths(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, says := range map[string]string{
-		filepath.Join(own, "root.pem"):        "closed to rules",
-		at("link"):                            "closed to rules",
-		at("folder") + "/root.pem":            "closed to rules",
-		at("self"):                            "closed to rules",
-		at("up"):                              "closed to rules",
-		at("zero"):                            "closed to rules",
-		at("pipe"):                            "not an ordinary file",
-		dir:                                   "not an ordinary file",
+		filepath.Join(own, "root.pem"):        "which rules may not use",
+		at("link"):                            "which rules may not use",
+		at("folder") + "/root.pem":            "which rules may not use",
+		at("self"):                            "which rules may not use",
+		at("up"):                              "which rules may not use",
+		at("zero"):                            "which rules may not use",
+		at("pipe"):                            "not a regular file",
+		dir:                                   "not a regular file",
 		at("large"):                           "larger than",
 		at("noise"):                           "no PEM certificate",
 		at("missing"):                         "does not exist in the proxy",
 		dir + "/../" + filepath.Base(dir):     "not the absolute path",
 		"relative":                            "not the absolute path",
-		"/var/run/secrets/tokens/istio-token": "closed to rules",
-		"/etc/istio/proxy/envoy.json":         "closed to rules",
-		"/proc/self/environ":                  "closed to rules",
+		"/var/run/secrets/tokens/istio-token": "which rules may not use",
+		"/etc/istio/proxy/envoy.json":         "which rules may not use",
+		"/proc/self/environ":                  "which rules may not use",
 	} {
 		if _, ok := f.ask(certfile.RootsName(path, "")); ok {
 			t.Errorf("%s is served", path)

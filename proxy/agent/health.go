@@ -13,7 +13,7 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/certclient"
 )
 
-// health answers on the agent's open port: an exact list of paths, each of which only reads.
+// health serves the agent's open port: a fixed list of read-only paths.
 type health struct {
 	admin    *admin
 	client   *certclient.Client
@@ -23,8 +23,8 @@ type health struct {
 	counters *counters
 	log      *slog.Logger
 
-	envoy    atomic.Bool // Envoy has been started
-	ready    atomic.Bool // it was ready once
+	envoy    atomic.Bool // Envoy was started
+	ready    atomic.Bool // Envoy was ready once
 	draining atomic.Bool
 }
 
@@ -33,14 +33,14 @@ func newHealth(c Config, a *admin, client *certclient.Client, log *slog.Logger) 
 	return &health{admin: a, client: client, probes: c.Probes, prober: p, merge: newMerger(a, p, c.Metrics, n, log), counters: n, log: log}
 }
 
-// open is the handler of the port that everybody reaches.
+// open is the handler of the open port.
 func (h *health) open() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz/ready", h.serveReady)
 	mux.Handle("GET /stats/prometheus", h.merge)
 	for path, probe := range h.probes {
-		failures := newFailureLog(h.log.With("path", path), "application's probe fails", "application's probe passes again",
-			h.counters.probes.WithLabelValues(path))
+		failures := newFailureLog(h.log.With("path", path), "probe of the application fails", "probe of the application succeeds again",
+			h.counters.probes.with(path))
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) { h.serveProbe(w, r, probe, failures) })
 	}
 	return mux
@@ -54,8 +54,8 @@ func (h *health) serveReady(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintln(w, "ok")
 }
 
-// check asks Envoy until it was ready once. After that only draining makes the pod unready: a proxy that keeps its last
-// good configuration while pilot is away serves well.
+// check queries Envoy until it was ready once. After that only draining makes the pod unready: while pilot is not reachable
+// the proxy serves with its last configuration.
 func (h *health) check(ctx context.Context) error {
 	switch {
 	case h.draining.Load():
@@ -74,9 +74,9 @@ func (h *health) check(ctx context.Context) error {
 	return nil
 }
 
-var errNotStarted = errors.New("envoy is being started")
+var errNotStarted = errors.New("envoy is starting")
 
-// report logs what is missing as long as something is: the kubelet, which asks through Envoy, can't tell.
+// report logs why the proxy is not ready until it is. The kubelet probes through Envoy and does not get the reason.
 func (h *health) report(ctx context.Context) {
 	tick := time.NewTicker(10 * time.Second)
 	defer tick.Stop()
@@ -95,14 +95,14 @@ func (h *health) report(ctx context.Context) {
 	}
 }
 
-// serveProbe tells the kubelet pass or fail and the reason, but nothing of what the application answered: this port is
-// open, the application's may not be. The cause stands in the log.
+// serveProbe returns success or failure with a public reason. The application's response is not part of it, because this port
+// is open and the application's port may not be. The log has the cause.
 func (h *health) serveProbe(w http.ResponseWriter, r *http.Request, probe Probe, failures *failureLog) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(probe.timeout() + 10*time.Second))
-	err := h.prober.ask(r, probe)
+	err := h.prober.run(r, probe)
 	failures.record(err)
 	if err != nil {
-		http.Error(w, "the application's probe fails: "+reason(err), http.StatusServiceUnavailable)
+		http.Error(w, "the probe of the application fails: "+reason(err), http.StatusServiceUnavailable)
 		return
 	}
 	fmt.Fprintln(w, "ok")

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// ParseLabels reads the downward API's file of labels: one key="value" a line, the value quoted as Go quotes it.
+// ParseLabels parses the labels file of the downward API: one key="value" per line, quoted like a Go string.
 func ParseLabels(text string) (map[string]string, error) {
 	labels := map[string]string{}
 	for line := range strings.Lines(text) {

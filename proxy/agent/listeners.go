@@ -4,102 +4,82 @@ import (
 	"net/netip"
 	"slices"
 	"time"
-
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
-	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
-	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
-	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
-	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
-	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
 const (
-	routerFilter = "envoy.filters.http.router"
-	healthName   = "health"
-	metricsName  = "prometheus"
+	managerFilter = "envoy.filters.network.http_connection_manager"
+	routerFilter  = "envoy.filters.http.router"
+	healthName    = "health"
+	metricsName   = "prometheus"
 )
 
-// metricsListener lets Prometheus read one page of the admin interface.
-func metricsListener(c Config) *listenerv3.Listener {
+// metricsListener serves Envoy's metrics page of the admin interface, and nothing else of it.
+func metricsListener(c Config) object {
 	return onePage(c, metricsName, c.Ports.Metrics, "/stats/prometheus", adminCluster)
 }
 
-// healthListener lets the kubelet ask through Envoy itself, so that the answer also says that its workers work.
-func healthListener(c Config) *listenerv3.Listener {
+// healthListener serves the readiness probe through Envoy itself, so that the answer also shows that its workers run.
+func healthListener(c Config) object {
 	return onePage(c, healthName, c.Ports.Health, "/healthz/ready", agentCluster)
 }
 
-// onePage is an open port that passes GET of exactly one path on and refuses all else. It goes on answering when the proxy
-// is overloaded: else the kubelet would restart the pods that have most to do.
-func onePage(c Config, name string, port uint32, path, cluster string) *listenerv3.Listener {
-	return &listenerv3.Listener{
-		Name:                          name,
-		Address:                       everyAddress(c.IPs, port),
-		PerConnectionBufferLimitBytes: wrapperspb.UInt32(bufferLimit),
-		BypassOverloadManager:         true,
-		IgnoreGlobalConnLimit:         true,
-		FilterChains: []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{{
-			Name:       "envoy.filters.network.http_connection_manager",
-			ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: typed(connectionManager(name, path, cluster))},
+// onePage is an open port that forwards GET of exactly one path and rejects every other request. It bypasses the overload
+// manager: otherwise the kubelet would restart the pods with the most load.
+func onePage(c Config, name string, port uint32, path, cluster string) object {
+	return object{
+		"name":                              name,
+		"address":                           everyAddress(c.IPs, port),
+		"per_connection_buffer_limit_bytes": bufferLimit,
+		"bypass_overload_manager":           true,
+		"ignore_global_conn_limit":          true,
+		"filter_chains": []object{{"filters": []object{{
+			"name":         managerFilter,
+			"typed_config": connectionManager(name, path, cluster),
 		}}}},
 	}
 }
 
-// everyAddress is the wildcard of the pod's families.
-func everyAddress(ips []netip.Addr, port uint32) *corev3.Address {
+// everyAddress is the wildcard address of the pod's IP families.
+func everyAddress(ips []netip.Addr, port uint32) object {
 	if !slices.ContainsFunc(ips, netip.Addr.Is6) {
 		return socketAddress("0.0.0.0", port)
 	}
-	address := socketAddress("::", port)
-	address.GetSocketAddress().Ipv4Compat = true
-	return address
+	return object{"socket_address": object{"address": "::", "port_value": port, "ipv4_compat": true}}
 }
 
-func connectionManager(name, path, cluster string) *hcmv3.HttpConnectionManager {
-	return &hcmv3.HttpConnectionManager{
-		StatPrefix: name,
-		CodecType:  hcmv3.HttpConnectionManager_HTTP1,
-		// A stranger's x-envoy headers are dropped, and no spelling of a path leads past the exact match.
-		UseRemoteAddress:             wrapperspb.Bool(true),
-		NormalizePath:                wrapperspb.Bool(true),
-		MergeSlashes:                 true,
-		PathWithEscapedSlashesAction: hcmv3.HttpConnectionManager_REJECT_REQUEST,
-		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{
-			IdleTimeout:                  durationpb.New(90 * time.Second),
-			HeadersWithUnderscoresAction: corev3.HttpProtocolOptions_REJECT_REQUEST,
+func connectionManager(name, path, cluster string) object {
+	return extension("envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager", object{
+		"stat_prefix": name,
+		"codec_type":  "HTTP1",
+		// x-envoy headers of untrusted clients are removed, and no alternative spelling of a path passes the exact match.
+		"use_remote_address":               true,
+		"normalize_path":                   true,
+		"merge_slashes":                    true,
+		"path_with_escaped_slashes_action": "REJECT_REQUEST",
+		"common_http_protocol_options": object{
+			"idle_timeout":                    duration(90 * time.Second),
+			"headers_with_underscores_action": "REJECT_REQUEST",
 		},
-		RequestHeadersTimeout: durationpb.New(10 * time.Second),
-		RequestTimeout:        durationpb.New(30 * time.Second),
-		StreamIdleTimeout:     durationpb.New(30 * time.Second),
-		RouteSpecifier: &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: &routev3.RouteConfiguration{
-			Name: name,
-			VirtualHosts: []*routev3.VirtualHost{{
-				Name: name, Domains: []string{"*"}, Routes: []*routev3.Route{getOnly(path, cluster)},
-			}},
+		"request_headers_timeout": duration(10 * time.Second),
+		"request_timeout":         duration(30 * time.Second),
+		"stream_idle_timeout":     duration(30 * time.Second),
+		"route_config": object{
+			"name":          name,
+			"virtual_hosts": []object{{"name": name, "domains": []string{"*"}, "routes": []object{getOnly(path, cluster)}}},
+		},
+		"http_filters": []object{{
+			"name":         routerFilter,
+			"typed_config": extension("envoy.extensions.filters.http.router.v3.Router", object{"suppress_envoy_headers": true}),
 		}},
-		HttpFilters: []*hcmv3.HttpFilter{{
-			Name:       routerFilter,
-			ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: typed(&routerv3.Router{SuppressEnvoyHeaders: true})},
-		}},
-	}
+	})
 }
 
-func getOnly(path, cluster string) *routev3.Route {
-	return &routev3.Route{
-		Match: &routev3.RouteMatch{
-			PathSpecifier: &routev3.RouteMatch_Path{Path: path},
-			Headers: []*routev3.HeaderMatcher{{
-				Name: ":method",
-				HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: &matcherv3.StringMatcher{
-					MatchPattern: &matcherv3.StringMatcher_Exact{Exact: "GET"},
-				}},
-			}},
+func getOnly(path, cluster string) object {
+	return object{
+		"match": object{
+			"path":    path,
+			"headers": []object{{"name": ":method", "string_match": object{"exact": "GET"}}},
 		},
-		Action: &routev3.Route_Route{Route: &routev3.RouteAction{
-			ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster},
-			Timeout:          durationpb.New(20 * time.Second),
-		}},
+		"route": object{"cluster": cluster, "timeout": duration(20 * time.Second)},
 	}
 }

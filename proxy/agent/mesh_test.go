@@ -42,7 +42,7 @@ func secretFrom(name string, api corev3.ApiConfigSource_ApiType) *tlsv3.SdsSecre
 
 // strictListener answers "hello" to whoever has a certificate of the mesh.
 func strictListener(port uint32) *listenerv3.Listener {
-	manager := connectionManager("inbound_127.0.0.1_1", "/unused", agentCluster)
+	manager := testManager("inbound_127.0.0.1_1", "/unused", agentCluster)
 	route := &routev3.Route{
 		Match: &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
 		Action: &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{
@@ -65,7 +65,7 @@ func strictListener(port uint32) *listenerv3.Listener {
 					CommonTlsContext: &tlsv3.CommonTlsContext{
 						TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{secretFrom("default", corev3.ApiConfigSource_GRPC)},
 						ValidationContextType: &tlsv3.CommonTlsContext_ValidationContextSdsSecretConfig{
-							ValidationContextSdsSecretConfig: secretFrom("ROOTCA", corev3.ApiConfigSource_DELTA_GRPC),
+							ValidationContextSdsSecretConfig: secretFrom("ROOTCA", corev3.ApiConfigSource_GRPC),
 						},
 					},
 				})},
@@ -76,7 +76,7 @@ func strictListener(port uint32) *listenerv3.Listener {
 
 // someCluster has a name whose dots would break a label.
 func someCluster(port uint32) *clusterv3.Cluster {
-	return loopbackCluster("outbound|9080||ratings.default.svc.cluster.local", port)
+	return testCluster("outbound|9080||ratings.default.svc.cluster.local", port)
 }
 
 func configuration(version string, clusters []*clusterv3.Cluster, listeners []*listenerv3.Listener) map[string][]*discoveryv3.Resource {

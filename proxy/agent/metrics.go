@@ -22,13 +22,13 @@ const (
 	scrapeTimeout   = 5 * time.Second
 )
 
-// AppMetrics is where the application's own metrics are.
+// AppMetrics is where the application serves its metrics.
 type AppMetrics struct {
 	Port uint32
 	Path string
 }
 
-// merger serves Envoy's metrics and the application's as one page, because Prometheus scrapes a pod once.
+// merger serves the metrics of Envoy, the agent and the application as one page, because Prometheus scrapes one port of a pod.
 type merger struct {
 	admin *admin
 	app   *AppMetrics
@@ -41,7 +41,7 @@ type merger struct {
 
 func newMerger(a *admin, p *prober, app *AppMetrics, n *counters, log *slog.Logger) *merger {
 	m := &merger{admin: a, app: app, counters: n}
-	m.ofEnvoy = newFailureLog(log, "envoy's metrics cannot be read", "envoy's metrics can be read again", n.scrapes.WithLabelValues("envoy"))
+	m.ofEnvoy = newFailureLog(log, "scrape of envoy fails", "scrape of envoy succeeds again", n.scrapes.with("envoy"))
 	if app != nil {
 		m.url = "http://" + p.address("", int(app.Port)) + app.Path
 		m.http = &http.Client{
@@ -49,14 +49,14 @@ func newMerger(a *admin, p *prober, app *AppMetrics, n *counters, log *slog.Logg
 			Transport:     &http.Transport{DialContext: p.dialer.DialContext, MaxIdleConns: 1},
 			CheckRedirect: sameServerRedirects,
 		}
-		m.ofApp = newFailureLog(log.With("url", m.url), "application's metrics cannot be merged", "application's metrics are merged again",
-			n.scrapes.WithLabelValues("application"))
+		m.ofApp = newFailureLog(log.With("url", m.url), "scrape of the application fails", "scrape of the application succeeds again",
+			n.scrapes.with("application"))
 	}
 	return m
 }
 
-// stayOnPort follows redirects within the server that was named: the page goes out on an open port, and the agent reaches
-// what others do not, on its own pod and elsewhere.
+// sameServerRedirects follows redirects to the same host and port only: the page is served on an open port, and the agent can
+// reach servers that the scraper cannot.
 func sameServerRedirects(request *http.Request, via []*http.Request) error {
 	if request.URL.Host != via[0].URL.Host {
 		return http.ErrUseLastResponse
@@ -64,12 +64,12 @@ func sameServerRedirects(request *http.Request, via []*http.Request) error {
 	return sameHostRedirects(request, via)
 }
 
-// ServeHTTP writes what it can get. Half a page beats none: when the application is down, its proxy's metrics say so.
+// ServeHTTP writes the pages that it can read: when the application is down, the proxy's metrics show it.
 func (m *merger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	began, err := m.copyEnvoy(r.Context(), w)
 	if r.Context().Err() != nil {
-		return // whoever asked has gone, which is nobody's failure
+		return // the client closed the connection
 	}
 	m.ofEnvoy.record(err)
 	switch {
@@ -82,7 +82,7 @@ func (m *merger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// copyEnvoy writes Envoy's metrics and the agent's own; false when nothing was written.
+// copyEnvoy writes the metrics of Envoy and of the agent; false when nothing was written.
 func (m *merger) copyEnvoy(ctx context.Context, w io.Writer) (bool, error) {
 	body, err := m.admin.do(ctx, http.MethodGet, "/stats/prometheus")
 	if err != nil {
@@ -129,8 +129,8 @@ func (m *merger) copyApp(ctx context.Context, w io.Writer) error {
 	return err
 }
 
-// cleanApp returns an application's page without the names that speak for the proxy: an application does not testify
-// about its own traffic. The page is parsed and written again, so that no trick of spelling gets past. It changes page.
+// cleanApp removes metrics with the proxy's names from an application's page, so that an application cannot forge the proxy's
+// metrics. It parses the page and writes it again, so that an unusual spelling of a name is not missed. It changes page.
 func cleanApp(page []byte) ([]byte, error) {
 	parser := expfmt.NewTextParser(model.LegacyValidation)
 	families, err := parser.TextToMetricFamilies(bytes.NewReader(sanitize(page)))
@@ -153,7 +153,8 @@ func reserved(name string) bool {
 	return strings.HasPrefix(name, "istio_") || strings.HasPrefix(name, "envoy_")
 }
 
-// renameIstio copies Envoy's page and gives the mesh's own metrics their well-known names: Envoy puts "envoy_" before all.
+// renameIstio copies Envoy's page and gives the mesh's own metrics their well-known names: Envoy adds the prefix "envoy_" to
+// every name.
 func renameIstio(w io.Writer, page io.Reader) error {
 	const theirs, ours = "envoy_istio_", "istio_"
 	in, out := bufio.NewReaderSize(page, 64<<10), bufio.NewWriterSize(w, 64<<10)

@@ -51,9 +51,9 @@ func portOf(t *testing.T, address string) uint32 {
 }
 
 // noFailures is the agent's own part of a page.
-const noFailures = "# HELP istio_agent_pilot_stream_failures_total Streams to pilot that could not be opened, or have ended.\n" +
+const noFailures = "# HELP istio_agent_pilot_stream_failures_total Streams to pilot that failed to open or ended.\n" +
 	"# TYPE istio_agent_pilot_stream_failures_total counter\nistio_agent_pilot_stream_failures_total 0\n" +
-	"# HELP istio_agent_scrape_failures_total Pages of metrics that could not be read, of envoy or of the application.\n" +
+	"# HELP istio_agent_scrape_failures_total Failed scrapes of the metrics page of Envoy or of the application.\n" +
 	"# TYPE istio_agent_scrape_failures_total counter\n" +
 	"istio_agent_scrape_failures_total{type=\"application\"} 0\nistio_agent_scrape_failures_total{type=\"envoy\"} 0\n"
 
@@ -153,7 +153,7 @@ func TestScrapeFailuresAreCounted(t *testing.T) {
 	if !strings.Contains(got, `istio_agent_scrape_failures_total{type="application"} 50`) || !strings.Contains(got, `{type="envoy"} 0`) {
 		t.Errorf("the page says\n%s", got)
 	}
-	if strings.Count(log.String(), "\n") != 2 || !strings.Contains(log.String(), `reason="status 500"`) || !strings.Contains(log.String(), "merged again") {
+	if strings.Count(log.String(), "\n") != 2 || !strings.Contains(log.String(), `reason="status 500"`) || !strings.Contains(log.String(), "succeeds again") {
 		t.Errorf("the log says\n%s", log)
 	}
 }

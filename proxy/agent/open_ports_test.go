@@ -22,8 +22,8 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/envoytest"
 )
 
-// TestOnlyListedPortsAreOpen looks at the sockets of Envoy and of this process: beyond the three read-only ports nothing
-// listens where a stranger reaches it.
+// TestOnlyListedPortsAreOpen: the three read-only ports are the only sockets of Envoy and of this process that do not listen on
+// loopback.
 func TestOnlyListedPortsAreOpen(t *testing.T) {
 	p := startPod(t, time.Hour)
 	port := envoytest.FreePort(t)
@@ -37,8 +37,8 @@ func TestOnlyListedPortsAreOpen(t *testing.T) {
 	}
 }
 
-// TestOpenPortsHaveConnectionLimits takes more connections of a port than it has. The port goes on answering when the proxy
-// is overloaded, so the proxy's own limit does not hold there.
+// TestOpenPortsHaveConnectionLimits opens more connections than the limit of a port. The ports bypass the overload manager, so
+// they have their own limits.
 func TestOpenPortsHaveConnectionLimits(t *testing.T) {
 	config, err := Environment(Sidecar, podEnv(nil))
 	if err != nil {
@@ -46,7 +46,7 @@ func TestOpenPortsHaveConnectionLimits(t *testing.T) {
 	}
 	config.Ports = freePorts(t)
 	const few = 3
-	b := Bootstrap(config)
+	b := testBootstrap(t, config)
 	b.DynamicResources = nil
 	layer := b.LayeredRuntime.Layers[0].GetStaticLayer()
 	for _, listener := range b.StaticResources.Listeners {

@@ -50,7 +50,7 @@ func fileSecretFrom(name string) *tlsv3.SdsSecretConfig {
 
 // bankCluster leads to a bank with a certificate and an authority in files.
 func bankCluster(port uint32, pair, roots string) *clusterv3.Cluster {
-	c := loopbackCluster("bank", port)
+	c := testCluster("bank", port)
 	name := &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: "127.0.0.1"}}
 	c.TransportSocket = &corev3.TransportSocket{
 		Name: "envoy.transport_sockets.tls",
@@ -72,7 +72,7 @@ func plainListener(port uint32, cluster string) *listenerv3.Listener {
 	return &listenerv3.Listener{Name: "plain", Address: envoytest.Loopback(port), FilterChains: []*listenerv3.FilterChain{{
 		Filters: []*listenerv3.Filter{{
 			Name:       "envoy.filters.network.http_connection_manager",
-			ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: typed(connectionManager("bank", "/", cluster))},
+			ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: typed(testManager("bank", "/", cluster))},
 		}},
 	}}}
 }

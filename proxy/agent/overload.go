@@ -1,14 +1,8 @@
 package agent
 
 import (
+	"strconv"
 	"time"
-
-	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
-	overloadv3 "github.com/envoyproxy/go-control-plane/envoy/config/overload/v3"
-	connectionsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/resource_monitors/downstream_connections/v3"
-	heapv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/resource_monitors/fixed_heap/v3"
-	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/structpb"
 )
 
 const (
@@ -16,28 +10,27 @@ const (
 	connectionsMonitor = "envoy.resource_monitors.global_downstream_max_connections"
 
 	maxConnections  = 50_000
-	openConnections = 10_000  // of each port that strangers reach and that the limits above leave out
-	unlimitedMemory = 4 << 30 // what Envoy may take where nothing says how much there is
+	openConnections = 10_000  // of each open port of the bootstrap, which bypass the overload manager
+	unlimitedMemory = 4 << 30 // bytes that Envoy may use when the container has no memory limit
 )
 
-// overloadManager refuses work before the kernel kills the whole container for its memory. Envoy's own defaults have no
-// limit at all.
-func overloadManager(memory uint64) *overloadv3.OverloadManager {
+// overloadManager rejects work before the kernel kills the container for its memory. Envoy's defaults have no limit.
+func overloadManager(memory uint64) object {
 	if memory == 0 {
 		memory = unlimitedMemory
 	}
 	heap := memory / 10 * 8 // the rest is for the agent, stacks and code
-	return &overloadv3.OverloadManager{
-		RefreshInterval: durationpb.New(250 * time.Millisecond),
-		ResourceMonitors: []*overloadv3.ResourceMonitor{
-			{Name: heapMonitor, ConfigType: &overloadv3.ResourceMonitor_TypedConfig{
-				TypedConfig: typed(&heapv3.FixedHeapConfig{MaxHeapSizeBytes: heap}),
-			}},
-			{Name: connectionsMonitor, ConfigType: &overloadv3.ResourceMonitor_TypedConfig{
-				TypedConfig: typed(&connectionsv3.DownstreamConnectionsConfig{MaxActiveDownstreamConnections: maxConnections}),
-			}},
+	return object{
+		"refresh_interval": duration(250 * time.Millisecond),
+		"resource_monitors": []object{
+			{"name": heapMonitor, "typed_config": extension("envoy.extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig", object{
+				"max_heap_size_bytes": strconv.FormatUint(heap, 10),
+			})},
+			{"name": connectionsMonitor, "typed_config": extension("envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig", object{
+				"max_active_downstream_connections": strconv.Itoa(maxConnections),
+			})},
 		},
-		Actions: []*overloadv3.OverloadAction{
+		"actions": []object{
 			atHeap("envoy.overload_actions.shrink_heap", 0.95),
 			atHeap("envoy.overload_actions.stop_accepting_requests", 0.98),
 			atHeap("envoy.overload_actions.stop_accepting_connections", 0.98),
@@ -45,25 +38,19 @@ func overloadManager(memory uint64) *overloadv3.OverloadManager {
 	}
 }
 
-func atHeap(action string, share float64) *overloadv3.OverloadAction {
-	return &overloadv3.OverloadAction{
-		Name: action,
-		Triggers: []*overloadv3.Trigger{{
-			Name:         heapMonitor,
-			TriggerOneof: &overloadv3.Trigger_Threshold{Threshold: &overloadv3.ThresholdTrigger{Value: share}},
-		}},
+func atHeap(action string, fraction float64) object {
+	return object{
+		"name":     action,
+		"triggers": []object{{"name": heapMonitor, "threshold": object{"value": fraction}}},
 	}
 }
 
-// runtimeLayers bounds what a regular expression of a route may cost, and the connections of the ports that go on answering
-// when the proxy is overloaded. There is no admin layer: nobody changes a running proxy's flags.
-func runtimeLayers() *bootstrapv3.LayeredRuntime {
-	static := &structpb.Struct{Fields: map[string]*structpb.Value{
-		"re2.max_program_size.error_level":                                    structpb.NewNumberValue(32768),
-		"envoy.resource_limits.listener." + healthName + ".connection_limit":  structpb.NewNumberValue(openConnections),
-		"envoy.resource_limits.listener." + metricsName + ".connection_limit": structpb.NewNumberValue(openConnections),
-	}}
-	return &bootstrapv3.LayeredRuntime{Layers: []*bootstrapv3.RuntimeLayer{{
-		Name: "static", LayerSpecifier: &bootstrapv3.RuntimeLayer_StaticLayer{StaticLayer: static},
-	}}}
+// runtimeLayers limits the size of a route's regular expression, and the connections of the ports that bypass the overload
+// manager. There is no admin layer: nobody changes the flags of a running proxy.
+func runtimeLayers() object {
+	return object{"layers": []object{{"name": "static", "static_layer": object{
+		"re2.max_program_size.error_level":                                    32768,
+		"envoy.resource_limits.listener." + healthName + ".connection_limit":  openConnections,
+		"envoy.resource_limits.listener." + metricsName + ".connection_limit": openConnections,
+	}}}}
 }

@@ -20,22 +20,58 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// Probe is what the kubelet would have asked the application, had the injector not pointed it at the agent: under strict
-// mutual TLS the kubelet, which has no certificate, could not.
+// Probe is a probe of the pod that the injector redirected to the agent: under strict mutual TLS the kubelet, which has no
+// certificate, cannot reach the application. The fields and their JSON form are those of a Kubernetes Probe; the types are
+// ours because k8s.io/api would double the agent's memory.
 type Probe struct {
-	HTTPGet        *corev1.HTTPGetAction   `json:"httpGet,omitempty"`
-	TCPSocket      *corev1.TCPSocketAction `json:"tcpSocket,omitempty"`
-	GRPC           *corev1.GRPCAction      `json:"grpc,omitempty"`
-	TimeoutSeconds int32                   `json:"timeoutSeconds,omitempty"`
+	HTTPGet        *HTTPGet   `json:"httpGet,omitempty"`
+	TCPSocket      *TCPSocket `json:"tcpSocket,omitempty"`
+	GRPC           *GRPC      `json:"grpc,omitempty"`
+	TimeoutSeconds int32      `json:"timeoutSeconds,omitempty"`
+}
+
+// HTTPGet is a Kubernetes HTTPGetAction.
+type HTTPGet struct {
+	Path        string       `json:"path,omitempty"`
+	Port        Port         `json:"port"`
+	Host        string       `json:"host,omitempty"` // empty: the pod's address
+	Scheme      string       `json:"scheme,omitempty"`
+	HTTPHeaders []HTTPHeader `json:"httpHeaders,omitempty"`
+}
+
+// HTTPHeader is one header of an HTTPGet.
+type HTTPHeader struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// TCPSocket is a Kubernetes TCPSocketAction.
+type TCPSocket struct {
+	Port Port   `json:"port"`
+	Host string `json:"host,omitempty"` // empty: the pod's address
+}
+
+// GRPC is a Kubernetes GRPCAction.
+type GRPC struct {
+	Port    Port    `json:"port"`
+	Service *string `json:"service,omitempty"`
+}
+
+// Port is a port number. In JSON it is a number or a string with a number; the injector resolves names of ports.
+type Port int
+
+// UnmarshalJSON reads a value that is not a number as 0, which validate reports.
+func (p *Port) UnmarshalJSON(text []byte) error {
+	n, _ := strconv.Atoi(strings.Trim(string(text), `"`))
+	*p = Port(n)
+	return nil
 }
 
 var probePath = regexp.MustCompile(`^/app-health/[a-z0-9]([a-z0-9-]*[a-z0-9])?/(livez|readyz|startupz)$`)
 
-// validate refuses what could not be asked later. Named ports are the injector's to resolve.
+// validate reports what is invalid in a probe.
 func (p Probe) validate(path string) error {
 	if !probePath.MatchString(path) {
 		return errors.New("path is not /app-health/<container>/{livez,readyz,startupz}")
@@ -56,18 +92,11 @@ func (p Probe) validate(path string) error {
 }
 
 func (p Probe) port() int {
-	number := func(port intstr.IntOrString) int {
-		if port.Type == intstr.Int {
-			return int(port.IntVal)
-		}
-		n, _ := strconv.Atoi(port.StrVal)
-		return n
-	}
 	switch {
 	case p.HTTPGet != nil:
-		return number(p.HTTPGet.Port)
+		return int(p.HTTPGet.Port)
 	case p.TCPSocket != nil:
-		return number(p.TCPSocket.Port)
+		return int(p.TCPSocket.Port)
 	default:
 		return int(p.GRPC.Port)
 	}
@@ -77,14 +106,14 @@ func (p Probe) timeout() time.Duration {
 	return time.Duration(max(1, p.TimeoutSeconds)) * time.Second
 }
 
-// prober asks the application as the kubelet would: at the pod's address.
+// prober sends the kubelet's probes to the application at the pod's address.
 type prober struct {
 	pod    netip.Addr
 	dialer net.Dialer
 }
 
-// The source addresses that the redirect leaves alone: what the proxy's user sends to the pod's own address from any
-// other one goes to Envoy's inbound port, and ends there without a certificate.
+// The source addresses that proxy/redirect does not capture. Connections of the proxy's user to the pod's address from any
+// other source go to Envoy's inbound port, which rejects them: they have no certificate.
 var (
 	direct4 = netip.MustParseAddr("127.0.0.6")
 	direct6 = netip.MustParseAddr("::6")
@@ -105,13 +134,13 @@ func (p *prober) address(host string, port int) string {
 	return net.JoinHostPort(host, strconv.Itoa(port))
 }
 
-// publicError is a reason that everybody may read: nothing in it is the application's words.
+// publicError is an error that untrusted clients may read: it contains nothing of the application's response.
 type publicError string
 
 func (f publicError) Error() string { return string(f) }
 
-// reason says why a probe or a scrape fails in words that everybody may read. The error itself may hold addresses, or what the
-// application wrote.
+// reason returns why a probe or a scrape fails, for untrusted clients. The error itself may contain addresses or parts of the
+// application's response.
 func reason(err error) string {
 	var public publicError
 	var network net.Error
@@ -120,18 +149,18 @@ func reason(err error) string {
 	case errors.As(err, &public):
 		return string(public)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.As(err, &network) && network.Timeout():
-		return "no answer in time" // or the kubelet, whose patience is the same, has gone first
+		return "no answer in time" // also when the kubelet closed the connection first: its timeout is the same
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "connection refused"
 	case answered:
 		return "grpc status " + state.Code().String()
 	default:
-		return "no answer that can be read"
+		return "no valid answer"
 	}
 }
 
-// ask returns nil when the application passes, else what it did instead. kubelet is the request that the kubelet sent.
-func (p *prober) ask(kubelet *http.Request, probe Probe) error {
+// run returns nil when the probe succeeds. kubelet is the request that the kubelet sent.
+func (p *prober) run(kubelet *http.Request, probe Probe) error {
 	ctx, cancel := context.WithTimeout(kubelet.Context(), probe.timeout())
 	defer cancel()
 	switch {
@@ -157,7 +186,7 @@ func (p *prober) httpGet(ctx context.Context, probe Probe, userAgent string) err
 	if err != nil {
 		return err
 	}
-	// One connection a probe, as the kubelet does, and the application's own certificate is not judged.
+	// Like the kubelet: one connection for each probe, and the application's certificate is not verified.
 	transport := &http.Transport{
 		DialContext:       p.dialer.DialContext,
 		DisableKeepAlives: true,
@@ -166,7 +195,7 @@ func (p *prober) httpGet(ctx context.Context, probe Probe, userAgent string) err
 	client := http.Client{Transport: transport, CheckRedirect: sameHostRedirects}
 	response, err := client.Do(request)
 	if failure := new(url.Error); errors.As(err, &failure) {
-		return failure.Err // without the address, which may be the application's answer, or hold a token
+		return failure.Err // without the URL, which may come from the application or contain a token
 	} else if err != nil {
 		return err
 	}
@@ -181,7 +210,7 @@ func (p *prober) httpGet(ctx context.Context, probe Probe, userAgent string) err
 func (p *prober) httpRequest(ctx context.Context, probe Probe, userAgent string) (*http.Request, error) {
 	get := probe.HTTPGet
 	scheme := "http"
-	if get.Scheme == corev1.URISchemeHTTPS {
+	if get.Scheme == "HTTPS" {
 		scheme = "https"
 	}
 	address := scheme + "://" + p.address(get.Host, probe.port()) + "/" + strings.TrimPrefix(get.Path, "/")
@@ -201,7 +230,7 @@ func (p *prober) httpRequest(ctx context.Context, probe Probe, userAgent string)
 	return request, nil
 }
 
-// stayOnHost follows redirects within the application; one that leads elsewhere is an answer, and a good one.
+// sameHostRedirects follows redirects to the same host. A redirect to another host is a successful response.
 func sameHostRedirects(request *http.Request, via []*http.Request) error {
 	if request.URL.Hostname() != via[0].URL.Hostname() {
 		return http.ErrUseLastResponse

@@ -20,8 +20,6 @@ import (
 	grpchealth "google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/mesh-operator/mesh-operator/internal/certclient"
 )
@@ -111,8 +109,8 @@ func TestProbes(t *testing.T) {
 		"GRPCWords":            {fmt.Sprintf(`{"grpc":{"port":%d}}`, talking), "grpc status Internal"},
 		"GRPCNobody":           {fmt.Sprintf(`{"grpc":{"port":%d}}`, nobody), "grpc status Unavailable"},
 		"HTTPOfSecurePort":     {fmt.Sprintf(`{"httpGet":{"path":"/ok","port":%d}}`, secure.port()), "status 400"},
-		"HTTPGarbage":          {fmt.Sprintf(`{"httpGet":{"path":"/ok","port":%d}}`, garbage), "no answer that can be read"},
-		"HTTPSOfPlaintextPort": {fmt.Sprintf(`{"httpGet":{"path":"/ok","port":%d,"scheme":"HTTPS"}}`, plain.port()), "no answer that can be read"},
+		"HTTPGarbage":          {fmt.Sprintf(`{"httpGet":{"path":"/ok","port":%d}}`, garbage), "no valid answer"},
+		"HTTPSOfPlaintextPort": {fmt.Sprintf(`{"httpGet":{"path":"/ok","port":%d,"scheme":"HTTPS"}}`, plain.port()), "no valid answer"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, body, logged := askAgent(t, c.probe)
@@ -122,7 +120,7 @@ func TestProbes(t *testing.T) {
 				}
 				return
 			}
-			if want := "the application's probe fails: " + c.reason + "\n"; code != 503 || body != want {
+			if want := "the probe of the application fails: " + c.reason + "\n"; code != 503 || body != want {
 				t.Errorf("status %d %s, want 503 %s", code, body, want)
 			}
 			if !strings.Contains(logged, "reason=") || strings.Contains(logged, "token=") {
@@ -193,9 +191,9 @@ func TestProbeFailureIsLoggedOnce(t *testing.T) {
 	app, log := newProbedApp(t, false), &bytes.Buffer{}
 	const path = "/app-health/app/readyz"
 	h := newHealth(Config{IPs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}, newAdmin(1), nil, slog.New(slog.DiscardHandler))
-	failures := newFailureLog(slog.New(slog.NewTextHandler(log, nil)), "fails", "passes again", h.counters.probes.WithLabelValues(path))
+	failures := newFailureLog(slog.New(slog.NewTextHandler(log, nil)), "fails", "passes again", h.counters.probes.with(path))
 	ask := func(at string) {
-		probe := Probe{HTTPGet: &corev1.HTTPGetAction{Path: at, Port: intstr.FromInt(app.port())}}
+		probe := Probe{HTTPGet: &HTTPGet{Path: at, Port: Port(app.port())}}
 		h.serveProbe(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, path, nil), probe, failures)
 	}
 	for _, at := range []string{"/ok", "/fail", "/fail", "/missing", "/ok", "/ok", "/fail"} {
@@ -214,7 +212,7 @@ func TestProbeFailureIsLoggedOnce(t *testing.T) {
 	if got, err := h.counters.page(); err != nil || !strings.Contains(string(got), `istio_agent_probe_failures_total{path="`+path+`"} 104`) {
 		t.Errorf("the metrics are\n%s %v", got, err)
 	}
-	failures.lines.SetLimit(rate.Inf)
+	failures.limiter.SetLimit(rate.Inf)
 	ask("/missing")
 	if !strings.HasSuffix(log.String(), "status 404\" error=\"status 404\"\n") {
 		t.Errorf("the log ends without what is wrong now:\n%s", log)

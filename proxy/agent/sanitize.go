@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// tidy takes out of a page of metrics what Prometheus overlooks and the parser here does not: a HELP or TYPE line that repeats
-// an earlier one, a TYPE line that comes after samples, and a last line without its end. It changes page in place.
+// sanitize removes what Prometheus accepts in a metrics page and the parser of package expfmt rejects: a repeated HELP or
+// TYPE line, a TYPE line after samples, and a last line without a newline. It changes page in place.
 func sanitize(page []byte) []byte {
 	if len(page) > 0 && page[len(page)-1] != '\n' {
 		page = append(page, '\n')
@@ -20,7 +20,7 @@ func sanitize(page []byte) []byte {
 	return kept
 }
 
-// family is what was said of a metric so far.
+// family is what the page has declared of a metric so far.
 type family struct {
 	help  bool
 	kind  string // of its TYPE line
@@ -29,7 +29,7 @@ type family struct {
 
 type families map[string]*family
 
-// add reports whether a line may stay.
+// add reports whether to keep a line.
 func (f families) add(line []byte) bool {
 	line = bytes.TrimLeft(line, blanks)
 	comment, isComment := bytes.CutPrefix(line, []byte("#"))
@@ -58,7 +58,7 @@ func (f families) add(line []byte) bool {
 	return true
 }
 
-// of returns the family that a name belongs to: that of its own name, or the summary or histogram that it is a part of.
+// of returns the family of a sample's name: the family of that name, or the summary or histogram that the sample is part of.
 func (f families) of(name []byte) *family {
 	if known, ok := f[string(name)]; ok {
 		return known
@@ -87,7 +87,7 @@ func cutBlank(text []byte) (token, rest []byte) {
 	return text[:end], bytes.TrimLeft(text[end:], blanks)
 }
 
-// cutName returns the metric's name that a text begins with; false when it begins with another thing, or a quoted one.
+// cutName returns the metric name at the start of a text; false when there is none, or a quoted one.
 func cutName(text []byte) (name, rest []byte, plain bool) {
 	end := bytes.IndexFunc(text, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' && r != ':'
@@ -98,7 +98,7 @@ func cutName(text []byte) (name, rest []byte, plain bool) {
 	return text[:end], text[end:], true
 }
 
-// once reports whether it is the first time.
+// once sets done and reports whether it was unset.
 func once(done *bool) bool {
 	first := !*done
 	*done = true

@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"time"
 
-	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
-	secretv3 "github.com/envoyproxy/go-control-plane/envoy/service/secret/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -17,87 +15,86 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/certfile"
 )
 
-// sdsServer gives Envoy the workload's certificate and roots, the certificates that rules name by file, and each new one
-// as soon as it is there. It listens on a socket that only this user may open. FetchSecrets stays unimplemented: nobody
-// needs to poll.
-type sdsServer struct {
-	secretv3.UnimplementedSecretDiscoveryServiceServer
+const (
+	sdsService  = "envoy.service.secret.v3.SecretDiscoveryService"
+	stateMethod = "StreamSecrets"
+)
 
+// sdsServer serves the workload's certificate and roots and the certificates that rules name by file, and pushes each
+// change. Only this process's user may open its socket. It has the one method that pilot's configuration uses: neither
+// FetchSecrets nor DeltaSecrets.
+type sdsServer struct {
 	client   *certclient.Client
-	own      []string      // folders whose files are never served
-	interval time.Duration // between two looks at files
+	reserved []string      // folders whose files are never served
+	interval time.Duration // between two checks of files
 	log      *slog.Logger
 }
 
-// StreamSecrets speaks the state-of-the-world protocol.
-func (s *sdsServer) StreamSecrets(stream secretv3.SecretDiscoveryService_StreamSecretsServer) error {
-	var session stateSession
-	return serveStream(stream.Context(), s, stream.Recv, stream.Send, session.request, session.push)
+// newSDSServer never serves a file of the reserved folders.
+func newSDSServer(client *certclient.Client, reserved []string, log *slog.Logger) *grpc.Server {
+	s := &sdsServer{client: client, reserved: reserved, interval: filesInterval, log: log}
+	server := newSocketServer()
+	registerStream(server, sdsService, stateMethod, s.serve)
+	return server
 }
 
-// DeltaSecrets speaks the incremental one.
-func (s *sdsServer) DeltaSecrets(stream secretv3.SecretDiscoveryService_DeltaSecretsServer) error {
-	var session deltaSession
-	return serveStream(stream.Context(), s, stream.Recv, stream.Send, session.request, session.push)
-}
-
-// converse connects one stream with one session: a request is answered; a renewal, and a file that has changed, is pushed.
-func serveStream[Req discoveryRequest, Res any](
-	ctx context.Context, s *sdsServer, recv func() (Req, error), send func(*Res) error,
-	request func(Req, lookup) (*Res, string), push func(lookup) *Res,
-) error {
+// serve runs one stream: it answers requests, and pushes a renewed certificate and a changed file.
+func (s *sdsServer) serve(stream grpc.ServerStream) error {
 	changed := s.client.Subscribe()
 	defer s.client.Unsubscribe(changed)
 	ticker := time.NewTicker(s.interval)
 	defer ticker.Stop()
-	files := newFileSecrets(s.own, s.log)
-	requests, ended := receive(ctx, recv)
+	files := newFileSecrets(s.reserved, s.log)
+	requests, ended := receive(stream.Context(), func() (*frame, error) {
+		f := &frame{}
+		return f, stream.RecvMsg(f)
+	})
+	var session sdsSession
 	for {
-		var r Req
-		var asked bool
+		var request *frame
 		select {
 		case err := <-ended:
 			return err
-		case r = <-requests:
-			asked = true
+		case request = <-requests:
 		case <-changed:
 		case <-ticker.C:
-			if len(files.known) == 0 {
-				continue // of the workload's own secrets the client tells
+			if len(files.byName) == 0 {
+				continue // a change of the workload's own secrets comes through changed
 			}
 		}
-		have, err := s.secrets(files)
-		if err != nil {
-			return err
-		}
-		var response *Res
-		if asked {
-			response, err = handleRequest(s, r, have, request)
-		} else {
-			response = push(have)
-		}
+		response, err := s.respond(&session, request, files)
 		if err != nil {
 			return err
 		}
 		if response == nil {
 			continue
 		}
-		if err := send(response); err != nil {
+		if err := stream.SendMsg(&frame{response.encode()}); err != nil {
 			return err
 		}
 	}
 }
 
-// answer takes one request.
-func handleRequest[Req discoveryRequest, Res any](s *sdsServer, r Req, have lookup, request func(Req, lookup) (*Res, string)) (*Res, error) {
-	if url := r.GetTypeUrl(); url != "" && url != secretType {
-		return nil, status.Errorf(codes.InvalidArgument, "this socket serves secrets, not %s", url)
+// respond returns the response to a request, or with nil to a change; nil when there is nothing new.
+func (s *sdsServer) respond(session *sdsSession, request *frame, files *fileSecrets) (*discoveryResponse, error) {
+	find, err := s.secrets(files)
+	if err != nil {
+		return nil, err
 	}
-	response, rejected := request(r, have)
-	if rejected != "" {
-		s.log.Warn("envoy rejected a certificate", "error", rejected)
+	if request == nil {
+		return session.push(find), nil
 	}
-	return response, nil
+	r, err := parseDiscoveryRequest(request.data)
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	if r.typeURL != "" && r.typeURL != secretType {
+		return nil, status.Errorf(codes.InvalidArgument, "this socket serves secrets, not %s", r.typeURL)
+	}
+	if r.rejection != "" && !session.stale(r) {
+		s.log.Warn("envoy rejected a certificate", "error", r.rejection)
+	}
+	return session.request(r, find), nil
 }
 
 // secrets finds the workload's own secrets and those in files.
@@ -114,15 +111,7 @@ func (s *sdsServer) secrets(files *fileSecrets) (lookup, error) {
 	}, nil
 }
 
-// discoveryRequest is what both protocols' requests have.
-type discoveryRequest interface{ GetTypeUrl() string }
-
-var (
-	_ discoveryRequest = (*discoveryv3.DiscoveryRequest)(nil)
-	_ discoveryRequest = (*discoveryv3.DeltaDiscoveryRequest)(nil)
-)
-
-// receive makes a channel of a stream, so that one select can wait for it and for a renewal.
+// receive turns a stream into channels, so that one select can wait for requests and for changes.
 func receive[Req any](ctx context.Context, recv func() (Req, error)) (<-chan Req, <-chan error) {
 	requests, ended := make(chan Req), make(chan error, 1)
 	go func() {
@@ -143,11 +132,4 @@ func receive[Req any](ctx context.Context, recv func() (Req, error)) (<-chan Req
 		}
 	}()
 	return requests, ended
-}
-
-// newSDSServer never serves a file of the folders own.
-func newSDSServer(client *certclient.Client, own []string, log *slog.Logger) *grpc.Server {
-	server := newSocketServer()
-	secretv3.RegisterSecretDiscoveryServiceServer(server, &sdsServer{client: client, own: own, interval: filesInterval, log: log})
-	return server
 }

@@ -3,6 +3,7 @@ package agent
 import (
 	"bytes"
 	"context"
+	"io"
 	"log/slog"
 	"net"
 	"strings"
@@ -24,67 +25,71 @@ import (
 )
 
 var (
-	firstSecrets  = secretsOf([]byte("chain 1"), []byte("key 1"), []byte("roots 1"))
-	renewed       = secretsOf([]byte("chain 2"), []byte("key 2"), []byte("roots 1"))
-	refusedByUser = &statusv3.Status{Message: "bad key"}
+	firstSecrets = secretsOf([]byte("chain 1"), []byte("key 1"), []byte("roots 1"))
+	renewed      = secretsOf([]byte("chain 2"), []byte("key 2"), []byte("roots 1"))
 )
 
-func TestStateSession(t *testing.T) {
-	var s stateSession
-	first, _ := s.request(&discoveryv3.DiscoveryRequest{ResourceNames: []string{"default"}}, firstSecrets.get)
-	if first == nil || len(first.Resources) != 1 || first.VersionInfo != firstSecrets["default"].version {
-		t.Fatalf("first answer is %v", first)
+func TestSDSSession(t *testing.T) {
+	var s sdsSession
+	first := s.request(discoveryRequest{names: []string{"default"}}, firstSecrets.get)
+	if first == nil || len(first.resources) != 1 || first.version != firstSecrets["default"].version {
+		t.Fatalf("first response is %v", first)
 	}
-	ack := &discoveryv3.DiscoveryRequest{ResourceNames: []string{"default"}, ResponseNonce: first.Nonce, VersionInfo: first.VersionInfo}
-	if got, _ := s.request(ack, firstSecrets.get); got != nil {
-		t.Errorf("an ACK is answered by %v", got)
+	ack := discoveryRequest{names: []string{"default"}, nonce: first.nonce}
+	if got := s.request(ack, firstSecrets.get); got != nil {
+		t.Errorf("the response to an ACK is %v", got)
 	}
 	if got := s.push(firstSecrets.get); got != nil {
 		t.Errorf("unchanged secrets are pushed: %v", got)
 	}
 	second := s.push(renewed.get)
-	if second == nil || second.VersionInfo == first.VersionInfo || second.Nonce == first.Nonce {
+	if second == nil || second.version == first.version || second.nonce == first.nonce {
 		t.Fatalf("a renewal pushes %v", second)
 	}
-	if got, rejected := s.request(ack, renewed.get); got != nil || rejected != "" {
-		t.Errorf("a request with an old nonce is answered: %v %q", got, rejected)
+	if got := s.request(ack, renewed.get); got != nil {
+		t.Errorf("the response to an old nonce is %v", got)
 	}
-	nack := &discoveryv3.DiscoveryRequest{ResourceNames: []string{"default"}, ResponseNonce: second.Nonce, ErrorDetail: refusedByUser}
-	if got, rejected := s.request(nack, renewed.get); got != nil || rejected != "bad key" {
-		t.Errorf("a NACK is answered by the same bytes: %v %q", got, rejected)
+	nack := discoveryRequest{names: []string{"default"}, nonce: second.nonce, rejection: "bad key"}
+	if got := s.request(nack, renewed.get); got != nil {
+		t.Errorf("the response to a NACK is %v", got)
 	}
-	both := &discoveryv3.DiscoveryRequest{ResourceNames: []string{"default", "ROOTCA", "other"}, ResponseNonce: second.Nonce}
-	if got, _ := s.request(both, renewed.get); got == nil || len(got.Resources) != 2 {
-		t.Errorf("two more names, one of them unknown, are answered by %v", got)
+	both := discoveryRequest{names: []string{"default", "ROOTCA", "other"}, nonce: second.nonce}
+	if got := s.request(both, renewed.get); got == nil || len(got.resources) != 2 {
+		t.Errorf("the response to two more names, one of them unknown, is %v", got)
 	}
 	if s.push(firstSecrets.get) == nil {
-		t.Error("going back to an earlier certificate is no change")
+		t.Error("an earlier certificate is not pushed")
 	}
 }
 
-func TestDeltaSession(t *testing.T) {
-	var s deltaSession
-	first, _ := s.request(&discoveryv3.DeltaDiscoveryRequest{ResourceNamesSubscribe: []string{"ROOTCA", "default", "other"}}, firstSecrets.get)
-	if len(first.GetResources()) != 2 || len(first.GetRemovedResources()) != 1 {
-		t.Fatalf("first answer is %v", first)
+// sdsStream opens a stream of Envoy's own types on an SDS socket.
+func sdsStream(t *testing.T, log io.Writer) secretv3.SecretDiscoveryService_StreamSecretsClient {
+	t.Helper()
+	logger := slog.New(slog.NewTextHandler(log, nil))
+	client := certclient.New(certclient.Options{Logger: logger})
+	sds := secretv3.NewSecretDiscoveryServiceClient(socketClient(t, newSDSServer(client, nil, logger)))
+	if _, err := sds.FetchSecrets(t.Context(), &discoveryv3.DiscoveryRequest{ResourceNames: []string{"default"}}); status.Code(err) != codes.Unimplemented {
+		t.Errorf("FetchSecrets: %v", err)
 	}
-	if got, rejected := s.request(&discoveryv3.DeltaDiscoveryRequest{ResponseNonce: first.Nonce, ErrorDetail: refusedByUser}, firstSecrets.get); got != nil || rejected != "bad key" {
-		t.Errorf("a NACK is answered by %v %q", got, rejected)
+	stream, err := sds.StreamSecrets(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
-	second := s.push(renewed.get)
-	if len(second.GetResources()) != 1 || second.Resources[0].Name != "default" {
-		t.Errorf("a renewed certificate pushes %v", second)
+	return stream
+}
+
+// TestSDSRejectionIsLogged: an Envoy that does not accept a certificate says why in its next request.
+func TestSDSRejectionIsLogged(t *testing.T) {
+	var log buffer
+	stream := sdsStream(t, &log)
+	for _, nonce := range []string{"", "0", "7"} { // the last one belongs to no response
+		if err := stream.Send(&discoveryv3.DiscoveryRequest{ResponseNonce: nonce, ErrorDetail: &statusv3.Status{Code: 13, Message: "bad key " + nonce}}); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if got, _ := s.request(&discoveryv3.DeltaDiscoveryRequest{ResourceNamesUnsubscribe: []string{"default"}}, firstSecrets.get); got != nil {
-		t.Errorf("what is no longer asked for is sent: %v", got)
-	}
-	var returning deltaSession
-	got, _ := returning.request(&discoveryv3.DeltaDiscoveryRequest{
-		ResourceNamesSubscribe:  []string{"default", "ROOTCA"},
-		InitialResourceVersions: map[string]string{"default": renewed["default"].version, "ROOTCA": "older"},
-	}, renewed.get)
-	if len(got.GetResources()) != 1 || got.Resources[0].Name != "ROOTCA" {
-		t.Errorf("a client that comes back with the current certificate is sent %v", got)
+	eventually(t, "a rejection in the log", func() bool { return strings.Contains(log.String(), `error="bad key 0"`) })
+	if strings.Contains(log.String(), "bad key 7") {
+		t.Errorf("a rejection of another response is logged:\n%s", log.String())
 	}
 }
 
@@ -108,17 +113,9 @@ func socketClient(t *testing.T, server *grpc.Server) *grpc.ClientConn {
 	return conn
 }
 
-// TestSDSServesSecretsOnly: other types are refused, polling is not there.
+// TestSDSServesSecretsOnly: the server rejects other types and messages that do not parse, and has no method for polling.
 func TestSDSServesSecretsOnly(t *testing.T) {
-	client := certclient.New(certclient.Options{Logger: slog.New(slog.DiscardHandler)})
-	sds := secretv3.NewSecretDiscoveryServiceClient(socketClient(t, newSDSServer(client, nil, slog.New(slog.DiscardHandler))))
-	if _, err := sds.FetchSecrets(t.Context(), &discoveryv3.DiscoveryRequest{ResourceNames: []string{"default"}}); status.Code(err) != codes.Unimplemented {
-		t.Errorf("FetchSecrets: %v", err)
-	}
-	stream, err := sds.StreamSecrets(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	stream := sdsStream(t, io.Discard)
 	if err := stream.Send(&discoveryv3.DiscoveryRequest{TypeUrl: clusterType}); err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +124,7 @@ func TestSDSServesSecretsOnly(t *testing.T) {
 	}
 }
 
-// TestXDSSocketHasOneMethod: there is no second way to pilot.
+// TestXDSSocketHasOneMethod: the socket serves the incremental protocol only.
 func TestXDSSocketHasOneMethod(t *testing.T) {
 	server := newXDSServer(&xdsProxy{log: slog.New(slog.DiscardHandler)})
 	services := server.GetServiceInfo()
@@ -144,7 +141,7 @@ func TestXDSSocketHasOneMethod(t *testing.T) {
 	}
 }
 
-// TestLogsHoldNoKey: nothing that the agent says contains what it must not.
+// TestLogsHoldNoKey: the logs and the configuration dump contain no key and no token.
 func TestLogsHoldNoKey(t *testing.T) {
 	p := startPod(t, time.Hour)
 	port := envoytest.FreePort(t)

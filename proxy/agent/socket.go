@@ -14,7 +14,7 @@ import (
 
 // listenSocket opens a Unix socket that only this process's user may connect to.
 func listenSocket(ctx context.Context, path string) (net.Listener, error) {
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) { // of a container that was killed
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) { // left by a container that was killed
 		return nil, fmt.Errorf("remove old socket: %w", err)
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
@@ -28,16 +28,29 @@ func listenSocket(ctx context.Context, path string) (net.Listener, error) {
 	return listener, nil
 }
 
-// newSocketServer returns a gRPC server with limits for one client, Envoy.
-func newSocketServer(options ...grpc.ServerOption) *grpc.Server {
-	return grpc.NewServer(append(options,
+// newSocketServer returns a gRPC server of encoded messages with limits for one client, Envoy.
+func newSocketServer() *grpc.Server {
+	return grpc.NewServer(
+		grpc.ForceServerCodecV2(frameCodec{}),
 		grpc.MaxRecvMsgSize(4<<20),
-		grpc.MaxConcurrentStreams(1000), // Envoy may open one per secret and place of use
+		grpc.MaxConcurrentStreams(1000), // Envoy may open one for each use of a secret
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
-	)...)
+	)
 }
 
-// serveSocket serves until ctx ends. Streams last as long as Envoy, so they are cut, not waited for.
+// registerStream adds a service with one bidirectional stream of frames.
+func registerStream(server *grpc.Server, service, method string, serve func(grpc.ServerStream) error) {
+	server.RegisterService(&grpc.ServiceDesc{
+		ServiceName: service,
+		HandlerType: (*any)(nil),
+		Streams: []grpc.StreamDesc{{
+			StreamName: method, ServerStreams: true, ClientStreams: true,
+			Handler: func(_ any, stream grpc.ServerStream) error { return serve(stream) },
+		}},
+	}, nil)
+}
+
+// serveSocket serves until ctx ends. It then closes the streams at once, because they last as long as Envoy.
 func serveSocket(ctx context.Context, server *grpc.Server, listener net.Listener) error {
 	stop := context.AfterFunc(ctx, server.Stop)
 	defer stop()

@@ -1,19 +1,12 @@
 package agent
 
-import (
-	metricsv3 "github.com/envoyproxy/go-control-plane/envoy/config/metrics/v3"
-	"google.golang.org/protobuf/types/known/wrapperspb"
-)
-
-// statsConfig makes labels of the parts of Envoy's stat names that differ from service to service. Envoy's default rules
-// end a cluster's name at its first dot, which is in the middle of a host name; these end it where a known stat begins.
-func statsConfig() *metricsv3.StatsConfig {
-	tag := func(name, regex string) *metricsv3.TagSpecifier {
-		return &metricsv3.TagSpecifier{TagName: name, TagValue: &metricsv3.TagSpecifier_Regex{Regex: regex}}
-	}
-	return &metricsv3.StatsConfig{
-		UseAllDefaultTags: wrapperspb.Bool(false),
-		StatsTags: []*metricsv3.TagSpecifier{
+// statsConfig extracts labels from the parts of Envoy's stat names that differ from service to service. Envoy's default
+// rules end a cluster's name at its first dot, inside the host name; these rules end it where a known stat begins.
+func statsConfig() object {
+	tag := func(name, regex string) object { return object{"tag_name": name, "regex": regex} }
+	return object{
+		"use_all_default_tags": false,
+		"stats_tags": []object{
 			tag("cluster_name", `^cluster\.((.+?\.svc\.cluster\.local|.+?)\.)(?:`+clusterStats+`)`),
 			tag("http_conn_manager_prefix", `^http\.((.+?)\.)(?:downstream_|rds\.|no_|passthrough_|rq_|tracing\.|user_agent\.)`),
 			tag("tcp_prefix", `^tcp\.((.+?)\.)(?:downstream_|idle_|max_|early_data|on_demand_|upstream_)`),
@@ -24,7 +17,7 @@ func statsConfig() *metricsv3.StatsConfig {
 	}
 }
 
-// What may follow a name. Words that are also parts of host names count only with what follows them.
+// The stats that may follow a name. Words that are also parts of host names need the text after them to match.
 const (
 	clusterStats = `assignment_|bind_errors$|circuit_breakers\.|(?:canary|external|internal)\.upstream_rq|client_ssl_socket_factory\.|` +
 		`default\.total_match_count|health_check\.|http[123]\.[a-z0-9_]+$|init_fetch_timeout|lb_|max_host_weight$|membership_|` +

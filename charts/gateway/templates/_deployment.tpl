@@ -59,7 +59,7 @@ spec:
         lifecycle:
           preStop:
             exec:
-              command: [/usr/local/bin/mesh-operator, proxy, drain]
+              command: [/usr/local/bin/mesh-agent, proxy, drain]
         resources:
           {{- toYaml .Values.resources | nindent 10 }}
         {{- include "mesh.containerSecurity" . | nindent 8 }}

@@ -15,7 +15,7 @@ import (
 func newProxyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "proxy",
-		Short: "Run Envoy and what it needs, in a sidecar or a gateway",
+		Short: "Run Envoy in a sidecar or a gateway",
 		Args:  cobra.NoArgs,
 	}
 	cmd.AddCommand(
@@ -27,11 +27,11 @@ func newProxyCommand() *cobra.Command {
 }
 
 func newProxyRunCommand(role agent.Role, short string) *cobra.Command {
-	var token, root, labels string
+	var token, root, labels, dir string
 	cmd := &cobra.Command{
 		Use:   string(role),
 		Short: short,
-		Long:  short + ". What it is told about its pod comes in environment variables; see package proxy/agent.",
+		Long:  short + ". Environment variables have the configuration of the pod; see package proxy/agent.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			config, err := agent.Environment(role, os.Getenv)
@@ -41,7 +41,8 @@ func newProxyRunCommand(role agent.Role, short string) *cobra.Command {
 			if config, err = agent.ReadPodFiles(config, labels); err != nil {
 				return err
 			}
-			syscall.Umask(0o077) // what this process writes is for its own user and Envoy, which has the same
+			config.Dir = dir
+			syscall.Umask(0o077) // only this user, which is Envoy's too, may read the files of this process
 			return agent.Run(cmd.Context(), agent.Options{
 				Config:       config,
 				Certificates: certclient.Options{Address: config.CAAddress, TokenFile: token, RootFile: root, Logger: slog.Default()},
@@ -49,9 +50,10 @@ func newProxyRunCommand(role agent.Role, short string) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&token, "token-file", certclient.DefaultTokenFile, "service account token that proves to the CA who asks")
-	cmd.Flags().StringVar(&root, "root-file", certclient.DefaultRootFile, "trust bundle that the CA and pilot are verified against")
-	cmd.Flags().StringVar(&labels, "labels-file", agent.DefaultLabels, "the pod's labels, as the downward API writes them")
+	cmd.Flags().StringVar(&token, "token-file", certclient.DefaultTokenFile, "service account token for the CA")
+	cmd.Flags().StringVar(&root, "root-file", certclient.DefaultRootFile, "trust bundle for the certificates of the CA and of pilot")
+	cmd.Flags().StringVar(&labels, "labels-file", agent.DefaultLabels, "labels of the pod, in the format of the downward API")
+	cmd.Flags().StringVar(&dir, "dir", agent.DefaultDir, "folder of the bootstrap and of the sockets for Envoy")
 	return cmd
 }
 

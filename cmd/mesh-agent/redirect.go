@@ -10,7 +10,7 @@ import (
 	"github.com/mesh-operator/mesh-operator/proxy/redirect"
 )
 
-// redirectFlags are the flags as written; config parses the ones that are lists.
+// redirectFlags are the values of the flags; parse parses the lists.
 type redirectFlags struct {
 	config redirect.Config
 	dryRun bool
@@ -24,17 +24,17 @@ func newRedirectCommand() *cobra.Command {
 	var f redirectFlags
 	cmd := &cobra.Command{
 		Use:   "redirect",
-		Short: "Make this pod's TCP traffic pass through its proxy",
-		Long: "Make this pod's TCP traffic pass through its proxy: write the table inet mesh of nftables into the pod's network\n" +
+		Short: "Redirect this pod's TCP traffic to its proxy",
+		Long: "Redirect this pod's TCP traffic to its proxy: write the table inet mesh of nftables into the pod's network\n" +
 			"namespace, for IPv4 and IPv6. Runs as the init container istio-init; running it again changes nothing.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	flags := cmd.Flags()
-	flags.Uint16Var(&f.config.InboundPort, "inbound-capture-port", 15006, "where the proxy listens for what arrives")
-	flags.Uint16Var(&f.config.OutboundPort, "outbound-capture-port", 15001, "where the proxy listens for what leaves")
-	flags.Uint32Var(&f.config.ProxyUID, "proxy-uid", 1337, "user of the proxy, whose own connections pass")
-	flags.Uint32Var(&f.config.ProxyGID, "proxy-gid", 1337, "group of the proxy, whose own connections pass")
+	flags.Uint16Var(&f.config.InboundPort, "inbound-capture-port", 15006, "port of the proxy for inbound traffic")
+	flags.Uint16Var(&f.config.OutboundPort, "outbound-capture-port", 15001, "port of the proxy for outbound traffic")
+	flags.Uint32Var(&f.config.ProxyUID, "proxy-uid", 1337, "user of the proxy, whose connections are not captured")
+	flags.Uint32Var(&f.config.ProxyGID, "proxy-gid", 1337, "group of the proxy, whose connections are not captured")
 	flags.StringVar(&f.includeInbound, "include-inbound-ports", "*", "ports to capture, as in 8080,9000-9100; * is all, empty none")
 	flags.StringVar(&f.excludeInbound, "exclude-inbound-ports", "15090,15021,15020", "ports not to capture")
 	flags.StringVar(&f.includeOutbound, "include-outbound-ranges", "*", "addresses to capture, as in 10.0.0.0/8,fd00::/8; * is all, empty none")
@@ -66,7 +66,7 @@ func (f *redirectFlags) run(cmd *cobra.Command) error {
 	return nil
 }
 
-// parse reports every flag that is wrong, not only the first.
+// parse reports every invalid flag.
 func (f *redirectFlags) parse() (redirect.Config, error) {
 	c := f.config
 	var errs []error
