@@ -57,8 +57,8 @@ func (c *checker) portNumber(field string, number uint32) {
 	}
 }
 
-// name checks that something can be part of an object's or a cluster's name.
-func (c *checker) name(field, name string) {
+// namespace checks the name of a namespace.
+func (c *checker) namespace(field, name string) {
 	if errs := validation.IsDNS1123Label(name); len(errs) > 0 {
 		c.addf(field, "%q is not a name: lower case letters, digits and '-', at most 63", name)
 	}
@@ -123,11 +123,23 @@ func (c *checker) regex(field, expression string) {
 	}
 }
 
-// exportTo accepts "*", "." for the object's namespace, "~" for none, and names of namespaces.
+// subset checks the name of a subset: a DNS label, in which Istio allows upper case letters too.
+func (c *checker) subset(field, name string) {
+	if errs := validation.IsDNS1123Label(strings.ToLower(name)); len(errs) > 0 {
+		c.addf(field, "%q is not a name: letters, digits and '-', at most 63", name)
+	}
+}
+
+// exportTo accepts "*", "." for the object's namespace, and names of namespaces. "~", for none, is for Services: a rule
+// that is exported to no namespace has no effect.
 func (c *checker) exportTo(values []string) {
 	for i, v := range values {
-		if v != "*" && v != "." && v != "~" && len(validation.IsDNS1123Label(v)) > 0 {
-			c.add(fmt.Sprintf("spec.exportTo[%d]", i), fmt.Sprintf("%q is not a namespace", v), `use names, "." or "*"`)
+		field := fmt.Sprintf("spec.exportTo[%d]", i)
+		switch {
+		case v == "~":
+			c.add(field, `"~" is no namespace: the rule would have no effect`, `use names, "." or "*", or delete the rule`)
+		case v != "*" && v != "." && len(validation.IsDNS1123Label(v)) > 0:
+			c.add(field, fmt.Sprintf("%q is not a namespace", v), `use names, "." or "*"`)
 		}
 	}
 }

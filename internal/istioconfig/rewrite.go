@@ -14,6 +14,9 @@ type rewriter struct {
 
 type object = map[string]any
 
+// DefaultRetries is how often a request is retried unless its route sets a number.
+const DefaultRetries = 2
+
 func (r *rewriter) note(field, was, now string) {
 	r.done = append(r.done, Rewrite{Field: field, Was: was, Now: now})
 }
@@ -23,6 +26,7 @@ func (r *rewriter) virtualService(spec object) {
 		r.websocket(route, path)
 		r.fault(route, path)
 		r.mirrorPercent(route, path)
+		defaultAttempts(child(route, "retries"))
 		r.headerOperations(route, path, "appendHeaders", "request", "add")
 		r.allHeaderOperations(route, path)
 		r.portName(child(route, "mirror"), path+".mirror")
@@ -45,6 +49,14 @@ func (r *rewriter) websocket(route object, path string) {
 	if _, found := route["websocketUpgrade"]; found {
 		delete(route, "websocketUpgrade")
 		r.note(path+".websocketUpgrade", "websocketUpgrade", "nothing: upgrades to WebSocket are always allowed")
+	}
+}
+
+// defaultAttempts sets the number of retries of a policy that says only when to retry. In the typed object an absent number
+// is 0, which turns retries off, those of the default too.
+func defaultAttempts(retries object) {
+	if retries["attempts"] == nil && (retries["retryOn"] != nil || retries["perTryTimeout"] != nil) {
+		retries["attempts"] = int64(DefaultRetries)
 	}
 }
 

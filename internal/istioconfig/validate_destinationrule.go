@@ -23,7 +23,7 @@ func (c *checker) destinationRule(dr *networking.DestinationRule) {
 	names := map[string]bool{}
 	for i, s := range dr.GetSubsets() {
 		path := fmt.Sprintf("spec.subsets[%d]", i)
-		c.name(path+".name", s.GetName())
+		c.subset(path+".name", s.GetName())
 		if names[s.GetName()] {
 			c.addf(path+".name", "%q is there twice", s.GetName())
 		}
@@ -77,24 +77,31 @@ func (c *checker) outlierDetection(path string, o *networking.OutlierDetection) 
 	c.duration(path+".baseEjectionTime", o.GetBaseEjectionTime(), time.Millisecond)
 	c.wholePercent(path+".maxEjectionPercent", o.GetMaxEjectionPercent())
 	c.wholePercent(path+".minHealthPercent", o.GetMinHealthPercent())
+	if o.GetConsecutiveLocalOriginFailures() != nil && !o.GetSplitExternalLocalOriginErrors() {
+		c.add(path+".consecutiveLocalOriginFailures", "has no effect without splitExternalLocalOriginErrors", "set splitExternalLocalOriginErrors: true")
+	}
 }
 
 func (c *checker) destinationRuleWarnings(dr *networking.DestinationRule) {
 	c.clientTLSWarnings(dr)
-	c.ejectionWarnings("spec.trafficPolicy", dr.GetTrafficPolicy())
+	c.trafficPolicyWarnings("spec.trafficPolicy", dr.GetTrafficPolicy())
 	for i, s := range dr.GetSubsets() {
-		c.ejectionWarnings(fmt.Sprintf("spec.subsets[%d].trafficPolicy", i), s.GetTrafficPolicy())
+		c.trafficPolicyWarnings(fmt.Sprintf("spec.subsets[%d].trafficPolicy", i), s.GetTrafficPolicy())
 	}
 }
 
-func (c *checker) ejectionWarnings(path string, p *networking.TrafficPolicy) {
+func (c *checker) trafficPolicyWarnings(path string, p *networking.TrafficPolicy) {
 	c.ejectionWarning(path, p.GetOutlierDetection())
 	for i, s := range p.GetPortLevelSettings() {
-		c.ejectionWarning(fmt.Sprintf("%s.portLevelSettings[%d]", path, i), s.GetOutlierDetection())
+		field := fmt.Sprintf("%s.portLevelSettings[%d]", path, i)
+		c.ejectionWarning(field, s.GetOutlierDetection())
+		if s.GetConnectionPool() == nil && s.GetLoadBalancer() == nil && s.GetOutlierDetection() == nil && s.GetTls() == nil {
+			c.add(field, "has no settings: the port gets the defaults in place of those for all ports", "repeat the settings that the port shall have, or remove the entry")
+		}
 	}
 }
 
-// ejectionWarning tells of the default: Envoy ejects no endpoint beyond the share, where older ones ejected the first anyway.
+// ejectionWarning names the default: Envoy ejects no endpoint beyond the share, where older ones ejected the first anyway.
 func (c *checker) ejectionWarning(path string, o *networking.OutlierDetection) {
 	if o != nil && o.GetMaxEjectionPercent() == 0 {
 		c.add(path+".outlierDetection.maxEjectionPercent", "is 10 unless it is set: of fewer than ten endpoints none is ejected", "set it, to 100 for example")

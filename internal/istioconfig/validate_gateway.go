@@ -71,7 +71,7 @@ func (c *checker) serverHost(field, host string) {
 		return
 	}
 	if namespace != "*" && namespace != "." {
-		c.name(field, namespace)
+		c.namespace(field, namespace)
 	}
 	c.host(field, name, true)
 }

@@ -34,7 +34,7 @@ func (c *checker) virtualService(vs *networking.VirtualService) {
 		gateways = []string{meshGateway}
 	}
 	if len(vs.GetHosts()) == 0 {
-		c.add("spec.hosts", "is required", "name the hosts whose requests these rules are for")
+		c.add("spec.hosts", "is required", "name the hosts whose requests these rules are for; a delegate, which has none, is not supported yet")
 	}
 	for i, host := range vs.GetHosts() {
 		field := fmt.Sprintf("spec.hosts[%d]", i)
@@ -140,6 +140,9 @@ func (c *checker) redirect(path string, r *networking.HTTPRoute) {
 	if r.GetRewrite() != nil {
 		c.add(path, "has both rewrite and redirect", "a redirect has a uri of its own")
 	}
+	if redirect.GetUri() == "" && redirect.GetAuthority() == "" && redirect.GetScheme() == "" && redirect.GetRedirectPort() == nil {
+		c.add(path+".redirect", "leads to the URL that was requested: the client would repeat it", "set uri, authority, scheme or port")
+	}
 	if !slices.Contains(redirectCodes, redirect.GetRedirectCode()) {
 		c.add(path+".redirect.redirectCode", fmt.Sprintf("%d is not a redirect", redirect.GetRedirectCode()), "use 301, 302, 303, 307 or 308")
 	}
@@ -184,7 +187,7 @@ func (c *checker) destinations(path string, list []*networking.HTTPRouteDestinat
 func (c *checker) destination(path string, d *networking.Destination) {
 	c.host(path+".host", d.GetHost(), false)
 	if d.GetSubset() != "" {
-		c.name(path+".subset", d.GetSubset())
+		c.subset(path+".subset", d.GetSubset())
 	}
 	if d.GetPort().GetNumber() != 0 {
 		c.portNumber(path+".port.number", d.GetPort().GetNumber())

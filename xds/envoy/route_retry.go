@@ -9,13 +9,15 @@ import (
 	previoushostsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/previous_hosts/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
 )
 
 // safeToRetry are the failures after which the server has not seen the request, or has said so.
 const safeToRetry = "connect-failure,refused-stream,reset-before-request,unavailable,cancelled"
 
 // defaultRetries is for routes that say nothing.
-func defaultRetries() *routev3.RetryPolicy { return retries(2, safeToRetry) }
+func defaultRetries() *routev3.RetryPolicy { return retries(istioconfig.DefaultRetries, safeToRetry) }
 
 // retries never asks the same endpoint twice while there are others.
 func retries(attempts uint32, on string) *routev3.RetryPolicy {
