@@ -61,6 +61,7 @@ func (s *Settings) Inject(r Request) (Result, error) {
 		return Result{}, err
 	}
 	result.Warnings = append(warnings, cautions(pod)...)
+	sidecar.recordWarnings(result.Warnings)
 	if result.Patch, err = sidecar.patch(pod, r.Pod); err != nil {
 		return Result{}, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 	admissionv1 "k8s.io/api/admission/v1"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/metadata"
 
 	"github.com/mesh-operator/mesh-operator/internal/admission"
@@ -26,7 +27,8 @@ type Options struct {
 	ValuesFile string
 	Monitoring monitoring.Flags
 	Identity   certclient.Options // of the serving certificate
-	Client     metadata.Interface // for the labels of namespaces
+	Client     metadata.Interface // for the labels of namespaces, and for pods with warnings
+	Events     corev1client.EventsGetter
 	Logger     *slog.Logger
 }
 
@@ -67,6 +69,7 @@ func Run(ctx context.Context, o Options) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return identity.Run(ctx) })
 	group.Go(func() error { return known.run(ctx) })
+	group.Go(func() error { return newWarningReporter(o.Client, o.Events, o.Logger).run(ctx) })
 	group.Go(func() error { return files.follow(ctx) })
 	group.Go(func() error { return monitor.Run(ctx) })
 	group.Go(func() error { return admission.Serve(ctx, o.Address, identity.ServerTLS("http/1.1"), mux) })

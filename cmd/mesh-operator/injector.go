@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"github.com/spf13/cobra"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/metadata"
 
 	"github.com/mesh-operator/mesh-operator/injector"
@@ -27,6 +28,9 @@ func newInjectorCommand() *cobra.Command {
 			}
 			if o.Client, err = metadata.NewForConfig(config); err != nil {
 				return fmt.Errorf("make API client: %w", err)
+			}
+			if o.Events, err = corev1client.NewForConfig(config); err != nil {
+				return fmt.Errorf("make API client for Events: %w", err)
 			}
 			o.Logger = slog.Default()
 			o.Monitoring.CheckAPI = cluster.CheckAPI
