@@ -1,12 +1,15 @@
 package v1alpha1
 
 // GatewaySpec is one edge proxy.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.service) || (has(self.service.type) ? self.service.type != 'ClusterIP' : has(self.type) ? self.type != 'Egress' : self.name != 'istio-egressgateway') || !has(self.service.ports) || self.service.ports.all(p, !has(p.nodePort))",message="a Service of type ClusterIP has no node ports; remove nodePort, or set service.type to NodePort or LoadBalancer",fieldPath=".service.ports"
+// +kubebuilder:validation:XValidation:rule="!has(self.service) || (has(self.service.type) ? self.service.type != 'ClusterIP' : has(self.type) ? self.type != 'Egress' : self.name != 'istio-egressgateway') || !has(self.service.externalTrafficPolicy)",message="a Service of type ClusterIP has no externalTrafficPolicy; remove it, or set service.type to NodePort or LoadBalancer",fieldPath=".service.externalTrafficPolicy"
 type GatewaySpec struct {
 	// name of the gateway's Deployment and Service in istio-system. istio-ingressgateway and istio-egressgateway change the
 	// two that are there anyway; the names of the control plane's components are refused.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=40
-	// +kubebuilder:validation:Pattern=`^[a-z]([-a-z0-9]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="no name of a gateway; write lower case letters, digits and -, beginning with a letter, such as partner-gateway"
 	Name string `json:"name"`
 	// type is Ingress (traffic into the mesh; its Service is a LoadBalancer) or Egress (traffic out of it; its Service is a
 	// ClusterIP). Unset: Ingress, but Egress for istio-egressgateway.
@@ -56,7 +59,7 @@ type GatewayPort struct {
 	// name of the port; its beginning names the protocol: http-*, https-*, tcp-*, grpc-*, tls-*.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="no name of a port; write lower case letters, digits and -, such as http-partner"
 	Name string `json:"name"`
 	// port that clients connect to.
 	// +kubebuilder:validation:Minimum=1

@@ -109,6 +109,7 @@ type IstioSpec struct {
 	// "registry/team/" or "registry/team/my-". The prefixes of the retired tech preview name images that no longer exist;
 	// they select this operator's own images, with a warning.
 	// +kubebuilder:validation:MaxLength=255
+	// +kubebuilder:validation:XValidation:rule="!self.contains('://') && !self.matches('[[:space:]]')",message="no beginning of an image reference; write registry/folder, without spaces and without https://"
 	// +optional
 	Prefix string `json:"prefix,omitempty"`
 	// version is the tag of the images, never an upgrade: the control plane's version is the operator's. Quote it: YAML turns
@@ -147,6 +148,7 @@ type ComponentSpec struct {
 	// image is the complete image reference of this component, such as registry.example.com/mesh/mesh-operator:1; it wins over
 	// every prefix, version and registry. Unset: the image of the operator's version, as spec.istio and spec.images say.
 	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="!self.contains('://') && !self.matches('[[:space:]]')",message="no image reference; write registry/name:tag, without spaces and without https://"
 	// +optional
 	Image string `json:"image,omitempty"`
 	// replicas is the number of pods; a count changed by other means is put back. Unset: one at first, and the operator leaves
@@ -200,6 +202,7 @@ type ComponentSpec struct {
 	// TCP connections that are still open then get 15 s more, and terminationGracePeriodSeconds follows. Unset: 5s.
 	// +listType=map
 	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=100
 	// +optional
 	Env []EnvVar `json:"env,omitempty"`
 }
@@ -207,7 +210,7 @@ type ComponentSpec struct {
 // EnvVar is one environment variable.
 type EnvVar struct {
 	// name of the variable.
-	// +kubebuilder:validation:Pattern=`^[A-Za-z_][A-Za-z0-9_]*$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z_][A-Za-z0-9_]*$')",message="no name of an environment variable; write letters, digits and _, not beginning with a digit, such as LOG_LEVEL"
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
 	// value of the variable. Not for secrets: whoever reads Installations reads it.

@@ -6,6 +6,7 @@ type ImagesSpec struct {
 	// version as their tag. spec.istio.prefix and a component's image win over it; it wins over the operator's flag
 	// --image-registry. Unset: that flag, then the images that the operator was built with; status.images lists them.
 	// +kubebuilder:validation:MaxLength=255
+	// +kubebuilder:validation:XValidation:rule="!self.contains('://') && !self.matches('[[:space:]]')",message="no beginning of an image reference; write registry/folder, without spaces and without https://"
 	// +optional
 	Registry string `json:"registry,omitempty"`
 	// pullPolicy of every container of the mesh, injected ones included. Unset: IfNotPresent.
