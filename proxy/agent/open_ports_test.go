@@ -97,7 +97,8 @@ func openPorts(t *testing.T, pids ...int) []string {
 		}
 	}
 	var out []string
-	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+	// Not /proc/net: that is the namespace of the process's first thread, which another test may have left in one of its own.
+	for _, table := range []string{"/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"} {
 		for _, l := range listening(t, table) {
 			if sockets[l.inode] && !l.address.Addr().IsLoopback() {
 				out = append(out, fmt.Sprint(l.address.Port()))
