@@ -70,9 +70,23 @@ func TestPolicies(t *testing.T) {
 			peerAuthentication("ns", "x", 1, &security.PeerAuthentication{Mtls: mode(disable)})}, 80, Disable},
 		"UNSET inherits": {[]istioconfig.Object{mesh,
 			peerAuthentication("ns", "x", 1, &security.PeerAuthentication{Mtls: mode(unset)})}, 80, Strict},
-		"the older of two wins": {[]istioconfig.Object{
-			peerAuthentication("ns", "a", 1, &security.PeerAuthentication{Mtls: mode(disable)}),
-			peerAuthentication("ns", "b", 2, &security.PeerAuthentication{Mtls: mode(strict)})}, 80, Strict},
+		"the stricter of two holds, though it is younger": {[]istioconfig.Object{
+			peerAuthentication("ns", "a", 2, &security.PeerAuthentication{Mtls: mode(permissive)}),
+			peerAuthentication("ns", "b", 1, &security.PeerAuthentication{Mtls: mode(strict)})}, 80, Strict},
+		"of two for a workload too": {[]istioconfig.Object{
+			peerAuthentication("ns", "a", 2, &security.PeerAuthentication{Selector: selector, Mtls: mode(permissive)}),
+			peerAuthentication("ns", "b", 1, &security.PeerAuthentication{Selector: selector, Mtls: mode(strict)})}, 80, Strict},
+		"an exception for a port opens nothing that another policy closes": {[]istioconfig.Object{
+			peerAuthentication("ns", "a", 2, &security.PeerAuthentication{Selector: selector, PortLevelMtls: map[uint32]*security.PeerAuthentication_MutualTLS{80: mode(disable)}}),
+			peerAuthentication("ns", "b", 1, &security.PeerAuthentication{Selector: selector, Mtls: mode(strict)})}, 80, Strict},
+		"of two for a port the stricter holds": {[]istioconfig.Object{mesh,
+			peerAuthentication("ns", "a", 2, &security.PeerAuthentication{Selector: selector, PortLevelMtls: map[uint32]*security.PeerAuthentication_MutualTLS{80: mode(disable)}}),
+			peerAuthentication("ns", "b", 1, &security.PeerAuthentication{Selector: selector, PortLevelMtls: map[uint32]*security.PeerAuthentication_MutualTLS{80: mode(permissive)}})}, 80, Permissive},
+		"a policy without a mode for a port leaves it to others": {[]istioconfig.Object{mesh,
+			peerAuthentication("ns", "a", 2, &security.PeerAuthentication{Selector: selector, PortLevelMtls: map[uint32]*security.PeerAuthentication_MutualTLS{80: mode(disable)}}),
+			peerAuthentication("ns", "b", 1, &security.PeerAuthentication{Selector: selector, PortLevelMtls: map[uint32]*security.PeerAuthentication_MutualTLS{90: mode(disable)}})}, 80, Disable},
+		"UNSET of a port is the mode of the workload": {[]istioconfig.Object{
+			peerAuthentication("ns", "a", 2, &security.PeerAuthentication{Selector: selector, Mtls: mode(strict), PortLevelMtls: map[uint32]*security.PeerAuthentication_MutualTLS{80: mode(unset)}})}, 80, Strict},
 		"a workload's port overrides the workload": {[]istioconfig.Object{mesh,
 			peerAuthentication("ns", "x", 1, &security.PeerAuthentication{Selector: selector, PortLevelMtls: map[uint32]*security.PeerAuthentication_MutualTLS{80: mode(permissive)}})}, 80, Permissive},
 		"and only that port": {[]istioconfig.Object{mesh,

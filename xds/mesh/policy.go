@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"iter"
 	"time"
 
 	security "istio.io/api/security/v1beta1"
@@ -19,13 +20,13 @@ type policy struct {
 	spec      *security.PeerAuthentication
 }
 
-// policies finds what a workload's port admits. The narrowest scope that says something wins: port, workload, namespace,
-// mesh; in one scope the oldestPolicy object does. Where none does, the mesh's settings hold: they outlive the definition of
-// PeerAuthentication and all objects of it.
+// policies finds what a workload's port admits. The narrowest scope that sets a mode decides: port, workload, namespace,
+// mesh; of several objects in one scope the strictest mode holds, so that nobody opens what another has closed. Where none sets
+// one, the mesh's settings hold: they outlive the definition of PeerAuthentication and all objects of it.
 type policies struct {
 	root string
 	base MTLSMode
-	all  table.Groups[*policy] // by namespace, oldestPolicy first
+	all  table.Groups[*policy] // by namespace, oldest first
 }
 
 func (p *policies) follow(s *Settings) { p.root, p.base = s.RootNamespace, s.MTLS }
@@ -63,40 +64,74 @@ func (e effect) on(port uint32) MTLSMode {
 // of computes the effect on a workload from the widest scope to the narrowest.
 func (p policies) of(namespace string, labels map[string]string) effect {
 	e := effect{mode: p.base}
-	e.apply(p.oldestPolicy(p.root, nil))
+	e.apply(p.withoutSelector(p.root))
 	if namespace != p.root {
-		e.apply(p.oldestPolicy(namespace, nil))
+		e.apply(p.withoutSelector(namespace))
 	}
-	if own := p.oldestPolicy(namespace, labels); own != nil {
-		e.apply(own)
-		e.ports = map[uint32]MTLSMode{}
-		for port, m := range own.spec.GetPortLevelMtls() {
-			e.ports[port] = modeOr(m, e.mode)
+	own := p.selecting(namespace, labels)
+	e.apply(own)
+	for candidate := range own {
+		for port := range candidate.spec.GetPortLevelMtls() {
+			if e.ports == nil {
+				e.ports = map[uint32]MTLSMode{}
+			}
+			e.ports[port] = strictest(own, func(p *policy) MTLSMode { return p.on(port) }, e.mode)
 		}
 	}
 	return e
 }
 
-func (e *effect) apply(p *policy) {
-	if p == nil {
-		return
+func (e *effect) apply(scope iter.Seq[*policy]) {
+	e.mode = strictest(scope, (*policy).mode, e.mode)
+	for p := range scope {
+		e.sources = append(e.sources, p.object)
 	}
-	e.mode = modeOr(p.spec.GetMtls(), e.mode)
-	e.sources = append(e.sources, p.object)
 }
 
-// oldestPolicy is the policy without a selector, or, given labels, the one whose selector they fulfil.
-func (p policies) oldestPolicy(namespace string, labels map[string]string) *policy {
-	for candidate := range p.all.Get(namespace).Values() {
-		selector := candidate.spec.GetSelector().GetMatchLabels()
-		if labels == nil && len(selector) == 0 || labels != nil && len(selector) > 0 && Selects(selector, labels) {
-			return candidate
+// strictest returns the strictest mode that one of several policies sets, or inherited if none sets one.
+func strictest(scope iter.Seq[*policy], mode func(*policy) MTLSMode, inherited MTLSMode) MTLSMode {
+	var found MTLSMode
+	for p := range scope {
+		if m := mode(p); strictness[m] > strictness[found] {
+			found = m
 		}
 	}
-	return nil
+	return MTLSMode(firstOf(string(found), string(inherited)))
 }
 
-func modeOr(m *security.PeerAuthentication_MutualTLS, inherited MTLSMode) MTLSMode {
+var strictness = map[MTLSMode]int{Disable: 1, Permissive: 2, Strict: 3}
+
+// withoutSelector lists the policies for a whole namespace or, in the root namespace, the mesh; the oldest first.
+func (p policies) withoutSelector(namespace string) iter.Seq[*policy] {
+	return p.where(namespace, func(selector map[string]string) bool { return len(selector) == 0 })
+}
+
+// selecting lists the policies whose selector the labels of a workload fulfil, the oldest first.
+func (p policies) selecting(namespace string, labels map[string]string) iter.Seq[*policy] {
+	return p.where(namespace, func(selector map[string]string) bool { return len(selector) > 0 && Selects(selector, labels) })
+}
+
+func (p policies) where(namespace string, match func(selector map[string]string) bool) iter.Seq[*policy] {
+	return func(yield func(*policy) bool) {
+		for candidate := range p.all.Get(namespace).Values() {
+			if match(candidate.selector()) && !yield(candidate) {
+				return
+			}
+		}
+	}
+}
+
+func (p *policy) selector() map[string]string { return p.spec.GetSelector().GetMatchLabels() }
+
+// mode is the mode that the policy sets; empty: it sets none.
+func (p *policy) mode() MTLSMode { return modeOf(p.spec.GetMtls()) }
+
+// on is the mode that the policy sets for a port; empty: it sets none.
+func (p *policy) on(port uint32) MTLSMode {
+	return MTLSMode(firstOf(string(modeOf(p.spec.GetPortLevelMtls()[port])), string(p.mode())))
+}
+
+func modeOf(m *security.PeerAuthentication_MutualTLS) MTLSMode {
 	switch m.GetMode() {
 	case security.PeerAuthentication_MutualTLS_STRICT:
 		return Strict
@@ -105,7 +140,7 @@ func modeOr(m *security.PeerAuthentication_MutualTLS, inherited MTLSMode) MTLSMo
 	case security.PeerAuthentication_MutualTLS_DISABLE:
 		return Disable
 	}
-	return inherited
+	return ""
 }
 
 // Selects tells whether labels have everything that selector asks for.

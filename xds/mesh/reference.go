@@ -3,6 +3,7 @@ package mesh
 import (
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 
@@ -41,7 +42,7 @@ func (r *references) rules(group table.Table[*DestinationRule]) {
 		if !strings.HasPrefix(d.Host, "*") && r.snapshot.Service(d.Host) == nil {
 			r.problem(Problem{Object: d.Object, Field: "spec.host", Reason: r.noService(d.Host)})
 		}
-		r.heard(d.Object, func() string { return "spec.host" }, d.Namespace, d.Host)
+		r.callers(d.Object, func() string { return "spec.host" }, d.Namespace, d.Host)
 		if d.Spec.GetTrafficPolicy() != nil {
 			if policy == nil {
 				policy = d
@@ -110,7 +111,7 @@ func (r *references) hosts(v *VirtualService) {
 		if older := r.snapshot.routed(host, v.Namespace); older != v && exportedToAll(older.Spec.GetExportTo()) {
 			r.problem(Problem{Object: v.Object, Field: field(), Reason: fmt.Sprintf("%s is older and decides for %s in the mesh", older.Object, host)})
 		}
-		r.heard(v.Object, field, v.Namespace, host)
+		r.callers(v.Object, field, v.Namespace, host)
 		if s := r.snapshot.Service(host); s != nil && !slices.ContainsFunc(s.Ports, func(p *Port) bool { return p.Protocol.IsHTTP() }) {
 			r.problem(Problem{Object: v.Object, Field: field(), Reason: fmt.Sprintf("no port of %s is HTTP: give one a name such as http-web, or an appProtocol", s.Object)})
 		}
@@ -160,15 +161,31 @@ func (s *Snapshot) meant(host string) iter.Seq[*Service] {
 	}
 }
 
-// heard reports a rule that nobody follows: one for another namespace's service is for the callers of its own namespace,
+// callers reports a rule that no client follows: one for another namespace's services is for the callers of its own namespace,
 // and this one has none.
-func (r *references) heard(o resource.Object, field func() string, namespace, host string) {
-	s, root := r.snapshot.Service(host), r.snapshot.Settings.RootNamespace
-	if s == nil || s.Namespace == namespace || namespace == root || !r.snapshot.index.proxied.Get(namespace).Empty() {
+func (r *references) callers(o resource.Object, field func() string, namespace, host string) {
+	root := r.snapshot.Settings.RootNamespace
+	if namespace == root || !r.snapshot.index.proxied.Get(namespace).Empty() {
 		return
 	}
+	others := map[string]bool{}
+	for s := range r.snapshot.meant(host) {
+		if s.Namespace == namespace {
+			return
+		}
+		others[s.Namespace] = true
+	}
+	var where string
+	switch len(others) {
+	case 0:
+		return
+	case 1:
+		where = slices.Collect(maps.Keys(others))[0]
+	default:
+		where = "the namespaces of the services"
+	}
 	const reason = "decides for callers of namespace %s, where no proxy is: for all callers, write it in %s or %s"
-	r.problem(Problem{Object: o, Field: field(), Reason: fmt.Sprintf(reason, namespace, s.Namespace, root)})
+	r.problem(Problem{Object: o, Field: field(), Reason: fmt.Sprintf(reason, namespace, where, root)})
 }
 
 // destination checks one destination. Most are well, so the field is only spelled when it is not.

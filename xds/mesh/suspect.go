@@ -24,6 +24,7 @@ func subsetKey(host, subset string) string { return host + "\x00" + subset }
 
 // updateReferences checks the suspects.
 func (s *Snapshot) updateReferences(prev *Snapshot) {
+	s.updatePolicyFindings(prev)
 	found := s.suspects(prev)
 	for age := range found.routes {
 		var problems []Problem
@@ -174,8 +175,8 @@ func (f suspects) about(host string) {
 		for routes := range f.now.Lookup.RoutesByHost.Get(pattern).Values() {
 			f.addRoutes(routes)
 		}
-	}
-	for namespace := range f.now.Lookup.Rules.Get(host).All() {
-		f.rules[ruleGroup{host, namespace}] = true
+		for namespace := range f.now.Lookup.Rules.Get(pattern).All() {
+			f.rules[ruleGroup{pattern, namespace}] = true
+		}
 	}
 }

@@ -85,6 +85,47 @@ func TestRuleOfNamespaceWithoutProxy(t *testing.T) {
 	}
 }
 
+// TestWildcardRuleOfNamespaceWithoutProxy adds and removes what a rule for many hosts is checked against.
+func TestWildcardRuleOfNamespaceWithoutProxy(t *testing.T) {
+	service := func(namespace string) *corev1.Service {
+		return &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "s"}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "http", Port: 80}}}}
+	}
+	in := Inputs{MeshNamespace: "root"}
+	Add(&in.Services, service("a"))
+	wildcard := routesTo("b", "v", "s.a.svc.cluster.local")
+	wildcard.Spec.(*networking.VirtualService).Hosts = []string{"*.cluster.local"}
+	AddConfig(&in.Config, wildcard, subsetOf("b", "r", "*.cluster.local"))
+	const reason = "decides for callers of namespace b, where no proxy is: for all callers, write it in %s or root"
+	both := func(where string) []Problem {
+		reason := fmt.Sprintf(reason, where)
+		return []Problem{{Object: "DestinationRule/b/r", Field: "spec.host", Reason: reason}, {Object: "VirtualService/b/v", Field: "spec.hosts[0]", Reason: reason}}
+	}
+	alone := Build(nil, in)
+	if diff := cmp.Diff(both("a"), alone.Problems); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+	for name, c := range map[string]struct {
+		change func(*Inputs)
+		want   []Problem
+	}{
+		"a service of a fourth namespace": {func(in *Inputs) { Add(&in.Services, service("c")) }, both("the namespaces of the services")},
+		"a service of its own":            {func(in *Inputs) { Add(&in.Services, service("b")) }, nil},
+		"a proxy of its own": {func(in *Inputs) {
+			Add(&in.Pods, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "b", Name: "p", Labels: map[string]string{tlsModeLabel: "istio"}}})
+		}, nil},
+	} {
+		with := in
+		c.change(&with)
+		after := Build(alone, with)
+		if diff := cmp.Diff(c.want, after.Problems); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		if diff := cmp.Diff(alone.Problems, Build(after, in).Problems); diff != "" {
+			t.Errorf("%s, and back (-before +after):\n%s", name, diff)
+		}
+	}
+}
+
 // TestProblemsPerObjectAreBounded has two rules that lead nowhere, one of them in many ways, and one that is invalid in many.
 func TestProblemsPerObjectAreBounded(t *testing.T) {
 	many, invalid := routesTo("a", "many", "s"), routesTo("a", "invalid", "s")
