@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"slices"
+	"strconv"
 
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 	"github.com/mesh-operator/mesh-operator/xds/resource"
@@ -19,6 +20,12 @@ type Shared struct {
 	hosts     table.Groups[*virtualHost]       // by port and object
 	faults    table.Table[*faults]             // by what they were found in
 	lastGood  table.Table[*part]               // by host: what is there of services that pilot itself has failed at since
+}
+
+// portNumber is the number of a port's name in Shared.hosts.
+func portNumber(name string) uint32 {
+	n, _ := strconv.ParseUint(name, 10, 32)
+	return uint32(n)
 }
 
 type faults struct{ problems []mesh.Problem }
@@ -171,17 +178,27 @@ func (s *Shared) Problems() []mesh.Problem {
 	return all
 }
 
-// changedPorts lists the ports whose routes are others than before. Hosts that are no services are on all of them.
+// changedPorts lists the ports whose routes are others than before, those of hosts that are no services included.
 func changedPorts(before, now *Shared) []string {
 	var ports []string
 	for c := range table.Diff(before.hosts.Table, now.hosts.Table) {
 		ports = append(ports, c.Key)
 	}
-	if table.Sum(before.outbound.Foreign) == table.Sum(now.outbound.Foreign) {
+	var changed []*mesh.Ports
+	for c := range table.Diff(before.outbound.Foreign, now.outbound.Foreign) {
+		for _, f := range []*scope.Foreign{c.Old, c.New} {
+			if f != nil {
+				changed = append(changed, f.On)
+			}
+		}
+	}
+	if len(changed) == 0 {
 		return ports
 	}
 	for port := range now.hosts.All() {
-		ports = append(ports, port)
+		if slices.ContainsFunc(changed, func(p *mesh.Ports) bool { return p.Has(portNumber(port)) }) {
+			ports = append(ports, port)
+		}
 	}
 	slices.Sort(ports)
 	return slices.Compact(ports)

@@ -2,7 +2,6 @@ package envoy
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -91,9 +90,11 @@ func (c *collector) claim(port string, services table.Table[*virtualHost]) []*vi
 			hosts[i] = h.without(lost)
 		}
 	}
-	n, _ := strconv.ParseUint(port, 10, 32)
+	n := portNumber(port)
 	for v := range c.scope.Outbound.Foreign.Values() {
-		c.foreignHosts(v, uint32(n))
+		if v.On.Has(n) {
+			c.foreignHosts(v, n)
+		}
 	}
 	for _, h := range c.hosts {
 		domain := h.domains[0]

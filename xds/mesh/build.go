@@ -33,6 +33,7 @@ type index struct {
 	secretUsers table.Groups[bool]             // by the name of a Secret: the rules that refer to it
 	subsets     table.Groups[bool]             // by subsetKey: the rules that define it
 	rules       table.Groups[*DestinationRule] // by namespace
+	httpPorts   table.Groups[bool]             // by namespace: the numbers with the hosts that speak HTTP there
 }
 
 // configEntry is what became of a configuration object.
@@ -65,6 +66,7 @@ func Build(prev *Snapshot, in Inputs) *Snapshot {
 		s.updatePodServices(prev, name)
 		s.guarded("Service/"+name, func() { s.updateService(name) })
 	}
+	s.updateHTTPPorts(prev)
 	s.updateCredentials(prev)
 	s.updateProblems(prev)
 	return &s

@@ -64,6 +64,7 @@ func newVirtualService(o istioconfig.Object, spec *networking.VirtualService) *V
 	}
 	slices.Sort(v.Destinations)
 	v.Destinations = slices.Compact(v.Destinations)
+	v.destinationPorts, v.openDestinations = destinationPorts(spec, o.Namespace)
 	v.Sources = sourcesOf(spec)
 	return v
 }
@@ -71,19 +72,22 @@ func newVirtualService(o istioconfig.Object, spec *networking.VirtualService) *V
 // DestinationsOf lists the full names of the hosts that a route of an object in namespace leads to.
 func DestinationsOf(r *networking.HTTPRoute, namespace string) []string {
 	var hosts []string
-	add := func(d *networking.Destination) {
-		if d != nil {
-			hosts = append(hosts, ResolveHost(d.GetHost(), namespace))
-		}
-	}
-	for _, d := range r.GetRoute() {
-		add(d.GetDestination())
-	}
-	add(r.GetMirror())
-	for _, m := range r.GetMirrors() {
-		add(m.GetDestination())
+	for _, d := range destinationsOf(r) {
+		hosts = append(hosts, ResolveHost(d.GetHost(), namespace))
 	}
 	return hosts
+}
+
+func destinationsOf(r *networking.HTTPRoute) []*networking.Destination {
+	var all []*networking.Destination
+	for _, d := range r.GetRoute() {
+		all = append(all, d.GetDestination())
+	}
+	all = append(all, r.GetMirror())
+	for _, m := range r.GetMirrors() {
+		all = append(all, m.GetDestination())
+	}
+	return slices.DeleteFunc(all, func(d *networking.Destination) bool { return d == nil })
 }
 
 func sourcesOf(spec *networking.VirtualService) map[string]map[string]string {

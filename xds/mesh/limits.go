@@ -2,7 +2,6 @@ package mesh
 
 import (
 	"fmt"
-	"math/bits"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -17,9 +16,8 @@ const (
 	maxHTTPPorts   = 100
 	maxSubsetPorts = 50 // of a service of which every subset gets a cluster
 
-	// maxUnregisteredBytes bounds, in bytes, the rules for hosts that are no services, which are on every HTTP port of the mesh.
+	// maxUnregisteredBytes bounds, in bytes, the rules for hosts that are not Services, on all their ports together.
 	maxUnregisteredBytes = 4 * istioconfig.MaxRuleBytes
-	minCountedPorts      = 16 // that the mesh counts as having
 )
 
 // AllowsSubsets tells whether the service's endpoints can be divided into subsets.
@@ -95,9 +93,10 @@ func (v *VirtualService) mayBeTooLarge() bool {
 	return v.hostWeight*maxHTTPPorts*v.bytes > istioconfig.MaxRuleBytes
 }
 
-// TooLargeUnregistered tells whether the rules would be too much for so many hosts that are no services.
-func (s *Snapshot) TooLargeUnregistered(v *VirtualService, hosts int) bool {
-	return hosts*s.Lookup.Everywhere()*v.bytes > maxUnregisteredBytes
+// TooLargeUnregistered tells whether the rules are too much for the hosts that are not Services.
+func (s *Snapshot) TooLargeUnregistered(v *VirtualService) bool {
+	hosts, ports := s.unregisteredWeight(v)
+	return hosts*ports*v.bytes > maxUnregisteredBytes
 }
 
 // TooLargeAtGateways tells whether the rules would be too much for the hosts that the VirtualService has, at all servers of all
@@ -118,44 +117,4 @@ func (s *Snapshot) hostsAtGateways(v *VirtualService) int {
 		}
 		return n
 	}).(int)
-}
-
-// Everywhere is on how many ports, at most, some service speaks HTTP. It is rounded up, so that it hardly ever changes.
-func (l *Lookup) Everywhere() int {
-	return max(minCountedPorts, 1<<bits.Len(uint(max(0, l.ports-1))))
-}
-
-// putService replaces a service; nil: there is none any more. One that is as it was stays the same.
-func (s *Snapshot) putService(host string, now *Service) {
-	before := s.Services.Get(host)
-	switch {
-	case now == nil:
-		s.Services = s.Services.Without(host)
-	case before == nil || before.Sum() != now.Sum():
-		s.Services = s.Services.With(host, now)
-	}
-	if before == nil || now == nil || before.Key != now.Key {
-		s.Lookup.putPorts(before, false)
-		s.Lookup.putPorts(now, true)
-	}
-}
-
-func (l *Lookup) putPorts(s *Service, in bool) {
-	if s == nil {
-		return
-	}
-	for _, p := range s.Ports {
-		if !p.Protocol.IsHTTP() {
-			continue
-		}
-		number := fmt.Sprint(p.Number)
-		before := l.httpPorts.Get(number)
-		l.httpPorts = setIn(l.httpPorts, number, s.Host, true, in)
-		switch now := l.httpPorts.Get(number); {
-		case before.Empty() && !now.Empty():
-			l.ports++
-		case !before.Empty() && now.Empty():
-			l.ports--
-		}
-	}
 }

@@ -15,9 +15,7 @@ type Lookup struct {
 	RoutesByDestination table.Groups[*VirtualService]               // by the hosts that they lead to
 	RoutesBySource      table.Groups[*VirtualService]               // by the label selectors, as SelectorKey, that they test clients with
 	Rules               table.Table[table.Groups[*DestinationRule]] // by host, by namespace
-
-	httpPorts table.Groups[bool] // by number: the hosts that speak HTTP there
-	ports     int                // of these
+	HTTPPorts           table.Table[*Ports]                         // of the Services of a namespace
 }
 
 // put takes a model in or out.

@@ -114,6 +114,9 @@ type VirtualService struct {
 	hosts      HostSet
 	bytes      int // of the rules, for each host
 	hostWeight int // that the hosts count as in the mesh
+
+	destinationPorts []uint32 // that destinations name, each once
+	openDestinations []string // full names of the destinations that name no port, each once
 }
 
 // DestinationRule is a DestinationRule with its host resolved.

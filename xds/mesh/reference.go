@@ -125,13 +125,9 @@ func (r *references) large(v *VirtualService) {
 	tell := func(field string, hosts, ports int, where string, most int) {
 		r.problem(Problem{Object: v.Object, Field: field, Reason: fmt.Sprintf(reason, v.bytes, hosts, ports, where, most)})
 	}
-	nobodys := 0
 	for i, host := range v.Hosts {
-		if r.snapshot.Service(host) == nil {
-			nobodys++
-		}
 		if !v.mayBeTooLarge() {
-			continue
+			break
 		}
 		for s := range r.snapshot.meant(host) {
 			if v.TooLargeFor(s) {
@@ -139,8 +135,9 @@ func (r *references) large(v *VirtualService) {
 			}
 		}
 	}
-	if r.snapshot.TooLargeUnregistered(v, nobodys) {
-		tell("spec.hosts", nobodys, r.snapshot.Lookup.Everywhere(), "of the mesh, as hosts that are no services", maxUnregisteredBytes)
+	if r.snapshot.TooLargeUnregistered(v) {
+		hosts, ports := r.snapshot.unregisteredWeight(v)
+		tell("spec.hosts", hosts, ports, "of destinations and of namespace "+v.Namespace+", as hosts that may not be Services", maxUnregisteredBytes)
 	}
 }
 

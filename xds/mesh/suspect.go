@@ -71,8 +71,12 @@ func (s *Snapshot) suspects(prev *Snapshot) suspects {
 	if s.Settings.RootNamespace != prev.Settings.RootNamespace {
 		found.all()
 	}
-	if s.Lookup.Everywhere() != prev.Lookup.Everywhere() {
-		found.addRoutes(s.VirtualServices)
+	for c := range table.Diff(prev.Lookup.HTTPPorts, s.Lookup.HTTPPorts) {
+		for age, v := range s.Lookup.RoutesByNamespace.Get(c.Key).All() {
+			if prev.TooLargeUnregistered(v) || s.TooLargeUnregistered(v) {
+				found.routes[age] = true
+			}
+		}
 	}
 	for c := range table.Diff(prev.VirtualServices, s.VirtualServices) {
 		found.routes[c.Key] = true

@@ -2,6 +2,7 @@ package scope
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -119,7 +120,7 @@ func TestRoutesPerPortsAreBounded(t *testing.T) {
 		"many services":              {host: "*.shop.svc.cluster.local", ports: 20, matches: 4, toEach: 1, routes: true, foreign: true},
 		"many services by ports":     {host: "*.shop.svc.cluster.local", ports: 50, matches: 10, toEach: 1, foreign: true, problem: "of 100 hosts, on 50 HTTP ports of Service/shop/pay, are more than"},
 		"a host that is nobody's":    {host: "api.example.com", ports: 50, matches: 200, toEach: 2, foreign: true},
-		"such a host by ports":       {host: "api.example.com", ports: 50, matches: 1000, toEach: 100, problem: "of 1 hosts, on 64 HTTP ports of the mesh, as hosts that are no services, are more than"},
+		"such a host by ports":       {host: "api.example.com", ports: 50, matches: 1000, toEach: 100, problem: "of 1 hosts, on 50 HTTP ports of destinations and of namespace shop, as hosts that may not be Services, are more than"},
 		"too many ports for HTTP":    {host: "pay", ports: 101, matches: 1, toEach: 1, asTCP: true, routes: true, problem: "101 HTTP ports are more than 100"},
 		"more ports than are called": {host: "pay", ports: 1001, matches: 1, toEach: 1, no: true, routes: true, problem: "1001 ports are more than 1000"},
 	} {
@@ -153,20 +154,16 @@ func TestRoutesPerPortsAreBounded(t *testing.T) {
 	}
 }
 
-// TestRouteBoundFollowsPorts lets a service have more ports than its rules can be on, and less again, and others that make
-// the mesh have more.
+// TestRouteBoundFollowsPorts gives a service more ports than its rules can be on, and fewer again, and gives more ports to the
+// namespace of the rules. Ports of another namespace do not matter.
 func TestRouteBoundFollowsPorts(t *testing.T) {
 	service := func(name string, first, ports int) *corev1.Service {
-		k := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name}}
-		for i := range ports {
-			k.Spec.Ports = append(k.Spec.Ports, corev1.ServicePort{Name: fmt.Sprintf("http-%d", i), Port: int32(first + i)})
-		}
-		return k
+		return serviceOfPorts("shop", name, first, ports)
 	}
 	routes := &networking.VirtualService{Hosts: []string{"pay", "api.example.com"}}
 	for range 200 {
 		routes.Http = append(routes.Http, &networking.HTTPRoute{
-			Match: []*networking.HTTPMatchRequest{{Method: &networking.StringMatch{MatchType: &networking.StringMatch_Exact{Exact: strings.Repeat("x", 500)}}}},
+			Match: []*networking.HTTPMatchRequest{{Method: &networking.StringMatch{MatchType: &networking.StringMatch_Exact{Exact: strings.Repeat("x", 700)}}}},
 			Route: []*networking.HTTPRouteDestination{{Destination: &networking.Destination{Host: "pay", Port: &networking.PortSelector{Number: 80}}}},
 		})
 	}
@@ -178,16 +175,66 @@ func TestRouteBoundFollowsPorts(t *testing.T) {
 		routed, foreign bool
 	}{
 		{service("pay", 80, 10), true, true}, {service("pay", 80, 50), false, true}, {service("other", 1000, 100), false, false},
-		{service("pay", 80, 10), true, true}, {service("other", 80, 1), true, true},
+		{service("pay", 80, 50), false, false}, {service("other", 80, 1), false, true}, {service("pay", 80, 10), true, true},
+		{serviceOfPorts("else", "many", 1000, 100), true, true}, {serviceOfPorts("else", "more", 2000, 100), true, true},
 	} {
 		mesh.Add(&in.Services, c.service)
 		s = mesh.Build(s, in)
 		out := For(s, sidecar("shop", nil)).Outbound
 		routed, foreign := out.Services.Get("pay.shop.svc.cluster.local").Routes != nil, !out.Foreign.Empty()
-		if routed != c.routed || foreign != c.foreign || told(s, "of Service/shop/pay, are more") == c.routed || told(s, "of the mesh") == c.foreign {
+		if routed != c.routed || foreign != c.foreign || told(s, "of Service/shop/pay, are more") == c.routed || told(s, "of namespace shop") == c.foreign {
 			t.Errorf("with %d ports of %s: routed %v, elsewhere %v, want %v and %v; problems: %v", len(c.service.Spec.Ports), c.service.Name, routed, foreign, c.routed, c.foreign, s.Problems)
 		}
 	}
+}
+
+func serviceOfPorts(namespace, name string, first, ports int) *corev1.Service {
+	k := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+	for i := range ports {
+		k.Spec.Ports = append(k.Spec.Ports, corev1.ServicePort{Name: fmt.Sprintf("http-%d", i), Port: int32(first + i)})
+	}
+	return k
+}
+
+// TestUnregisteredHostPorts lists the ports on which rules hold for a host that is not a Service, before and after the Services
+// of their namespace change.
+func TestUnregisteredHostPorts(t *testing.T) {
+	to := func(host string, port uint32) *networking.HTTPRouteDestination {
+		d := &networking.Destination{Host: host}
+		if port != 0 {
+			d.Port = &networking.PortSelector{Number: port}
+		}
+		return &networking.HTTPRouteDestination{Destination: d, Weight: 1}
+	}
+	in := mesh.Inputs{MeshNamespace: "root", Services: mesh.Objects(
+		serviceOfPorts("shop", "pay", 8080, 2), serviceOfPorts("else", "one", 9000, 1), serviceOfPorts("else", "two", 9100, 2),
+	)}
+	mesh.AddConfig(&in.Config, istioconfig.Object{Kind: istioconfig.VirtualService, Namespace: "shop", Name: "v", Spec: &networking.VirtualService{
+		Hosts: []string{"api.example.com"},
+		Http: []*networking.HTTPRoute{{
+			Route:  []*networking.HTTPRouteDestination{to("pay", 7000), to("one.else.svc.cluster.local", 0), to("two.else.svc.cluster.local", 0)},
+			Mirror: to("pay", 7001).Destination,
+		}},
+	}})
+	s := mesh.Build(nil, in)
+	check := func(when string, want ...uint32) {
+		t.Helper()
+		var got []uint32
+		for f := range For(s, sidecar("shop", nil)).Outbound.Foreign.Values() {
+			for n := range uint32(10000) {
+				if f.On.Has(n) {
+					got = append(got, n)
+				}
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s the rules hold on ports %v, want %v", when, got, want)
+		}
+	}
+	check("at first", 80, 7000, 7001, 8080, 8081, 9000)
+	mesh.Add(&in.Services, serviceOfPorts("shop", "pay", 8080, 1), serviceOfPorts("else", "one", 9001, 1), serviceOfPorts("else", "new", 9900, 1))
+	s = mesh.Build(s, in)
+	check("after the Services changed", 80, 7000, 7001, 8080, 9001)
 }
 
 // TestGatewayRoutesDoNotTouchServices edits a rule for all hosts of gateways: no service has to be looked at for it.

@@ -1,6 +1,8 @@
 package scope
 
 import (
+	"iter"
+	"maps"
 	"slices"
 	"strings"
 
@@ -18,21 +20,25 @@ type changes struct {
 	all      bool            // nothing is known of the snapshot before: from is nil
 	hosts    map[string]bool // whose services, routes or rules may be others
 	routes   map[string]bool // VirtualServices, by age, that are others or lead to or stand for services that are
+	ports    map[string]bool // VirtualServices, by age, in whose namespace other ports are HTTP
 
-	wild  map[string]bool // patterns of hosts: what comes after the asterisk
-	ports int             // of the mesh, as mesh.Lookup.Everywhere
+	wild      map[string]bool          // patterns of hosts: what comes after the asterisk
+	httpPorts table.Table[*mesh.Ports] // mesh.Lookup.HTTPPorts
 }
 
 // changesOf finds the changes once for all scopes.
 func changesOf(snapshot *mesh.Snapshot) *changes {
 	return snapshot.Once("changes", func(before any) any {
 		now := &mesh.Snapshot{Settings: snapshot.Settings, Services: snapshot.Services, VirtualServices: snapshot.VirtualServices, Rules: snapshot.Rules, Gateways: snapshot.Gateways}
-		c := &changes{at: &generation{}, of: now, hosts: map[string]bool{}, routes: map[string]bool{}, wild: map[string]bool{}, ports: snapshot.Lookup.Everywhere()}
+		c := &changes{
+			at: &generation{}, of: now, httpPorts: snapshot.Lookup.HTTPPorts,
+			hosts: map[string]bool{}, routes: map[string]bool{}, ports: map[string]bool{}, wild: map[string]bool{},
+		}
 		if last, ok := before.(*changes); ok && last.of.Settings.RootNamespace == now.Settings.RootNamespace {
 			c.from = last.at
 			c.find(last.of, snapshot)
-			if c.ports != last.ports {
-				c.markRoutes(now.VirtualServices)
+			for d := range table.Diff(last.httpPorts, c.httpPorts) {
+				maps.Insert(c.ports, markAll(snapshot.Lookup.RoutesByNamespace.Get(d.Key)))
 			}
 		} else {
 			c.all = true
@@ -94,8 +100,16 @@ func (c *changes) structure(now *mesh.Snapshot, host string) {
 }
 
 func (c *changes) markRoutes(routes table.Table[*mesh.VirtualService]) {
-	for age := range routes.All() {
-		c.routes[age] = true
+	maps.Insert(c.routes, markAll(routes))
+}
+
+func markAll(routes table.Table[*mesh.VirtualService]) iter.Seq2[string, bool] {
+	return func(yield func(string, bool) bool) {
+		for age := range routes.All() {
+			if !yield(age, true) {
+				return
+			}
+		}
 	}
 }
 

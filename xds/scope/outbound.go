@@ -27,14 +27,15 @@ type Service struct {
 // Sum is the hash of the view with its endpoints.
 func (s *Service) Sum() string { return s.Key + s.Service.Sum() }
 
-// Foreign is a VirtualService with those of its hosts that no service has.
+// Foreign is a VirtualService with those of its hosts that no service has, and the ports on which its rules hold for these.
 type Foreign struct {
 	*VirtualService
 	Hosts []string
+	On    *mesh.Ports
 	sum   string
 }
 
-// Sum is the hash of the view with its hosts.
+// Sum is the hash of the view with its hosts and their ports.
 func (f *Foreign) Sum() string { return f.sum }
 
 // outboundFor shares one view between the proxies that no rule tells apart.
@@ -74,8 +75,10 @@ func newOutbound(last outboundView, changed *changes, snapshot *mesh.Snapshot, c
 		for host := range changed.hosts {
 			out.Services = f.update(out.Services, host)
 		}
-		for age := range changed.routes {
-			out.Foreign = f.updateForeign(out.Foreign, age)
+		for _, routes := range []map[string]bool{changed.routes, changed.ports} {
+			for age := range routes {
+				out.Foreign = f.updateForeign(out.Foreign, age)
+			}
 		}
 	}
 	out.Key = mesh.NewHash().Add(c.namespace, table.Sum(out.Services), table.Sum(out.Foreign)).Key()

@@ -89,11 +89,12 @@ func (f *finder) foreign(v *mesh.VirtualService) *Foreign {
 			hosts = append(hosts, h)
 		}
 	}
-	if len(hosts) == 0 || f.snapshot.TooLargeUnregistered(v, len(hosts)) {
+	if len(hosts) == 0 || f.snapshot.TooLargeUnregistered(v) {
 		return nil
 	}
 	view := f.viewOf(v)
-	return &Foreign{view, hosts, mesh.NewHash().Add(view.Key).List(hosts).Key()}
+	on := f.snapshot.UnregisteredPorts(v, view.Ports)
+	return &Foreign{view, hosts, on, mesh.NewHash().Add(view.Key, on.Key()).List(hosts).Key()}
 }
 
 func (f *finder) viewOf(v *mesh.VirtualService) *VirtualService {
