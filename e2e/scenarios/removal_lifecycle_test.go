@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/mesh-operator/mesh-operator/e2e/lab"
 	"github.com/mesh-operator/mesh-operator/internal/version"
@@ -38,6 +40,7 @@ func TestRemovalLifecycle(t *testing.T) {
 		{"Events of the installation", installationEvents},
 		{"kubectl get and explain", kubectlOutput},
 		{"run Bookinfo", l.runBookinfo},
+		{"Event of an injection warning", injectionWarning},
 		{"turn optional parts on and off", l.optionalParts},
 		{"remove the mesh while sidecars run", l.removeUnderSidecars},
 		{"install the mesh again", l.installAgain},
@@ -109,6 +112,20 @@ func (l *lifecycle) runBookinfo(t *testing.T) {
 	must(t, ensureNamespace(within(t, time.Minute), bookinfo, injected))
 	deploy(t, bookinfo, append(bookinfoFiles, "samples/bookinfo/bookinfo-gateway.yaml")...)
 	must(t, opensPage(within(t, 2*time.Minute), site{namespace: bookinfo}))
+}
+
+// injectionWarning gives the pods of a Deployment an annotation without effect: an Event of their ReplicaSet reports it.
+func injectionWarning(t *testing.T) {
+	patch := []byte(`{"spec":{"template":{"metadata":{"annotations":{"sidecar.istio.io/agentLogLevel":"debug"}}}}}`)
+	_, err := mesh.Client.AppsV1().Deployments(bookinfo).Patch(within(t, 30*time.Second), "ratings-v1", types.StrategicMergePatchType, patch, metav1.PatchOptions{})
+	must(t, err)
+	must(t, lab.Until(within(t, time.Minute), "an Event reports the annotation", func(ctx context.Context) error {
+		events, err := mesh.Client.CoreV1().Events(bookinfo).List(ctx, metav1.ListOptions{FieldSelector: "reason=InjectionWarning,involvedObject.kind=ReplicaSet"})
+		if err == nil && len(events.Items) == 0 {
+			err = errors.New("no Event")
+		}
+		return err
+	}))
 }
 
 // optionalParts makes the operator create and delete the kinds of objects that the sample does not need.
