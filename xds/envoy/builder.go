@@ -1,10 +1,10 @@
 // Package envoy is the fourth stage of pilot: a Scope becomes Envoy resources. One file per concept, one per filter.
 //
 // A scope is translated part by part: the clusters of one service, the routes of one port, the listener of one address.
-// Each part is remembered by the hash of what it is made from, so a change in one service costs one service, and proxies
-// whose scopes differ elsewhere share the part's bytes. What the sidecars of a namespace have in common, which is nearly all,
-// is carried from scope to scope: only the services whose views differ are looked at. A part that fails, by a mistake of ours or a message that Envoy
-// would refuse, becomes a Problem of the objects it was built from; everything else is still built.
+// Each part is cached by the hash of its inputs, so a change in one service costs one service, and proxies whose scopes
+// differ elsewhere share the part's bytes. What the sidecars of a namespace have in common, which is nearly all, is carried
+// from scope to scope: only services whose views differ are translated. A part that fails, by a panic or by a message that
+// Envoy would reject, becomes a Problem of the objects it was built from; everything else is still built.
 package envoy
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/scope"
 )
 
-// Builder translates scopes and remembers the parts that it translated. It is safe for concurrent use.
+// Builder translates scopes and caches the translated parts. It is safe for concurrent use.
 type Builder struct {
 	parts    *cache[part]
 	services *cache[part]
@@ -41,7 +41,7 @@ func (p part) bytes() int {
 	return n
 }
 
-// panicked tells whether there is nothing in it because of a mistake of pilot's own.
+// panicked reports whether the part is empty because its translation panicked.
 func (p part) panicked() bool {
 	return len(p.resources)+len(p.hosts) == 0 && slices.ContainsFunc(p.problems, func(p mesh.Problem) bool { return p.Stack != "" })
 }
@@ -52,7 +52,7 @@ const (
 	maxPartBytes = 128 << 20
 )
 
-// NewBuilder returns a Builder that remembers nothing yet.
+// NewBuilder returns a Builder with empty caches.
 func NewBuilder() *Builder {
 	return &Builder{newCache(maxParts, maxPartBytes, part.bytes), newCache(maxParts, maxPartBytes, part.bytes)}
 }
@@ -67,8 +67,8 @@ func (b *Builder) Build(s scope.Scope) (*resource.Set, []mesh.Problem) {
 	return set, sortProblems(slices.Concat(shared.Problems(), problems))
 }
 
-// BuildWith is Build for a sidecar of which everything is known that it shares with others of its namespace. For a router
-// there is no such thing: shared is nil. The problems are those that are not shared.
+// BuildWith is Build for a sidecar whose part that it shares with others of its namespace has been translated. A router
+// shares nothing: shared is nil. The problems are those that are not shared.
 func (b *Builder) BuildWith(shared *Shared, s scope.Scope) (*resource.Set, []mesh.Problem) {
 	c := newCollector(b, s)
 	if s.Type == mesh.Router {
@@ -92,13 +92,13 @@ func newCollector(b *Builder, s scope.Scope) *collector {
 	return &collector{builder: b, scope: s, routeNames: map[string]bool{}}
 }
 
-// add takes a part that is made from sources and what key is the hash of, and from nothing else but the settings.
+// add adds a part. It depends on sources, on the inputs whose hash is key, and on the settings, and on nothing else.
 func (c *collector) add(key mesh.Hash, sources []resource.Object, build func(*draft)) {
 	key.List(objectTexts(sources)).Add(c.scope.Settings.Key).Bool(c.scope.IPv4).Bool(c.scope.IPv6)
 	c.take(c.builder.parts.get(key.Key(), func() part { return buildPart(sources, build) }))
 }
 
-// make takes a part that is too large to be remembered by its key.
+// make adds a part that is too large for the cache.
 func (c *collector) make(sources []resource.Object, build func(*draft)) {
 	c.take(buildPart(sources, build))
 }
@@ -115,8 +115,8 @@ type draft struct {
 	sources []resource.Object
 }
 
-// failure is what a part panics with to give up; any other panic is a mistake of ours, which must not stop the rest of the
-// mesh from being configured either.
+// failure is what a part panics with to give up. Any other panic is a fault of pilot; it must not stop the configuration of
+// the rest of the mesh either.
 type failure struct{ reason string }
 
 func buildPart(sources []resource.Object, build func(*draft)) (p part) {
@@ -144,7 +144,7 @@ func (d *draft) recoverFrom(recovered any) {
 	}
 }
 
-// fail blames all sources.
+// fail records a problem of all sources.
 func (d *draft) fail(reason string) {
 	for _, o := range d.sources {
 		d.problem(o, "", reason)
@@ -161,7 +161,7 @@ type validated interface {
 	ValidateAll() error
 }
 
-// emit adds a resource if Envoy would accept it.
+// emit adds a resource unless Envoy would reject it.
 func (d *draft) emit(t resource.Type, name string, m validated, sources ...resource.Object) {
 	sources = sortedObjects(append(slices.Clone(d.sources), sources...))
 	if err := validate(m); err != nil {

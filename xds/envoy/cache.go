@@ -2,8 +2,8 @@ package envoy
 
 import "sync"
 
-// cache remembers results by the hash of their inputs. It keeps two generations: what was not asked for while the young
-// one filled up, with entries or with bytes, is forgotten.
+// cache holds results by the hash of their inputs. It has two generations: entries that were not used while the young
+// one filled up, with entries or with bytes, are dropped.
 type cache[V any] struct {
 	mu         sync.Mutex
 	size       int // of a generation
@@ -17,7 +17,7 @@ func newCache[V any](size, bytes int, weigh func(V) int) *cache[V] {
 	return &cache[V]{size: size, bytes: bytes, weigh: weigh, young: map[string]V{}}
 }
 
-// get returns the value for key, computing it if it is not remembered. Two callers may compute the same value at once;
+// get returns the value for key, and computes it if it is not cached. Two callers may compute the same value at once;
 // both then use the one that was stored first.
 func (c *cache[V]) get(key string, compute func() V) V {
 	if v, ok := c.find(key); ok {

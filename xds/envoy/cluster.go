@@ -30,8 +30,8 @@ func (c *collector) clusters(s *scope.Service) {
 	}
 }
 
-// cluster emits the target's cluster. If Envoy would refuse it, the numbers of the rule are left out and the rule's author
-// is told; how it is secured is never left out.
+// cluster emits the target's cluster. If Envoy would reject it, the numbers of the rule are left out and reported as a
+// problem; its TLS settings are never left out.
 func (d *draft) cluster(t target) {
 	policy := policyFor(t)
 	full := t.cluster(policy)
@@ -67,8 +67,8 @@ type target struct {
 
 func (t target) name() string { return outboundName(t.port.Number, t.subset.GetName(), t.service.Host) }
 
-// original tells whether connections go where the client sent them: the client of a headless service has chosen a pod. A
-// gateway's clients have not.
+// original reports whether connections go to their original destination: the client of a headless service has chosen a pod.
+// A gateway's clients have not.
 func (t target) original() bool { return t.service.Headless && !t.router }
 
 // cluster is the target's Envoy cluster.
@@ -98,7 +98,7 @@ func (t target) cluster(policy trafficPolicy) *clusterv3.Cluster {
 	return c
 }
 
-// unlimited lifts Envoy's own limits of 1024, which nobody has asked for.
+// unlimited lifts Envoy's own limits of 1024, which no rule asked for.
 func unlimited() *clusterv3.CircuitBreakers {
 	most := func() *wrapperspb.UInt32Value { return wrapperspb.UInt32(math.MaxUint32) }
 	return &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{

@@ -36,7 +36,7 @@ func (c *collector) inboundClusters() {
 	}
 }
 
-// originalCluster connects where the connection was going before it was redirected.
+// originalCluster connects to the original destination of a redirected connection.
 func originalCluster(name string, from *corev3.BindConfig) *clusterv3.Cluster {
 	return &clusterv3.Cluster{
 		Name:                 name,
@@ -48,7 +48,7 @@ func originalCluster(name string, from *corev3.BindConfig) *clusterv3.Cluster {
 	}
 }
 
-// emptyCluster has no endpoints: what is sent to it is refused.
+// emptyCluster has no endpoints: connections to it are refused.
 func emptyCluster() *clusterv3.Cluster {
 	return &clusterv3.Cluster{
 		Name:                 blackHoleCluster,
@@ -57,7 +57,7 @@ func emptyCluster() *clusterv3.Cluster {
 	}
 }
 
-// inboundBind is the source address by which the redirection knows the proxy's own connections to the workload.
+// inboundBind is the source address by which the redirection recognises the proxy's own connections to the workload.
 func (c *collector) inboundBind() *corev3.BindConfig {
 	address := func(a string) *corev3.SocketAddress {
 		return &corev3.SocketAddress{Address: a, PortSpecifier: &corev3.SocketAddress_PortValue{}}

@@ -16,8 +16,8 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/scope"
 )
 
-// applyOrigination speaks TLS to a server that is not of the mesh. Every certificate comes through SDS, so that one that is
-// missing or wrong makes this upstream fail and nothing else: Envoy refuses a cluster that names a file which is not there.
+// applyOrigination uses TLS to a server outside the mesh. Every certificate comes through SDS, so a missing or invalid one
+// fails this upstream and nothing else: Envoy rejects a cluster that names a missing file.
 func (t target) applyOrigination(c *clusterv3.Cluster, tls *networking.ClientTLSSettings) {
 	if tls.CredentialName != "" && !t.router {
 		closeCluster(c)
@@ -57,7 +57,7 @@ func originationALPN(p mesh.Protocol) []string {
 	return nil
 }
 
-// pairSecret is what the proxy proves itself with: files of its own pod, or a Secret that pilot reads for a router.
+// pairSecret is the client certificate and key: files of its own pod, or a Secret that pilot reads for a router.
 func pairSecret(tls *networking.ClientTLSSettings) *tlsv3.SdsSecretConfig {
 	if name := mesh.CredentialName(tls); name != "" {
 		return briefly(pilotSecret(pairScheme + name))
@@ -65,7 +65,7 @@ func pairSecret(tls *networking.ClientTLSSettings) *tlsv3.SdsSecretConfig {
 	return briefly(agentSecret(certfile.PairName(tls.ClientCertificate, tls.PrivateKey)))
 }
 
-// authoritiesSecret is what the server is verified with, likewise; if nothing is said, public authorities.
+// authoritiesSecret holds the authorities that verify the server, likewise; public ones by default.
 func authoritiesSecret(tls *networking.ClientTLSSettings) *tlsv3.SdsSecretConfig {
 	if name := mesh.CredentialName(tls); name != "" {
 		return briefly(pilotSecret(authoritiesScheme + name))
@@ -80,8 +80,8 @@ func briefly(secret *tlsv3.SdsSecretConfig) *tlsv3.SdsSecretConfig {
 	return secret
 }
 
-// peerNames matches what the server's certificate may say: what the rule lists, else the name that is asked for. It is nil
-// when that is the host of each request.
+// peerNames matches the names that the server's certificate may have: those of the rule, else the SNI. It is nil when that is
+// the host of each request.
 func peerNames(sni string, listed []string) []*tlsv3.SubjectAltNameMatcher {
 	if len(listed) == 0 && sni != "" {
 		return namesOf(sni)[:1]
@@ -117,14 +117,14 @@ func useHostAsName(c *clusterv3.Cluster, verify bool) {
 	c.TypedExtensionProtocolOptions[httpProtocolOptions] = pack(options)
 }
 
-// closeCluster leaves a cluster no endpoint. A rule whose certificate is in a Secret is for routers: a sidecar has no right
-// to the Secret, and must neither connect without the certificate nor in the clear.
+// closeCluster removes the endpoints of a cluster. A rule whose certificate is in a Secret is for routers: a sidecar has no right
+// to the Secret, and must connect neither without the certificate nor in plaintext.
 func closeCluster(c *clusterv3.Cluster) {
 	c.ClusterDiscoveryType, c.EdsClusterConfig = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}, nil
 	c.LbPolicy = clusterv3.Cluster_ROUND_ROBIN
 }
 
-// clientSecrets adds the Secrets that the rule for a service refers to, and says why one cannot be used. The scope holds
+// clientSecrets adds the Secrets that the rule for a service refers to, and reports why one cannot be used. The scope holds
 // only those of the router's own namespace.
 func (c *collector) clientSecrets(s *scope.Service) {
 	for _, credential := range s.Credentials {

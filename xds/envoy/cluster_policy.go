@@ -24,8 +24,8 @@ type trafficPolicy struct {
 	Tls              *networking.ClientTLSSettings
 }
 
-// policyFor lays what the subset says over what the host says, group by group. Settings of a port stand alone: what they
-// leave out is not taken from around them.
+// policyFor overrides the host's policy by the subset's, group by group. Port settings stand alone: groups that they leave
+// out are not inherited.
 func policyFor(t target) trafficPolicy {
 	var p trafficPolicy
 	if t.service.Rule != nil {
@@ -87,7 +87,7 @@ func applyPool(c *clusterv3.Cluster, pool *networking.ConnectionPoolSettings) {
 	}
 }
 
-// setUpstreamProtocol fixes what is spoken to the endpoints: what the port declares.
+// setUpstreamProtocol sets the protocol to the endpoints: the one that the port declares.
 func setUpstreamProtocol(c *clusterv3.Cluster, protocol mesh.Protocol, pool *networking.ConnectionPoolSettings_HTTPSettings) {
 	if !protocol.IsHTTP() {
 		return
@@ -109,7 +109,7 @@ func setUpstreamProtocol(c *clusterv3.Cluster, protocol mesh.Protocol, pool *net
 	c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpProtocolOptions: pack(options)}
 }
 
-// useDownstreamProtocol speaks to a server what the client speaks, for servers that nobody has declared a protocol of.
+// useDownstreamProtocol uses the client's protocol to the server, for servers without a declared protocol.
 func useDownstreamProtocol(c *clusterv3.Cluster) {
 	c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpProtocolOptions: pack(&httpv3.HttpProtocolOptions{
 		CommonHttpProtocolOptions: upstreamOptions(),
@@ -121,7 +121,7 @@ func useDownstreamProtocol(c *clusterv3.Cluster) {
 	})}
 }
 
-// http2Options bounds what one peer can make a proxy hold.
+// http2Options bounds the memory that one peer can make a proxy use.
 func http2Options() *corev3.Http2ProtocolOptions {
 	return &corev3.Http2ProtocolOptions{
 		MaxConcurrentStreams:        wrapperspb.UInt32(1024),
@@ -131,7 +131,7 @@ func http2Options() *corev3.Http2ProtocolOptions {
 }
 
 // applyOutlierDetection ejects endpoints that fail. While it does, traffic stays on the endpoints that are left, unless
-// the user sets a share below which all are tried again.
+// the user sets a percentage below which all are used again.
 func applyOutlierDetection(c *clusterv3.Cluster, o *networking.OutlierDetection) {
 	if o == nil {
 		return
@@ -162,7 +162,7 @@ func applyOutlierDetection(c *clusterv3.Cluster, o *networking.OutlierDetection)
 	c.CommonLbConfig.HealthyPanicThreshold = &typev3.Percent{Value: float64(max(o.MinHealthPercent, 0))}
 }
 
-// countOf is a threshold and whether it is enforced; zero switches it off, which Envoy says by enforcing nothing.
+// countOf is a threshold and whether it is enforced; zero switches it off: Envoy then enforces 0 percent.
 func countOf(n *wrapperspb.UInt32Value) (count, enforcing *wrapperspb.UInt32Value) {
 	if n.Value == 0 {
 		return nil, wrapperspb.UInt32(0)
@@ -176,7 +176,7 @@ func applyLoadBalancer(c *clusterv3.Cluster, lb *networking.LoadBalancerSettings
 		c.LbPolicy = clusterv3.Cluster_ROUND_ROBIN
 	case "RANDOM":
 		c.LbPolicy = clusterv3.Cluster_RANDOM
-	default: // LEAST_REQUEST, its old name LEAST_CONN, and nothing said
+	default: // LEAST_REQUEST, its old name LEAST_CONN, and unset
 		c.LbPolicy = clusterv3.Cluster_LEAST_REQUEST
 	}
 }

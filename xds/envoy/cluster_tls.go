@@ -23,7 +23,7 @@ func (t target) applyTLS(c *clusterv3.Cluster, tls *networking.ClientTLSSettings
 		c.TransportSocket = t.meshSocket()
 	case tls.Mode == networking.ClientTLSSettings_SIMPLE, tls.Mode == networking.ClientTLSSettings_MUTUAL:
 		t.applyOrigination(c, tls)
-	default: // reading the certificate of an unknown mode as none would send in the clear
+	default: // an unknown mode must not mean plaintext
 		panic(failure{"trafficPolicy.tls.mode " + tls.Mode.String() + " is not supported"})
 	}
 }
@@ -71,8 +71,8 @@ func (t target) meshSocket() *corev3.TransportSocket {
 	})
 }
 
-// servers matches the identities of the service's pods. Before the first one exists, its namespace is what is known: a
-// Service selects no other pods.
+// servers matches the identities of the service's pods. Before the first pod exists, any identity of the namespace matches:
+// a Service selects no other pods.
 func (t target) servers() []*tlsv3.SubjectAltNameMatcher {
 	var list []*tlsv3.SubjectAltNameMatcher
 	for _, account := range t.port.Accounts {

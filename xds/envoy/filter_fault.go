@@ -9,12 +9,12 @@ import (
 
 const faultFilterName = "envoy.filters.http.fault"
 
-// faultFilter does nothing by itself; routes tell it what to do.
+// faultFilter has no configuration of its own: routes configure it.
 func faultFilter() *hcmv3.HttpFilter {
 	return &hcmv3.HttpFilter{Name: faultFilterName, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: pack(&faultv3.HTTPFault{})}}
 }
 
-// faultOf is what a route tells the fault filter. A fault without a share of requests never happens.
+// faultOf is a route's configuration of the fault filter. A fault without a percentage never happens.
 func faultOf(f *networking.HTTPFaultInjection) *faultv3.HTTPFault {
 	out := &faultv3.HTTPFault{}
 	if d := f.GetDelay(); d.GetPercentage().GetValue() > 0 && d.GetFixedDelay() != nil {

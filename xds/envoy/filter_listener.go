@@ -12,7 +12,7 @@ func listenerFilter(name string, config proto.Message) *listenerv3.ListenerFilte
 	return &listenerv3.ListenerFilter{Name: name, ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: pack(config)}}
 }
 
-// originalDst restores where a redirected connection was going.
+// originalDst restores the original destination of a redirected connection.
 func originalDst() *listenerv3.ListenerFilter {
 	return listenerFilter("envoy.filters.listener.original_dst", &originaldstv3.OriginalDst{})
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 )
 
-// chainKind is where a filter chain stands.
+// chainKind is the kind of listener that a filter chain belongs to.
 type chainKind string
 
 // The kinds of filter chains.

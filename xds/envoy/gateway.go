@@ -12,7 +12,7 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/scope"
 )
 
-// gateway builds what a router serves: one listener for each of its ports, with the servers of all Gateways on it.
+// gateway builds the resources of a router: one listener for each of its ports, with the servers of all Gateways on it.
 func (c *collector) gateway() {
 	for s := range c.scope.Gateway.Services.Values() {
 		c.clusters(s)
@@ -31,7 +31,7 @@ func (c *collector) gateway() {
 	}
 }
 
-// splitServers tells plaintext from TLS.
+// splitServers separates plaintext servers from TLS servers.
 func (c *collector) splitServers(port scope.GatewayPort) (plain, secured []scope.Server) {
 	for _, s := range port.Servers {
 		switch kind := strings.ToUpper(s.Spec.GetPort().GetProtocol()); {
@@ -60,7 +60,7 @@ func serverField(s scope.Server, field string) string {
 	return "spec.servers[" + number(uint32(s.Index)) + "]." + field
 }
 
-// refusals tells whose hosts an older Gateway keeps for other namespaces.
+// refusals lists the hosts that an older Gateway reserves for other namespaces.
 func (c *collector) refusals(servers []scope.Server) {
 	for _, s := range servers {
 		for _, r := range s.Refusals() {

@@ -15,8 +15,8 @@ import (
 // misdirectedRequest is the status 421 (RFC 9110, section 15.5.20): the client opens another connection for this host.
 const misdirectedRequest = 421
 
-// gatewayRoutes adds the routes of servers that share a connection manager. Without any the answer is 404, as it is for
-// hosts and paths that no route knows. For misdirected hosts, which have no routes here, it is 421.
+// gatewayRoutes adds the routes of servers that share a connection manager. Without any the response is 404, as it is for
+// hosts and paths without a route. For misdirected hosts, which have no routes here, it is 421.
 func (c *collector) gatewayRoutes(name string, servers []scope.Server, misdirected []string) {
 	var sources []resource.Object
 	for _, s := range servers {
@@ -67,8 +67,8 @@ func (g *gatewayHosts) server(s scope.Server) {
 	}
 }
 
-// redirect sends the server's hosts to HTTPS. A host that a Gateway of another namespace had first stays as that one says:
-// else one object would take the page away from anybody who serves it in the clear.
+// redirect redirects the server's hosts to HTTPS. A host of an older Gateway in another namespace stays as that Gateway says:
+// else one object would disable another tenant's plaintext page.
 func (g *gatewayHosts) redirect(s scope.Server) {
 	domains := serverDomains(s)
 	for r := range s.Routes.Values() {
@@ -85,8 +85,8 @@ func (g *gatewayHosts) redirect(s scope.Server) {
 	}
 }
 
-// reservedDomains are the hosts that a server keeps for namespaces. They have a virtual host also while no route is for them:
-// else a wildcard of another namespace would answer.
+// reservedDomains are the hosts that a server reserves for namespaces. They have a virtual host even without a route: else a
+// wildcard of another namespace would match.
 func reservedDomains(s scope.Server) []string {
 	var domains []string
 	for _, h := range s.Hosts {
@@ -98,7 +98,7 @@ func reservedDomains(s scope.Server) []string {
 	return domains
 }
 
-// refuse answers 421 for domains that nothing else is known of.
+// refuse answers 421 for domains without routes.
 func (g *gatewayHosts) refuse(domains []string) {
 	domains = slices.DeleteFunc(slices.Clone(domains), func(d string) bool { return g.byDomain[d] != nil })
 	if len(domains) == 0 {
@@ -149,8 +149,8 @@ func (g *gatewayHosts) host(domain string, gateway *mesh.Gateway) *routev3.Virtu
 	return host
 }
 
-// done has at least one host, so that Envoy knows that there is nothing to wait for. A route that takes everything goes to the
-// end, or the older of two VirtualServices would hide the younger.
+// done returns at least one host, so that Envoy does not wait for more. A route that matches everything is moved to the end,
+// or the older of two VirtualServices would hide the younger.
 func (g *gatewayHosts) done() []*routev3.VirtualHost {
 	if len(g.list) == 0 {
 		return []*routev3.VirtualHost{{Name: "blackhole", Domains: []string{"*"}}}

@@ -13,8 +13,8 @@ import (
 
 const hcmFilter = "envoy.filters.network.http_connection_manager"
 
-// hcm is what every HTTP connection manager has in common. Proxy and workload must read a path and a host alike, or a rule
-// about the one says nothing about the other; hence the normalisations, on every listener.
+// hcm is the part that all HTTP connection managers have in common. Proxy and workload must interpret a path and a host
+// alike, or a rule for one does not hold for the other; hence the normalisations, on every listener.
 func (c *collector) hcm(stat string) *hcmv3.HttpConnectionManager {
 	return &hcmv3.HttpConnectionManager{
 		StatPrefix:                   stat,
@@ -40,21 +40,20 @@ func (c *collector) hcm(stat string) *hcmv3.HttpConnectionManager {
 	}
 }
 
-// noInternalAddresses makes Envoy follow the x-envoy-* headers of no client, which say how often to retry or how long to wait.
-// With no range at all it would follow everybody's with a private address, as all have behind a node's port: hence one that
-// no client has.
+// noInternalAddresses makes Envoy ignore the x-envoy-* headers of clients, which set retries and timeouts. Without a range
+// Envoy trusts all private addresses, which all clients behind a node port have: hence a range that no client is in.
 func noInternalAddresses() *hcmv3.HttpConnectionManager_InternalAddressConfig {
 	return &hcmv3.HttpConnectionManager_InternalAddressConfig{CidrRanges: []*corev3.CidrRange{
 		{AddressPrefix: "0.0.0.0", PrefixLen: wrapperspb.UInt32(32)},
 	}}
 }
 
-// gatewayIdleTimeout is how long both sides of a stranger's request or WebSocket may be silent: the streams of one who never takes his
-// answer would be held for ever. A route with a timeout of its own says otherwise; see routeIdleTimeout.
+// gatewayIdleTimeout is how long both sides of an untrusted client's request or WebSocket may be idle: the streams of a client
+// that never reads its response would be held for ever. A route with a timeout overrides it; see routeIdleTimeout.
 const gatewayIdleTimeout = 5 * time.Minute
 
-// routeIdleTimeout is how long the requests of a route may be silent; nil leaves it to the connection manager. Whoever gives them no
-// timeout, or a long one, expects them to take that long.
+// routeIdleTimeout is how long requests of a route may be idle; nil leaves it to the connection manager. A route with no
+// timeout, or a long one, has requests that take that long.
 func routeIdleTimeout(timeout *durationpb.Duration) *durationpb.Duration {
 	if timeout == nil || timeout.AsDuration() > 0 && timeout.AsDuration() <= gatewayIdleTimeout {
 		return nil
@@ -62,8 +61,8 @@ func routeIdleTimeout(timeout *durationpb.Duration) *durationpb.Duration {
 	return timeout
 }
 
-// faceUntrustedClients makes a connection manager face strangers: it believes nothing that they say of themselves and bounds what they can
-// make it hold.
+// faceUntrustedClients configures a connection manager for untrusted clients: it trusts none of their headers and bounds the
+// memory that they can make it use.
 func faceUntrustedClients(m *hcmv3.HttpConnectionManager) *hcmv3.HttpConnectionManager {
 	m.UseRemoteAddress = yes()
 	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE_SET
@@ -81,7 +80,7 @@ func faceUntrustedClients(m *hcmv3.HttpConnectionManager) *hcmv3.HttpConnectionM
 	return m
 }
 
-// faceWorkloadClients makes a connection manager face the workload's callers, whose certificate it reports.
+// faceWorkloadClients configures a connection manager for the workload's clients: it forwards the facts of their certificate.
 func faceWorkloadClients(m *hcmv3.HttpConnectionManager, mutual bool) *hcmv3.HttpConnectionManager {
 	m.ForwardClientCertDetails = hcmv3.HttpConnectionManager_SANITIZE
 	if mutual {
@@ -95,13 +94,13 @@ func clientCertDetails() *hcmv3.HttpConnectionManager_SetCurrentClientCertDetail
 	return &hcmv3.HttpConnectionManager_SetCurrentClientCertDetails{Subject: yes(), Uri: true, Dns: true}
 }
 
-// withRoutes lets the connection manager get its routes by name.
+// withRoutes makes the connection manager fetch its routes by name (RDS).
 func withRoutes(m *hcmv3.HttpConnectionManager, name string) *hcmv3.HttpConnectionManager {
 	m.RouteSpecifier = &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{ConfigSource: adsSource(seconds(0)), RouteConfigName: name}}
 	return m
 }
 
-// withInline gives the connection manager its routes.
+// withInline sets the connection manager's routes inline.
 func withInline(m *hcmv3.HttpConnectionManager, config *routev3.RouteConfiguration) *hcmv3.HttpConnectionManager {
 	m.RouteSpecifier = &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: config}
 	return m

@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// Limits of the headers of a message. Between workloads and proxies of the mesh they only stop what is broken; clients of
+// Limits of the headers of a message. Between workloads and proxies of the mesh they only stop broken peers; clients of
 // gateways get Envoy's defaults.
 const (
 	meshHeaders       = 1000
@@ -50,6 +50,6 @@ func anythingBut(text string) *matcherv3.StringMatcher {
 }
 
 // noHost is the host of an HTTP/1.0 request that a workload sends without one. Envoy finds services by host, so such a
-// request goes the way of unknown hosts: to the address that it was sent to, or to nobody. No client can resolve the name
+// request is handled as one to an unknown host: sent to its original address, or refused. No client can resolve the name
 // (RFC 6761).
 const noHost = "no-host.invalid"

@@ -60,7 +60,7 @@ func (c *collector) virtualInbound() *listenerv3.Listener {
 	unclaimed := mesh.InboundPort{Protocol: mesh.TCP, Mode: c.scope.Inbound.DefaultMode}
 	l.FilterChains = append(l.FilterChains, c.inboundChains(unclaimed)...)
 	inspector := tlsInspector()
-	inspector.FilterDisabled = skipOn(plain) // there the server may speak first
+	inspector.FilterDisabled = skipOn(plain) // the server may speak first there
 	l.ListenerFilters = []*listenerv3.ListenerFilter{originalDst(), inspector}
 	l.AccessLog = refusals(c.accessLog())
 	return l
@@ -119,7 +119,7 @@ func (c *collector) inboundChain(p mesh.InboundPort, kind string, match *listene
 	return chain
 }
 
-// inboundRoutes sends every request to the workload, again if the workload closes an idle connection at that very moment.
+// inboundRoutes sends every request to the workload. It retries once if the workload closes an idle connection at that time.
 func inboundRoutes(p mesh.InboundPort) *routev3.RouteConfiguration {
 	return &routev3.RouteConfiguration{
 		Name:             "inbound|" + number(p.ServicePort) + "||",

@@ -35,13 +35,13 @@ func (s *Shared) port(c *collector, port string) {
 
 func (c *collector) httpListenerName(port string) string { return c.wildcard() + "_" + port }
 
-// routedByHost tells whether requests to a port share a listener for all addresses. On a port that the proxy itself listens
-// on, Envoy would refuse one: anybody's Service would stop everybody's listeners. There each service has its own address.
+// routedByHost reports whether requests to a port share a listener for all addresses. Envoy rejects such a listener on a port
+// that the proxy itself listens on, so one Service would break the listeners of all. There each service has its own address.
 func routedByHost(p *mesh.Port) bool { return p.Protocol.IsHTTP() && !ownPorts[p.Number] }
 
-// httpListener takes what is HTTP to its routes. Anything else on the port, to an address that no service claims, goes the
-// way of all unknown traffic; services that speak TCP there have listeners of their own, which are more specific. A client
-// may be silent for as long as it likes, as pools of connections are: after a deadline its requests would go unrouted.
+// httpListener routes HTTP. Other traffic to the port, to an address that no service claims, is handled as unknown traffic;
+// TCP services on the port have listeners of their own, which are more specific. Protocol detection has no deadline, as
+// connection pools may be idle: after a deadline their requests would not be routed.
 func (c *collector) httpListener(port string) *listenerv3.Listener {
 	n, _ := strconv.ParseUint(port, 10, 32)
 	l := c.outboundListener(c.wildcard(), uint32(n))
@@ -59,7 +59,7 @@ func (c *collector) httpListener(port string) *listenerv3.Listener {
 	return l
 }
 
-// unknown is the cluster for traffic to what the registry does not know.
+// unknown is the cluster for traffic to hosts and addresses that are not in the registry.
 func (c *collector) unknown() string {
 	if c.scope.Settings.AllowAnyOutbound {
 		return passthroughCluster
@@ -67,7 +67,7 @@ func (c *collector) unknown() string {
 	return blackHoleCluster
 }
 
-// tcpListeners adds a listener for each address of a service and port whose requests are not told apart by host. A headless
+// tcpListeners adds a listener for each address of a service and port that is not routed by host. A headless
 // service has the addresses of its endpoints; of two of its ports that lead to the same port there, the first has them. Which
 // of two services gets an address that both claim is not decided here.
 func (c *collector) tcpListeners(s *scope.Service) {
@@ -112,8 +112,8 @@ type address struct {
 	port uint32
 }
 
-// addressesOf lists the addresses that the proxy's workload can dial. What the author of an EndpointSlice claims without a
-// pod that has it counts for his own namespace only: for others it would let him lay hands on connections to any address.
+// addressesOf lists the addresses that the proxy's workload can dial. An address of an EndpointSlice that no pod has counts
+// in the slice's own namespace only: elsewhere it would let its author capture connections to any address.
 func (c *collector) addressesOf(s *scope.Service, p *mesh.Port) []address {
 	var list []address
 	for _, ip := range s.Addresses {
@@ -130,7 +130,7 @@ func (c *collector) addressesOf(s *scope.Service, p *mesh.Port) []address {
 	return slices.DeleteFunc(list, func(a address) bool { return !c.reachable(a.ip) })
 }
 
-// reachable tells whether an address is of a family that the proxy has. One without known addresses gets IPv4.
+// reachable reports whether an address is of a family that the proxy has. One without known addresses gets IPv4.
 func (c *collector) reachable(ip string) bool {
 	a, err := netip.ParseAddr(ip)
 	if err != nil {
@@ -165,8 +165,8 @@ func (c *collector) wildcard() string {
 }
 
 // virtualOutbound adds the listener that the redirection sends all outgoing connections to. It hands each to the listener
-// of the address that it was going to; what is left goes the way of unknown traffic. A connection to the listener itself
-// would be handed over for ever, so it ends.
+// of its original destination; the rest is handled as unknown traffic. A connection to the listener itself would loop, so it
+// is closed.
 func (c *collector) virtualOutbound() {
 	c.add(mesh.NewHash().Add("virtualOutbound"), nil, func(d *draft) {
 		l := c.outboundListener(c.wildcard(), outboundPort)

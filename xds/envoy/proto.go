@@ -31,7 +31,7 @@ func socketAddress(address string, port uint32) *corev3.Address {
 	}}}
 }
 
-// adsSource gets a resource over the stream that the proxy already has. A zero timeout waits for ever.
+// adsSource fetches a resource over the proxy's ADS stream. A zero timeout waits for ever.
 func adsSource(timeout *durationpb.Duration) *corev3.ConfigSource {
 	return &corev3.ConfigSource{
 		ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}},

@@ -8,7 +8,7 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
 )
 
-// checkPatterns tells which regular expression of a VirtualService no proxy could compile.
+// checkPatterns reports the regular expressions of a VirtualService that no proxy could compile.
 func checkPatterns(routes []*networking.HTTPRoute) error {
 	for i, r := range routes {
 		for j, m := range r.GetMatch() {

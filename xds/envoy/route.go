@@ -28,7 +28,7 @@ func (c *collector) virtualHosts(s *scope.Service) {
 	}
 }
 
-// service emits the host of a service, with the routes of its VirtualService or straight to it.
+// service emits the host of a service, with the routes of its VirtualService or a default route.
 func (d *draft) service(s *scope.Service, port uint32, near string) {
 	name := s.Host + ":" + number(port)
 	routes := []*routev3.Route{{
@@ -49,7 +49,7 @@ func (d *draft) service(s *scope.Service, port uint32, near string) {
 	d.emitHost(&virtualHost{port: port, object: s.Object, sources: d.sources, created: s.Created, own: len(serviceNames(s.Namespace, s.Name, near))}, host)
 }
 
-// foreignHosts adds the hosts of a VirtualService that are no services.
+// foreignHosts adds the hosts of a VirtualService that are not Services.
 func (c *collector) foreignHosts(v *scope.Foreign, port uint32) {
 	if len(v.HTTP) == 0 {
 		return
@@ -66,7 +66,7 @@ func (c *collector) foreignHosts(v *scope.Foreign, port uint32) {
 	})
 }
 
-// translate returns nil, and leaves a problem, if Envoy would refuse the routes.
+// translate returns nil, and records a problem, if Envoy would reject the routes.
 func (d *draft) translate(t routeTranslator) []*routev3.Route {
 	err := checkPatterns(t.v.HTTP)
 	var routes []*routev3.Route
@@ -83,8 +83,8 @@ func (d *draft) translate(t routeTranslator) []*routev3.Route {
 	return routes
 }
 
-// routes adds what a sidecar does with the HTTP requests that its workload sends to a port: the hosts of services, those that
-// are no services, then everything else.
+// routes adds the route configuration of a port for HTTP requests of the sidecar's workload: the hosts of Services, other
+// hosts, then everything else.
 func (c *collector) routes(port string, services table.Table[*virtualHost]) {
 	var frames [][]byte
 	var sources, rules []resource.Object
@@ -92,7 +92,7 @@ func (c *collector) routes(port string, services table.Table[*virtualHost]) {
 		frames = append(frames, h.frame)
 		for _, o := range h.sources {
 			if o == h.object && h.own > 0 {
-				sources = append(sources, o) // in the order of the table, which is theirs
+				sources = append(sources, o) // the table is in their order
 			} else {
 				rules = append(rules, o)
 			}
@@ -109,7 +109,7 @@ func routeConfiguration(name string, hosts []*routev3.VirtualHost) *routev3.Rout
 	}
 }
 
-// catchAll is for hosts that the registry does not know.
+// catchAll is for hosts that are not in the registry.
 func (c *collector) catchAll() *routev3.VirtualHost {
 	all := &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}}
 	if c.scope.Settings.AllowAnyOutbound {
@@ -128,7 +128,7 @@ func clusterAction(cluster string) *routev3.Route_Route {
 	}}
 }
 
-// domainsOf lists what a caller may call a service: its names, those of its aliases, and its addresses. A pod of a headless
+// domainsOf lists the domains by which a client may address a service: its names, those of its aliases, and its addresses. A pod of a headless
 // service has a name below each of the service's.
 func domainsOf(s *mesh.Service, caller string) []string {
 	domains := serviceNames(s.Namespace, s.Name, caller)
@@ -159,5 +159,6 @@ func serviceNames(namespace, name, caller string) []string {
 	return names
 }
 
-// untrustedHeaders are stripped from what strangers send: they would be believed further in. Envoy strips most of its own by itself.
+// untrustedHeaders are removed from requests of untrusted clients: services would trust them. Envoy removes most of its own
+// headers itself.
 var untrustedHeaders = []string{"x-istio-attributes", "x-envoy-decorator-operation", "x-envoy-original-path"}

@@ -19,13 +19,13 @@ import (
 // routeTranslator turns the routes of one VirtualService into Envoy's.
 type routeTranslator struct {
 	v         *scope.VirtualService
-	port      uint32 // that the requests were sent to
+	port      uint32 // the port that the requests were sent to
 	operation string
-	edge      bool // the requests are strangers'
+	edge      bool // the requests are of untrusted clients
 }
 
-// routes has one route for each alternative, up to the first that takes everything. A rule that leads nowhere is passed
-// over; admission has warned of it.
+// routes has one route for each alternative, up to the first that matches everything. A rule without an action is skipped;
+// admission has warned of it.
 func (t routeTranslator) routes() ([]*routev3.Route, error) {
 	var routes []*routev3.Route
 	for i, r := range t.v.HTTP {
@@ -106,7 +106,7 @@ func (t routeTranslator) action(r *networking.HTTPRoute, m *networking.HTTPMatch
 	return a, nil
 }
 
-// setClusters shares the requests out by weight. Destinations without any get none, unless there is only one.
+// setClusters distributes the requests by weight. Destinations without a weight get none, unless there is only one.
 func (t routeTranslator) setClusters(a *routev3.RouteAction, destinations []*networking.HTTPRouteDestination) error {
 	var weighted []*routev3.WeightedCluster_ClusterWeight
 	for _, d := range destinations {
@@ -140,7 +140,7 @@ func (t routeTranslator) cluster(d *networking.Destination) string {
 	return outboundName(port, d.GetSubset(), host)
 }
 
-// rewriteURI replaces what the match matched. A prefix that is replaced by a slash takes the slash after it along:
+// rewriteURI replaces the matched part of the path. A prefix that is replaced by a slash takes the slash after it along:
 // /api to / makes /v1 of /api/v1, not //v1.
 func rewriteURI(a *routev3.RouteAction, uri string, m *networking.HTTPMatchRequest) {
 	if uri == "" {

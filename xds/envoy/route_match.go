@@ -10,8 +10,8 @@ import (
 	networking "istio.io/api/networking/v1alpha3"
 )
 
-// matchOf is one alternative of a route; nil matches everything. Who is calling and through which gateway was decided
-// when the scope was made.
+// matchOf is one alternative of a route; nil matches everything. Conditions on the caller and the gateway were evaluated when
+// the scope was made.
 func matchOf(m *networking.HTTPMatchRequest) *routev3.RouteMatch {
 	out := &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}}
 	switch uri := m.GetUri().GetMatchType().(type) {
@@ -37,7 +37,7 @@ func matchOf(m *networking.HTTPMatchRequest) *routev3.RouteMatch {
 	return out
 }
 
-// headerMatch tests a header; an empty test asks only that the header is there.
+// headerMatch matches a header; an empty match requires only its presence.
 func headerMatch(name string, m *networking.StringMatch) *routev3.HeaderMatcher {
 	out := &routev3.HeaderMatcher{Name: name}
 	if s := stringMatch(m); s != nil {
@@ -64,7 +64,7 @@ func stringMatch(m *networking.StringMatch) *matcherv3.StringMatcher {
 	return nil
 }
 
-// matchesAll tells whether no later route can be reached.
+// matchesAll reports whether no later route can be reached.
 func matchesAll(m *routev3.RouteMatch) bool {
 	if len(m.Headers) > 0 || len(m.QueryParameters) > 0 {
 		return false

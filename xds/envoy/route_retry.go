@@ -13,13 +13,13 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
 )
 
-// safeToRetry are the failures after which the server has not seen the request, or has said so.
+// safeToRetry are the failures after which the server has not processed the request.
 const safeToRetry = "connect-failure,refused-stream,reset-before-request,unavailable,cancelled"
 
-// defaultRetries is for routes that say nothing.
+// defaultRetries is for routes without retries.
 func defaultRetries() *routev3.RetryPolicy { return retries(istioconfig.DefaultRetries, safeToRetry) }
 
-// retries never asks the same endpoint twice while there are others.
+// retries never uses the same endpoint twice while there are others.
 func retries(attempts uint32, on string) *routev3.RetryPolicy {
 	return &routev3.RetryPolicy{
 		RetryOn:    on,
@@ -32,7 +32,7 @@ func retries(attempts uint32, on string) *routev3.RetryPolicy {
 	}
 }
 
-// retriesOf is what a route asks for; zero attempts mean none.
+// retriesOf translates a route's retries; zero attempts mean none.
 func retriesOf(r *networking.HTTPRetry) *routev3.RetryPolicy {
 	if r == nil {
 		return defaultRetries()
@@ -49,7 +49,7 @@ func retriesOf(r *networking.HTTPRetry) *routev3.RetryPolicy {
 	return policy
 }
 
-// retryOn splits status codes from the names of failures; Envoy wants them apart.
+// retryOn separates status codes from the names of conditions, which Envoy has in separate fields.
 func retryOn(list string) (string, []uint32) {
 	if list == "" {
 		return safeToRetry, nil

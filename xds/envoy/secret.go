@@ -10,15 +10,14 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/scope"
 )
 
-// The names that Envoy asks for a credential's parts by. Their schemes differ, not their ends: a Secret's name may end in
-// whatever marks the authorities.
+// Names of SDS secrets for a credential's parts. Their schemes differ, not their ends: a Secret's name may end in any suffix.
 const (
 	pairScheme        = "kubernetes://"
 	authoritiesScheme = "kubernetes-ca://"
 )
 
-// pilotSecret gets a secret over the proxy's own stream. The wait is finite: a listener that waits for one certificate
-// would keep the others on its port from being served.
+// pilotSecret fetches a secret over the proxy's ADS stream. The timeout is finite: a listener that waits for one certificate
+// would block the other servers on its port.
 func pilotSecret(name string) *tlsv3.SdsSecretConfig {
 	return &tlsv3.SdsSecretConfig{Name: name, SdsConfig: adsSource(seconds(15))}
 }
@@ -72,7 +71,7 @@ func (c *collector) usable(s scope.Server, x *mesh.Credential, name string, need
 	return reason == ""
 }
 
-// defect says why a credential of the router's namespace cannot be used; "" if it can.
+// defect returns why a credential of the router's namespace cannot be used; "" if it can.
 func (c *collector) defect(x *mesh.Credential, name string, needed content) string {
 	secret := "Secret " + c.scope.Gateway.Namespace + "/" + name
 	switch {
@@ -86,7 +85,7 @@ func (c *collector) defect(x *mesh.Credential, name string, needed content) stri
 	return ""
 }
 
-// separateCA tells whether clients are verified with a Secret of its own.
+// separateCA reports whether clients are verified with a Secret of its own.
 func separateCA(s scope.Server) bool { return s.CA != nil }
 
 func caOf(s scope.Server) *mesh.Credential {

@@ -10,16 +10,16 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/table"
 )
 
-// Shared is what the sidecars of one namespace that no rule tells apart have in common: how they call others. It is
-// immutable.
+// Shared is the outbound configuration that the sidecars of one namespace have in common, those that no rule distinguishes.
+// It is immutable.
 type Shared struct {
 	outbound  *scope.Outbound
 	settings  *mesh.Settings
 	set       *resource.Set
 	addresses table.Groups[*resource.Resource] // TCP listeners, by name and the host that asks for it
 	hosts     table.Groups[*virtualHost]       // by port and object
-	faults    table.Table[*faults]             // by what they were found in
-	lastGood  table.Table[*part]               // by host: what is there of services that pilot itself has failed at since
+	faults    table.Table[*faults]             // by the object they were found in
+	lastGood  table.Table[*part]               // by host: the last good translation of services whose translation has panicked since
 }
 
 // portNumber is the number of a port's name in Shared.hosts.
@@ -30,8 +30,8 @@ func portNumber(name string) uint32 {
 
 type faults struct{ problems []mesh.Problem }
 
-// Share translates what s has in common with the scopes of other sidecars. It starts from before, which may be nil, was made
-// for another scope of the same share key, and is not changed. The result is that of starting from nothing.
+// Share translates the part of s that scopes of other sidecars have in common with it. It starts from before, which may be
+// nil, was made for another scope of the same share key, and is not changed. The result does not depend on before.
 func (b *Builder) Share(before *Shared, s scope.Scope) *Shared {
 	if before == nil || before.settings.Key != s.Settings.Key {
 		before = &Shared{outbound: &scope.Outbound{}, settings: s.Settings}
@@ -55,8 +55,8 @@ func (b *Builder) Share(before *Shared, s scope.Scope) *Shared {
 	return &now
 }
 
-// service translates what a sidecar does with one service: a function of its view and of nearCaller. There is nothing to
-// translate of a service that is not there.
+// service translates the outbound configuration of one service: a function of its view and of nearCaller. A removed service
+// has none.
 func (b *Builder) service(s scope.Scope, view *scope.Service) part {
 	if view == nil {
 		return part{}
@@ -76,8 +76,8 @@ func (b *Builder) service(s scope.Scope, view *scope.Service) part {
 	})
 }
 
-// nearCaller is the namespace of a caller to whom a service is near, by itself or by one of its aliases; for all others, who
-// call it by full names only, it is empty.
+// nearCaller is the caller's namespace if the service, or one of its aliases, is in it; for other callers, which use full names
+// only, it is empty.
 func nearCaller(s *mesh.Service, caller string) string {
 	if s.Namespace == caller || slices.ContainsFunc(s.Aliases, func(a mesh.Name) bool { return a.Namespace == caller }) {
 		return caller
@@ -85,8 +85,7 @@ func nearCaller(s *mesh.Service, caller string) string {
 	return ""
 }
 
-// replace takes the translation of a service out and puts another in. If it was a mistake of pilot's own that no other could
-// be made, what is there stays.
+// replace replaces the translation of a service. If the new translation panicked, the old one stays.
 func (s *Shared) replace(host string, before, now part) {
 	if was := s.lastGood.Get(host); was != nil {
 		before = *was
@@ -140,7 +139,7 @@ func (s *Shared) put(host string, r *resource.Resource) {
 	}
 }
 
-// resolveAddress gives an address to the first of the services that claim it and tells the others.
+// resolveAddress gives an address to the first of the services that claim it, and records a problem of the others.
 func (s *Shared) resolveAddress(name string) {
 	listeners := s.set.Of(resource.Listener).Without(name)
 	var problems []mesh.Problem
@@ -157,7 +156,7 @@ func (s *Shared) resolveAddress(name string) {
 	s.report(name, problems)
 }
 
-// report replaces what is wrong with one thing.
+// report replaces the problems of one object.
 func (s *Shared) report(about string, problems []mesh.Problem) {
 	if len(problems) == 0 {
 		s.faults = s.faults.Without(about)
@@ -166,7 +165,7 @@ func (s *Shared) report(about string, problems []mesh.Problem) {
 	s.faults = s.faults.With(about, &faults{mesh.LimitProblems(problems)})
 }
 
-// Problems are what could not be expressed of what is shared. Nil has none.
+// Problems are those of the shared part. Nil has none.
 func (s *Shared) Problems() []mesh.Problem {
 	if s == nil {
 		return nil
@@ -178,7 +177,7 @@ func (s *Shared) Problems() []mesh.Problem {
 	return all
 }
 
-// changedPorts lists the ports whose routes are others than before, those of hosts that are no services included.
+// changedPorts lists the ports whose routes differ from before, with those of hosts that are not Services.
 func changedPorts(before, now *Shared) []string {
 	var ports []string
 	for c := range table.Diff(before.hosts.Table, now.hosts.Table) {

@@ -14,7 +14,7 @@ const (
 	agentCluster   = "sds-grpc"
 )
 
-// agentSecret gets a secret from the agent. There is no deadline: without a certificate nothing may be served.
+// agentSecret fetches a secret from the agent. There is no timeout: without a certificate nothing may be served.
 func agentSecret(name string) *tlsv3.SdsSecretConfig {
 	service := &corev3.GrpcService{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: agentCluster}}}
 	return &tlsv3.SdsSecretConfig{Name: name, SdsConfig: &corev3.ConfigSource{

@@ -18,16 +18,16 @@ import (
 // its fields one after another, so a configuration is made by copying. It is immutable.
 type virtualHost struct {
 	port    uint32
-	object  resource.Object // whose host it is
+	object  resource.Object // the object that the host belongs to
 	sources []resource.Object
 	created time.Time
 	name    string
 	domains []string
-	own     int    // how many of the domains are names of the service itself, which nobody else can have
+	own     int    // how many of the domains are names of the service itself, which no other object can have
 	frame   []byte // the field of the route configuration
 }
 
-// emitHost adds a host if Envoy would accept it.
+// emitHost adds a host unless Envoy would reject it.
 func (d *draft) emitHost(h *virtualHost, message *routev3.VirtualHost) {
 	if err := validate(message); err != nil {
 		d.fail("RDS " + message.Name + " would be refused: " + err.Error())
@@ -72,8 +72,8 @@ func encodeRoutes(name string, frames ...[]byte) []byte {
 	return slices.Concat(head, slices.Concat(frames...), encode(routeConfiguration("", nil)))
 }
 
-// claim lists the hosts of a port. Envoy refuses a configuration that has a domain twice, so the older of two services has
-// an address or alias that both claim, and services come before hosts that are none. A service's own names are always its.
+// claim lists the hosts of a port. Envoy rejects a configuration with a duplicate domain, so the older of two services gets
+// an address or alias that both claim, and Services precede other hosts. A service always gets its own names.
 func (c *collector) claim(port string, services table.Table[*virtualHost]) []*virtualHost {
 	hosts := slices.Collect(services.Values())
 	owners := map[string]*virtualHost{}
@@ -108,7 +108,7 @@ func (c *collector) claim(port string, services table.Table[*virtualHost]) []*vi
 	return hosts
 }
 
-// isName tells whether a domain is a name of one of the services.
+// isName reports whether a domain is a name of one of the services.
 func (c *collector) isName(domain string, services table.Table[*virtualHost]) bool {
 	for _, suffix := range []string{"", ".svc", ".svc." + mesh.Domain} { // x.svc is also x of a namespace svc
 		short, _ := strings.CutSuffix(strings.TrimPrefix(domain, "*."), suffix)
