@@ -20,6 +20,9 @@ func CheckPair(certificate, key []byte) error {
 	if err != nil {
 		return fmt.Errorf("are not a key pair: %w", err)
 	}
+	if err := checkChain(certificate); err != nil {
+		return fmt.Errorf("have a chain that %w", err)
+	}
 	switch key := pair.PrivateKey.(type) {
 	case *rsa.PrivateKey:
 		if key.N.BitLen() < 2048 {
@@ -35,23 +38,38 @@ func CheckPair(certificate, key []byte) error {
 	return nil
 }
 
+// checkChain checks every certificate of a chain: tls.X509KeyPair parses the first one only, Envoy all. Both pass over blocks
+// of other types, such as a key in the same file.
+func checkChain(text []byte) error {
+	return checkBlocks(text, "certificate", func(block *pem.Block) error {
+		if block.Type != "CERTIFICATE" {
+			return nil
+		}
+		return parseCertificate(block)
+	})
+}
+
 // CheckAuthorities says why a text is not a list of PEM certificates, and which of them is to blame.
 func CheckAuthorities(text []byte) error {
-	return checkBlocks(text, "certificate", func(der []byte) error {
-		_, err := x509.ParseCertificate(der)
-		if err != nil {
-			return fmt.Errorf("%s: %w", describe(der), err)
-		}
-		return nil
-	})
+	return checkBlocks(text, "certificate", parseCertificate)
+}
+
+func parseCertificate(block *pem.Block) error {
+	if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+		return fmt.Errorf("%s: %w", describe(block.Bytes), err)
+	}
+	return nil
 }
 
 // CheckRevoked says why a text is not a list of PEM lists of revoked certificates.
 func CheckRevoked(text []byte) error {
-	return checkBlocks(text, "revocation list", func(der []byte) error { _, err := x509.ParseRevocationList(der); return err })
+	return checkBlocks(text, "revocation list", func(block *pem.Block) error {
+		_, err := x509.ParseRevocationList(block.Bytes)
+		return err
+	})
 }
 
-func checkBlocks(text []byte, kind string, parse func([]byte) error) error {
+func checkBlocks(text []byte, kind string, parse func(*pem.Block) error) error {
 	for number := 1; ; number++ {
 		block, rest := pem.Decode(text)
 		if block == nil {
@@ -66,7 +84,7 @@ func checkBlocks(text []byte, kind string, parse func([]byte) error) error {
 		if block == nil {
 			return nil
 		}
-		if err := parse(block.Bytes); err != nil {
+		if err := parse(block); err != nil {
 			return fmt.Errorf("is not a list of PEM %ss: number %d: %w", kind, number, err)
 		}
 		text = rest

@@ -65,6 +65,50 @@ func TestCheckAuthoritiesNamesInvalidCertificate(t *testing.T) {
 	}
 }
 
+// TestCheckPairChecksWholeChain: Envoy parses all certificates of a chain, and refuses it for a damaged one at any place.
+func TestCheckPairChecksWholeChain(t *testing.T) {
+	leaf, key := keyPair(t)
+	good, bad := authority(t, "issuer")
+	cut := append(bytes.Clone(good[:len(good)/2]), '\n')
+	for name, c := range map[string]struct {
+		parts [][]byte
+		want  string
+	}{
+		"Leaf":         {[][]byte{leaf}, ""},
+		"Chain":        {[][]byte{leaf, []byte("# issuer\n"), good}, ""},
+		"KeyInChain":   {[][]byte{key, leaf, good}, ""},
+		"Unparsable":   {[][]byte{leaf, good, bad}, `number 3: "CN=issuer", valid until 2031-01-02: x509: invalid version`},
+		"Garbage":      {[][]byte{leaf, encode([]byte("garbage"))}, "number 2: of unknown subject: x509: malformed certificate"},
+		"CutInTheEnd":  {[][]byte{leaf, cut}, "number 2 is cut off or not base64"},
+		"CutInBetween": {[][]byte{leaf, cut, good}, "number 2 is cut off or not base64"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := CheckPair(bytes.Join(c.parts, nil), key)
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func keyPair(t *testing.T) (certificate, key []byte) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(8), NotAfter: time.Date(2031, 1, 2, 0, 0, 0, 0, time.UTC)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return encode(der), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded})
+}
+
 // FuzzCheckAuthorities: whatever is in a list, with half a certificate behind it nobody takes it for a whole one.
 func FuzzCheckAuthorities(f *testing.F) {
 	f.Add([]byte("-----BEGIN CERTIFICATE-----\nMAAwAA==\n-----END CERTIFICATE-----\n"))
