@@ -79,7 +79,7 @@ type Endpoint struct {
 	Address    string
 	Port       uint32
 	PodAddress bool // the address is that of a pod of the service's namespace; else the slice's author alone says so
-	MTLS       bool // accepts the mesh's mutual TLS
+	MTLS       bool // accepts the mesh's mutual TLS: the pod's proxy sees the port, and its policy allows it
 	Account    string
 	Labels     map[string]string
 	Workload   string // "name;namespace;canonical name;canonical revision;cluster", for telemetry

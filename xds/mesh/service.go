@@ -220,7 +220,7 @@ func (s *Snapshot) endpoints(e *discoveryv1.Endpoint, port uint32, pod *corev1.P
 			endpoint.Account = pod.Namespace + "/" + accountOf(pod)
 			endpoint.Labels = pod.Labels
 			endpoint.Workload = telemetryWorkload(pod)
-			endpoint.MTLS = pod.Labels[tlsModeLabel] == "istio" &&
+			endpoint.MTLS = pod.Labels[tlsModeLabel] == "istio" && captures(pod, port) &&
 				s.index.policies.of(pod.Namespace, pod.Labels).on(port) != Disable
 		}
 		out = append(out, endpoint)
