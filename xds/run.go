@@ -69,7 +69,7 @@ type listener struct {
 	grpc *grpc.Server
 }
 
-// newPilot opens the addresses before anything starts, so that a mistake in one is told at once.
+// newPilot opens the addresses before anything starts, so that an invalid one is reported at once.
 func newPilot(ctx context.Context, o Options) (*pilot, error) {
 	if o.GRPCAddress == "" && o.InsecureAddress == "" {
 		return nil, errors.New("no address to serve proxies on: set --grpc-address or --insecure-grpc-addr")
@@ -145,8 +145,8 @@ func (p *pilot) run(ctx context.Context) error {
 // publish is called by source, one at a time. A mesh that no snapshot can be made of leaves the one before in place; the next
 // change is built on that one, with everything that has changed since.
 func (p *pilot) publish(in mesh.Inputs) {
-	if mistake := mesh.Guarded(mesh.Pilot, func() { p.replace(in) }); mistake != nil {
-		p.server.BuildFailed(*mistake)
+	if problem := mesh.Guarded(mesh.Pilot, func() { p.replace(in) }); problem != nil {
+		p.server.BuildFailed(*problem)
 	}
 }
 

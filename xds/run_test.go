@@ -114,7 +114,7 @@ func TestBuildFailureIsReported(t *testing.T) {
 	}
 	for _, m := range metrics {
 		if m.GetName() == "pilot_total_xds_internal_errors" && m.GetMetric()[0].GetCounter().GetValue() != 2 {
-			t.Errorf("the mistakes are counted as %v, want 2", m)
+			t.Errorf("the panics are counted as %v, want 2", m)
 		}
 	}
 }

@@ -119,28 +119,25 @@ type draft struct {
 // the rest of the mesh either.
 type failure struct{ reason string }
 
-func buildPart(sources []resource.Object, build func(*draft)) (p part) {
+func buildPart(sources []resource.Object, build func(*draft)) part {
 	d := &draft{sources: sources}
-	defer func() {
-		if r := recover(); r != nil {
-			d.recoverFrom(r)
-			p = part{problems: d.problems}
-		}
-	}()
-	build(d)
+	if p := mesh.Catch(func() { build(d) }); p != nil {
+		d.failWith(p)
+		return part{problems: d.problems}
+	}
 	return d.part
 }
 
-func (d *draft) recoverFrom(recovered any) {
-	if f, ok := recovered.(failure); ok {
+func (d *draft) failWith(p *mesh.Panic) {
+	if f, ok := p.Value.(failure); ok {
 		d.fail(f.reason)
 		return
 	}
 	for _, o := range d.sources {
-		d.problems = append(d.problems, mesh.Mistake(o, recovered))
+		d.problems = append(d.problems, p.Problem(o))
 	}
 	if len(d.sources) == 0 {
-		d.problems = append(d.problems, mesh.Mistake(mesh.Pilot, recovered))
+		d.problems = append(d.problems, p.Problem(mesh.Pilot))
 	}
 }
 

@@ -17,7 +17,7 @@ func TestPanicAffectsOnePart(t *testing.T) {
 	var nothing map[string]*structpb.Value
 	p := buildPart([]resource.Object{"VirtualService/default/odd"}, func(*draft) { nothing["x"] = nil })
 	if len(p.resources) != 0 || len(p.problems) != 1 || !strings.Contains(p.problems[0].Stack, "TestPanicAffectsOnePart") {
-		t.Errorf("got %+v, want one problem that says where the mistake is", p)
+		t.Errorf("got %+v, want one problem that says where the panic is", p)
 	}
 	if p = buildPart(nil, func(*draft) { nothing["x"] = nil }); len(p.problems) != 1 {
 		t.Errorf("got %+v, want a problem although nobody is to blame", p)
@@ -44,7 +44,7 @@ func TestPanicAffectsOneService(t *testing.T) {
 	}
 }
 
-// TestPanicKeepsLastGoodService changes a service to one that cannot be translated, by a mistake of pilot's own, to another
+// TestPanicKeepsLastGoodService changes a service to one that cannot be translated, by a panic, to another
 // such, to one that can, and to none.
 func TestPanicKeepsLastGoodService(t *testing.T) {
 	const host = "pay.a.svc.cluster.local"
@@ -52,7 +52,7 @@ func TestPanicKeepsLastGoodService(t *testing.T) {
 	for i, c := range []struct {
 		ports    []*mesh.Port
 		clusters []string
-		mistakes int
+		panics   int
 	}{
 		{[]*mesh.Port{web}, []string{"80"}, 0},
 		{[]*mesh.Port{web, {Number: 81}, nil}, []string{"80"}, 1},
@@ -73,7 +73,7 @@ func TestPanicKeepsLastGoodService(t *testing.T) {
 				clusters = append(clusters, strings.TrimPrefix(port, "outbound|"))
 			}
 		}
-		if diff := cmp.Diff(c.clusters, clusters); diff != "" || len(shared.Problems()) != c.mistakes {
+		if diff := cmp.Diff(c.clusters, clusters); diff != "" || len(shared.Problems()) != c.panics {
 			t.Errorf("step %d has problems %v and clusters (-want +got):\n%s", i, shared.Problems(), diff)
 		}
 		if routed := shared.set.Of(resource.Route).Get("80") != nil; routed != (i < 3) {

@@ -16,7 +16,7 @@ type memo struct {
 type memoValue struct {
 	once   sync.Once
 	val    atomic.Pointer[any]
-	failed any // what compute panicked with
+	failed *Panic // of compute
 }
 
 // newMemo follows the memo of the snapshot before, which may be nil. Of older ones nothing is kept.
@@ -36,13 +36,8 @@ func (s *Snapshot) Once(key string, compute func(before any) any) any {
 	v, before := s.memo.entry(key)
 	v.once.Do(func() {
 		last := before.find(key)
-		defer func() {
-			if r := recover(); r != nil {
-				v.failed = caught(r)
-				v.val.Store(&last)
-			}
-		}()
-		val := compute(last)
+		val := last
+		v.failed = Catch(func() { val = compute(last) })
 		v.val.Store(&val)
 	})
 	if v.failed != nil {

@@ -85,14 +85,14 @@ type Problem struct {
 	Object resource.Object
 	Field  string
 	Reason string
-	Stack  string // of a mistake of pilot's own; empty: the object's author can do something about it
+	Stack  string // of a panic; empty: the object's author can do something about it
 }
 
 // maxProblems is how many problems of one object are told.
 const maxProblems = 20
 
 // LimitProblems keeps the first problems of each object and says how many more it has: whoever can write one object with thousands of
-// mistakes must not fill the log of all. Mistakes of pilot's own are kept.
+// errors must not fill the log of all. Panics are kept.
 func LimitProblems(list []Problem) []Problem {
 	var few []Problem
 	seen := map[resource.Object]int{}

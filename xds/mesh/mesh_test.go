@@ -194,7 +194,7 @@ func TestUnchangedPartsKeepTheirPointers(t *testing.T) {
 	}
 }
 
-// TestInvalidObjectKeepsLastValidVersion shows that a mistake in an edit does not undo what worked.
+// TestInvalidObjectKeepsLastValidVersion shows that an error in an edit does not undo what worked.
 func TestInvalidObjectKeepsLastValidVersion(t *testing.T) {
 	in := smallMesh()
 	before := Build(nil, in)

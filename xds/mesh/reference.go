@@ -224,7 +224,7 @@ func hasPort(s *Service, number uint32) bool {
 	return slices.ContainsFunc(s.Ports, func(p *Port) bool { return p.Number == number })
 }
 
-// noService explains the most common mistakes too: an alias, and a name with a dot, which is not completed.
+// noService explains the most common errors too: an alias, and a name with a dot, which is not completed.
 func (r *references) noService(host string) string {
 	if k := r.snapshot.aliasAt(host); k != nil {
 		const reason = "Service %s/%s is of type ExternalName, a name for callers alone: name the Service that it stands for"

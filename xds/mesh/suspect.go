@@ -46,10 +46,10 @@ func (s *Snapshot) updateReferences(prev *Snapshot) {
 // check returns what a check of objects finds, and what it panicked with.
 func (s *Snapshot) check(check func(*references), objects ...resource.Object) []Problem {
 	r := &references{snapshot: s}
-	if mistake := Guarded(Pilot, func() { check(r) }); mistake != nil {
+	if problem := Guarded(Pilot, func() { check(r) }); problem != nil {
 		for _, o := range objects {
-			mistake.Object = o
-			r.problem(*mistake)
+			problem.Object = o
+			r.problem(*problem)
 		}
 	}
 	return LimitProblems(r.problems)

@@ -25,7 +25,7 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pilot_xds_refused_streams", Help: "Streams that were refused, by gRPC code."}, []string{"code"}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "pilot_total_xds_internal_errors", Help: "Mistakes of pilot's own that it survived; those concerned keep what they have."}),
+			Name: "pilot_total_xds_internal_errors", Help: "Panics that pilot recovered from; the objects and proxies concerned keep the configuration that they have."}),
 		pushTime: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "pilot_xds_push_time", Help: "Seconds to compute a push for all proxies.", Buckets: buckets}),
 		convergence: prometheus.NewHistogram(prometheus.HistogramOpts{

@@ -7,7 +7,7 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 )
 
-// A panic is a mistake of pilot's own. It costs what it happened in, and nothing else: an object its effect (mesh.Guarded in
+// A panic is a defect of pilot. It costs what it happened in, and nothing else: an object its effect (mesh.Guarded in
 // mesh.Build and in package envoy), a proxy its newest configuration (Publish, attach), a stream itself (the interceptor), a
 // snapshot itself (Keep). Who is concerned keeps what he has, but for parts of a gateway or of what a pod serves: those are
 // missing until the next change (ADR 2). pilot_total_xds_internal_errors counts, the log says where, and /debug/syncz names the
@@ -22,42 +22,42 @@ func (s *Server) recordPanic(p mesh.Problem, who ...any) {
 }
 
 // BuildFailed records that there is a newer mesh than that of the last Publish, and that no snapshot could be made of it.
-func (s *Server) BuildFailed(mistake mesh.Problem) {
-	s.recordPanic(mistake)
+func (s *Server) BuildFailed(problem mesh.Problem) {
+	s.recordPanic(problem)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.buildError = mistake.Reason
+	s.buildError = problem.Reason
 }
 
 // guard runs what gives c the resources of a generation.
 func (s *Server) guard(c *connection, generation uint64, give func()) {
-	mistake := mesh.Guarded(mesh.Pilot, give)
-	if mistake != nil {
-		s.recordPanic(*mistake, "proxy", c.proxy.Name, "namespace", c.proxy.Namespace)
+	problem := mesh.Guarded(mesh.Pilot, give)
+	if problem != nil {
+		s.recordPanic(*problem, "proxy", c.proxy.Name, "namespace", c.proxy.Namespace)
 	}
-	c.update.setError(generation, mistake)
+	c.update.setError(generation, problem)
 }
 
 // guardStream runs the handler of a stream.
 func (s *Server) guardStream(handle func() error) (err error) {
-	if mistake := mesh.Guarded(mesh.Pilot, func() { err = handle() }); mistake != nil {
-		s.recordPanic(*mistake)
-		return status.Error(codes.Internal, mistake.Reason)
+	if problem := mesh.Guarded(mesh.Pilot, func() { err = handle() }); problem != nil {
+		s.recordPanic(*problem)
+		return status.Error(codes.Internal, problem.Reason)
 	}
 	return err
 }
 
 // setError notes why the proxy has not been offered the configuration of a generation; nil: it has been. What a new stream and a
 // push have to say of it may come in the wrong order, like their offers.
-func (u *pendingUpdate) setError(generation uint64, mistake *mesh.Problem) {
+func (u *pendingUpdate) setError(generation uint64, problem *mesh.Problem) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if generation < u.tried {
 		return
 	}
-	u.tried, u.mistake = generation, ""
-	if mistake != nil {
-		u.mistake = mistake.Reason
+	u.tried, u.failure = generation, ""
+	if problem != nil {
+		u.failure = problem.Reason
 	}
 }
 
@@ -68,8 +68,8 @@ func (s *Server) updateError(c *connection) string {
 	s.mu.Unlock()
 	c.update.mu.Lock()
 	defer c.update.mu.Unlock()
-	if c.update.mistake != "" {
-		return c.update.mistake
+	if c.update.failure != "" {
+		return c.update.failure
 	}
 	return kept
 }

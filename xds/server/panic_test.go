@@ -68,7 +68,7 @@ func (w *watched) counted(t *testing.T) float64 {
 			return f.GetMetric()[0].GetCounter().GetValue()
 		}
 	}
-	t.Fatal("mistakes are not counted")
+	t.Fatal("panics are not counted")
 	return 0
 }
 
@@ -94,7 +94,7 @@ func TestPanicAffectsOneProxy(t *testing.T) {
 		t.Error("want the one proxy to keep what it has, and the other to have the new mesh")
 	}
 	if x, y := w.errors(t); x != "internal error: an odd mesh" || y != "" {
-		t.Errorf("/debug/syncz says %q and %q, want the mistake of the first only", x, y)
+		t.Errorf("/debug/syncz says %q and %q, want the panic of the first only", x, y)
 	}
 	if synced := w.Synced(); len(synced) != 1 || !synced[mesh.Name{Namespace: "a", Name: "y-0"}] {
 		t.Errorf("in step are %v, want y-0 only", synced)
@@ -105,10 +105,10 @@ func TestPanicAffectsOneProxy(t *testing.T) {
 	}
 	w.detach(late)
 	if n := w.counted(t); n != 2 {
-		t.Errorf("%v mistakes are counted, want 2", n)
+		t.Errorf("%v panics are counted, want 2", n)
 	}
 	if n := strings.Count(w.log.String(), "level=ERROR"); n != 1 || !strings.Contains(w.log.String(), "panicAt") {
-		t.Errorf("the place of the mistake is logged %d times, want once:\n%s", n, &w.log)
+		t.Errorf("the place of the panic is logged %d times, want once:\n%s", n, &w.log)
 	}
 
 	mesh.Add(&in.EndpointSlices, someSlice(metav1.ObjectMeta{Namespace: "a", Name: "x", CreationTimestamp: metav1.Unix(1, 0)}, 4))
@@ -128,7 +128,7 @@ func TestPanicOutlivesOlderGeneration(t *testing.T) {
 	panicAt(odd)
 	w.guard(w.x, w.generation, func() { w.Publish(odd) })
 	if x, _ := w.errors(t); x != "internal error: an odd mesh" || len(w.Synced()) != 1 {
-		t.Errorf("/debug/syncz says %q of it, and %d proxies are in step, want the mistake and the other one", x, len(w.Synced()))
+		t.Errorf("/debug/syncz says %q of it, and %d proxies are in step, want the panic and the other one", x, len(w.Synced()))
 	}
 	w.Publish(mesh.Build(odd, in))
 	if x, _ := w.errors(t); x != "" {
@@ -142,7 +142,7 @@ func TestBuildFailureIsReported(t *testing.T) {
 	w := watch(t, good)
 	w.BuildFailed(*mesh.Guarded(mesh.Pilot, func() { panic("an odd mesh") }))
 	if x, y := w.errors(t); x != "internal error: an odd mesh" || y != x {
-		t.Errorf("/debug/syncz says %q and %q, want the mistake twice", x, y)
+		t.Errorf("/debug/syncz says %q and %q, want the panic twice", x, y)
 	}
 	if synced := w.Synced(); len(synced) != 0 {
 		t.Errorf("in step are %v, want nobody", synced)

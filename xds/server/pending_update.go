@@ -19,8 +19,8 @@ type pendingUpdate struct {
 	change     Change        // from what was taken last
 	since      time.Time     // since when something waits that the proxy has to be told of; zero: nothing does
 
-	tried   uint64 // the newest generation that there was an offer of, or a mistake instead
-	mistake string // why the newest configuration was not offered
+	tried   uint64 // the newest generation that there was an update of, or a panic instead
+	failure string // why the newest configuration is not here
 
 	classProxy *mesh.Proxy // that class is of
 	class      *scope.ProxyClass

@@ -9,14 +9,14 @@ import (
 // problems remembers what was logged, so that a problem is told when it appears and when it is solved, not at every push.
 type problems map[mesh.Problem]bool
 
-// report returns how many of the new ones are mistakes of pilot's own.
-func (p *problems) report(log *slog.Logger, now []mesh.Problem) (mistakes float64) {
+// report returns how many of the new ones are panics.
+func (p *problems) report(log *slog.Logger, now []mesh.Problem) (panics float64) {
 	next := problems{}
 	for _, problem := range now {
 		switch {
 		case next[problem] || (*p)[problem]:
 		case problem.Stack != "":
-			mistakes++
+			panics++
 			log.Error("internal error, configuration has no effect", "object", problem.Object, "reason", problem.Reason, "stack", problem.Stack)
 		default:
 			log.Warn("configuration has no effect", "object", problem.Object, "field", problem.Field, "reason", problem.Reason)
@@ -29,5 +29,5 @@ func (p *problems) report(log *slog.Logger, now []mesh.Problem) (mistakes float6
 		}
 	}
 	*p = next
-	return mistakes
+	return panics
 }

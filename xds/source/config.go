@@ -129,8 +129,8 @@ func (f *configFeed) take(before, after any) {
 	}
 	var object istioconfig.Object
 	var err error
-	if mistake := mesh.Guarded(mesh.Pilot, func() { object, err = f.decode(raw) }); mistake != nil {
-		f.log.Error("internal error, object cannot be read", "object", nameOf(raw), "effect", f.fallback(raw), "reason", mistake.Reason, "stack", mistake.Stack)
+	if problem := mesh.Guarded(mesh.Pilot, func() { object, err = f.decode(raw) }); problem != nil {
+		f.log.Error("internal error, object cannot be read", "object", nameOf(raw), "effect", f.fallback(raw), "reason", problem.Reason, "stack", problem.Stack)
 		return
 	}
 	if err != nil {

@@ -20,7 +20,7 @@ const mtlsModeKey = "mtlsMode"
 
 var modes = []mesh.MTLSMode{mesh.Strict, mesh.Permissive, mesh.Disable}
 
-// meshConfigReader keeps the last good mesh configuration: a mistake in the ConfigMap changes nothing until it is mended,
+// meshConfigReader keeps the last good mesh configuration: an error in the ConfigMap changes nothing until it is mended,
 // and neither does its removal.
 type meshConfigReader struct {
 	log *slog.Logger

@@ -28,9 +28,9 @@ func routeTo(namespace, host string, age int64) istioconfig.Object {
 	}
 }
 
-// TestAMistakeCostsOneObject builds a mesh in which one object makes Build panic: it keeps the effect it had, or has none,
-// and is named with the place of the mistake; all others have theirs.
-func TestAMistakeCostsOneObject(t *testing.T) {
+// TestPanicCostsOneObject builds a mesh in which one object makes Build panic: it keeps the effect it had, or has none,
+// and is named with the place of the panic; all others have theirs.
+func TestPanicCostsOneObject(t *testing.T) {
 	good, bystander := routeTo("a", "x", 1), routeTo("b", "y", 1)
 	var in Inputs
 	AddConfig(&in.Config, oddRoute(), bystander)
@@ -47,14 +47,14 @@ func TestAMistakeCostsOneObject(t *testing.T) {
 		t.Errorf("after an odd change there are %d VirtualServices, want the last good version and the other one", n)
 	}
 	for name, s := range map[string]*Snapshot{"at first": fresh, "later": after} {
-		var mistakes []Problem
+		var panics []Problem
 		for _, p := range s.Problems {
 			if p.Stack != "" {
-				mistakes = append(mistakes, p)
+				panics = append(panics, p)
 			}
 		}
-		if len(mistakes) != 1 || mistakes[0].Object != "VirtualService/a/x" || !strings.Contains(mistakes[0].Stack, "istioconfig.(*checker).stringMatch check.go:") {
-			t.Errorf("%s the mistakes are %+v, want that of the odd VirtualService", name, mistakes)
+		if len(panics) != 1 || panics[0].Object != "VirtualService/a/x" || !strings.Contains(panics[0].Stack, "istioconfig.(*checker).stringMatch check.go:") {
+			t.Errorf("%s the panics are %+v, want that of the odd VirtualService", name, panics)
 		}
 	}
 	AddConfig(&in.Config, good)
@@ -88,6 +88,6 @@ func TestPanicInSharedComputation(t *testing.T) {
 func TestPanicInCheckNamesObjects(t *testing.T) {
 	found := Build(nil, Inputs{}).check(func(*references) { panic("odd") }, "DestinationRule/a/x", "DestinationRule/a/y")
 	if len(found) != 2 || found[0].Object != "DestinationRule/a/x" || found[1].Object != "DestinationRule/a/y" || found[0].Stack == "" {
-		t.Errorf("the mistake is told of %+v, want of both rules", found)
+		t.Errorf("the panic is a problem of %+v, want of both rules", found)
 	}
 }
