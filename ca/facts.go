@@ -3,6 +3,7 @@ package ca
 import (
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/mesh-operator/mesh-operator/internal/canonical"
 	"github.com/mesh-operator/mesh-operator/internal/subject"
 	"github.com/mesh-operator/mesh-operator/internal/workload"
 )
@@ -13,8 +14,8 @@ func factsOf(pod *corev1.Pod) subject.Facts {
 	name := workload.Name(pod, workload.OwnerOf(pod))
 	return subject.Facts{
 		Workload:          name,
-		CanonicalService:  workload.CanonicalName(pod.Labels, name),
+		CanonicalService:  canonical.Name(pod.Labels, name),
 		Namespace:         pod.Namespace,
-		CanonicalRevision: workload.CanonicalRevision(pod.Labels),
+		CanonicalRevision: canonical.Revision(pod.Labels),
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/mesh-operator/mesh-operator/internal/canonical"
 	"github.com/mesh-operator/mesh-operator/internal/workload"
 )
 
@@ -26,7 +27,7 @@ func workloadOf(pod *corev1.Pod, owner *workload.Owner) Workload {
 	return Workload{
 		Name:              name,
 		Owner:             "kubernetes://apis/" + owner.APIVersion + "/namespaces/$(POD_NAMESPACE)/" + strings.ToLower(owner.Kind) + "s/" + owner.Name,
-		CanonicalName:     workload.CanonicalName(pod.Labels, name),
-		CanonicalRevision: workload.CanonicalRevision(pod.Labels),
+		CanonicalName:     canonical.Name(pod.Labels, name),
+		CanonicalRevision: canonical.Revision(pod.Labels),
 	}
 }

@@ -40,6 +40,7 @@ var imports = map[string][]string{
 	"internal/archtest":                  {},
 	"internal/certclient":                {"internal/spiffe", "internal/trust"},
 	"internal/certfile":                  {},
+	"internal/canonical":                 {},
 	"internal/connlimit":                 {},
 	"internal/envoytest":                 {},
 	"internal/golden":                    {},

@@ -10,15 +10,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Labels that set what telemetry shows (istio.io/api/label).
-const (
-	nameLabel              = "service.istio.io/workload-name"
-	canonicalNameLabel     = "service.istio.io/canonical-name"
-	canonicalRevisionLabel = "service.istio.io/canonical-revision"
-)
-
-// maxLabelValue is the length limit of a label's value; names of objects may be longer.
-const maxLabelValue = 63
+// nameLabel sets what telemetry shows (istio.io/api/label).
+const nameLabel = "service.istio.io/workload-name"
 
 // Owner is the object whose author decides about the pod.
 type Owner struct {
@@ -85,33 +78,4 @@ func Name(pod metav1.Object, owner Owner) string {
 		return name
 	}
 	return owner.Name
-}
-
-// CanonicalName returns the value of the label service.istio.io/canonical-name, or what stands in for it: the label of the
-// application, else the workload's name. It always fits into a label.
-func CanonicalName(labels map[string]string, workload string) string {
-	if name := first(labels, canonicalNameLabel, "app.kubernetes.io/name", "app"); name != "" {
-		return name
-	}
-	if len(workload) > maxLabelValue {
-		return strings.TrimRight(workload[:maxLabelValue], "-.")
-	}
-	return workload
-}
-
-// CanonicalRevision returns the value of the label service.istio.io/canonical-revision, or what stands in for it.
-func CanonicalRevision(labels map[string]string) string {
-	if revision := first(labels, canonicalRevisionLabel, "app.kubernetes.io/version", "version"); revision != "" {
-		return revision
-	}
-	return "latest"
-}
-
-func first(labels map[string]string, keys ...string) string {
-	for _, key := range keys {
-		if labels[key] != "" {
-			return labels[key]
-		}
-	}
-	return ""
 }

@@ -1,7 +1,6 @@
 package workload
 
 import (
-	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -59,30 +58,5 @@ func TestName(t *testing.T) {
 	pod.Labels = map[string]string{"service.istio.io/workload-name": "night"}
 	if got := Name(pod, OwnerOf(pod)); got != "night" {
 		t.Errorf("Name = %q, want that of the label", got)
-	}
-}
-
-func TestCanonicalLabels(t *testing.T) {
-	long := strings.Repeat("a", 62) + "-b"
-	cases := map[string]struct {
-		labels         map[string]string
-		workload       string
-		name, revision string
-	}{
-		"None":       {nil, "sleep-v1", "sleep-v1", "latest"},
-		"App":        {map[string]string{"app": "sleep", "version": "v1"}, "w", "sleep", "v1"},
-		"Kubernetes": {map[string]string{"app": "a", "app.kubernetes.io/name": "b", "version": "1", "app.kubernetes.io/version": "2"}, "w", "b", "2"},
-		"Canonical":  {map[string]string{"app": "a", "service.istio.io/canonical-name": "c", "service.istio.io/canonical-revision": "3"}, "w", "c", "3"},
-		"Long":       {nil, long, strings.Repeat("a", 62), "latest"},
-	}
-	for name, c := range cases {
-		t.Run(name, func(t *testing.T) {
-			if got := CanonicalName(c.labels, c.workload); got != c.name {
-				t.Errorf("CanonicalName = %q, want %q", got, c.name)
-			}
-			if got := CanonicalRevision(c.labels); got != c.revision {
-				t.Errorf("CanonicalRevision = %q, want %q", got, c.revision)
-			}
-		})
 	}
 }

@@ -58,7 +58,7 @@ func node(c Config) object {
 	domain := c.Namespace + ".svc.cluster.local"
 	out := object{
 		"id":       strings.Join([]string{string(c.Role), c.IPs[0].String(), c.PodName + "." + c.Namespace, domain}, "~"),
-		"cluster":  c.Workload + "." + c.Namespace,
+		"cluster":  serviceName(c),
 		"metadata": nodeMetadata(c),
 	}
 	if l := locality(c.Labels["istio-locality"]); l != nil {
@@ -87,7 +87,7 @@ func nodeMetadata(c Config) object {
 		"NAME":            c.PodName,
 		"INSTANCE_IPS":    strings.Join(ips, ","),
 		"NODE_NAME":       c.NodeName,
-		"CLUSTER_ID":      "Kubernetes",
+		"CLUSTER_ID":      clusterID,
 		"ISTIO_VERSION":   version.Version,
 		"ISTIO_REVISION":  c.Revision,
 		"TRUST_DOMAIN":    c.TrustDomain,

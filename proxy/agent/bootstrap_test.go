@@ -29,7 +29,9 @@ func TestBootstrap(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return map[string]string{"want.json": indent(t, text), "want.args": strings.Join(envoyArgs(config), "\n")}
+		return map[string]string{
+			"want.json": indent(t, text), "want.args": strings.Join(envoyArgs(config), "\n"), "want.env": strings.Join(tracingEnvironment(config), "\n"),
+		}
 	})
 }
 

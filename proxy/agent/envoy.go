@@ -53,6 +53,7 @@ func startEnvoy(c Config, output io.Writer, log *slog.Logger) (*process, error) 
 	}
 	p := &process{cmd: exec.Command(c.EnvoyPath, envoyArgs(c)...), exited: make(chan struct{}), log: log}
 	p.cmd.Stdout, p.cmd.Stderr = output, output
+	p.cmd.Env = append(os.Environ(), tracingEnvironment(c)...)
 	p.cmd.Dir = c.Dir // a core file would go into this small volume in memory
 	// Its own process group, so that Ctrl-C on a terminal reaches the agent only, which drains first. The kernel kills Envoy when
 	// the agent dies.

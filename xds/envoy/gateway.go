@@ -19,6 +19,7 @@ func (c *collector) gateway() {
 		c.clientSecrets(s)
 	}
 	c.add(mesh.NewHash().Add("router clusters"), nil, func(d *draft) { d.emit(resource.Cluster, blackHoleCluster, emptyCluster()) })
+	c.tracingClusters()
 	c.problems = append(c.problems, c.scope.Gateway.Problems...)
 	for _, port := range c.scope.Gateway.Ports {
 		c.refusals(port.Servers)
@@ -124,6 +125,6 @@ func (c *collector) gatewayListener(port uint32) *listenerv3.Listener {
 }
 
 func (c *collector) gatewayChain(routes string) *listenerv3.FilterChain {
-	m := withRoutes(faceUntrustedClients(c.hcm("outbound_"+routes)), routes)
+	m := withRoutes(c.startTraces(faceUntrustedClients(c.hcm("outbound_"+routes))), routes)
 	return &listenerv3.FilterChain{Filters: c.httpChain(gatewayServer, "", m)}
 }

@@ -133,7 +133,7 @@ func addInput(t *testing.T, in *mesh.Inputs, u *unstructured.Unstructured, text 
 	case "ConfigMap":
 		c := &corev1.ConfigMap{}
 		into(c)
-		in.MeshConfig = meshConfig(t, c.Data["mesh"])
+		in.MeshConfig, in.TrustClientTraces = meshConfig(t, c.Data["mesh"]), c.Data["trustClientTraces"] == "true"
 	default:
 		o, err := istioconfig.Decode(u)
 		if err != nil {

@@ -37,6 +37,7 @@ func (c *collector) hcm(stat string) *hcmv3.HttpConnectionManager {
 		},
 		UpgradeConfigs: []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: supportedUpgrade}},
 		AccessLog:      c.accessLog(),
+		Tracing:        c.tracing(),
 	}
 }
 

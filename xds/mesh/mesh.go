@@ -36,7 +36,9 @@ type Inputs struct {
 	Secrets        table.Table[*corev1.Secret] // of the mesh's namespace, for the gateways in it
 	MeshConfig     *meshv1alpha1.MeshConfig
 	MTLS           MTLSMode // what ports admit where no PeerAuthentication says anything; empty: nobody knows, so Strict
-	MeshNamespace  string   // the root namespace: its PeerAuthentication without selector is the mesh's
+	// TrustClientTraces lets clients of gateways decide about sampling; see Tracing.TrustClients.
+	TrustClientTraces bool
+	MeshNamespace     string // the root namespace: its PeerAuthentication without selector is the mesh's
 }
 
 // Objects makes a table of Kubernetes objects for Inputs.

@@ -13,8 +13,9 @@ type Settings struct {
 	TrustDomain      string
 	RootNamespace    string
 	MTLS             MTLSMode
-	AllowAnyOutbound bool   // ALLOW_ANY: what the registry does not know is passed through; else it is refused
-	AccessLogFile    string // empty: no access log
+	AllowAnyOutbound bool     // ALLOW_ANY: what the registry does not know is passed through; else it is refused
+	AccessLogFile    string   // empty: no access log
+	Tracing          *Tracing // nil: proxies report no spans
 	Key              string
 }
 

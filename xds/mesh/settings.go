@@ -18,6 +18,9 @@ func buildSettings(in Inputs) *Settings {
 		s.MTLS = Strict
 	}
 	s.AllowAnyOutbound = c.GetOutboundTrafficPolicy().GetMode() == meshv1alpha1.MeshConfig_OutboundTrafficPolicy_ALLOW_ANY
-	s.Key = NewHash().Add(s.TrustDomain, s.RootNamespace, s.AccessLogFile, string(s.MTLS)).Bool(s.AllowAnyOutbound).Key()
+	s.Tracing = tracingOf(c, in.TrustClientTraces)
+	h := NewHash().Add(s.TrustDomain, s.RootNamespace, s.AccessLogFile, string(s.MTLS)).Bool(s.AllowAnyOutbound)
+	s.Tracing.addTo(h)
+	s.Key = h.Key()
 	return s
 }

@@ -18,6 +18,9 @@ import (
 // mtlsModeKey is beside the MeshConfig, which has no field for it.
 const mtlsModeKey = "mtlsMode"
 
+// trustClientTracesKey is beside the MeshConfig for the same reason; see mesh.Tracing.TrustClients.
+const trustClientTracesKey = "trustClientTraces"
+
 var modes = []mesh.MTLSMode{mesh.Strict, mesh.Permissive, mesh.Disable}
 
 // meshConfigReader keeps the last good mesh configuration: an error in the ConfigMap changes nothing until it is mended,
@@ -25,9 +28,10 @@ var modes = []mesh.MTLSMode{mesh.Strict, mesh.Permissive, mesh.Disable}
 type meshConfigReader struct {
 	log *slog.Logger
 
-	mu   sync.Mutex
-	last *meshv1alpha1.MeshConfig
-	mtls mesh.MTLSMode
+	mu                sync.Mutex
+	last              *meshv1alpha1.MeshConfig
+	mtls              mesh.MTLSMode
+	trustClientTraces bool
 }
 
 func newMeshConfigReader(log *slog.Logger) *meshConfigReader {
@@ -52,13 +56,14 @@ func (r *meshConfigReader) set(object any) {
 	if unknown == nil {
 		r.mtls = mode
 	}
+	r.trustClientTraces = m.Data[trustClientTracesKey] == "true"
 }
 
 func (r *meshConfigReader) remove(any) {}
 
 func (r *meshConfigReader) fill(in *mesh.Inputs) {
 	r.mu.Lock()
-	in.MeshConfig, in.MTLS = r.last, r.mtls
+	in.MeshConfig, in.MTLS, in.TrustClientTraces = r.last, r.mtls, r.trustClientTraces
 	r.mu.Unlock()
 }
 
@@ -82,6 +87,9 @@ func parseMeshConfig(text string) (*meshv1alpha1.MeshConfig, error) {
 		return config, nil
 	}
 	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(json, config); err != nil {
+		return nil, fmt.Errorf("parse mesh configuration: %w", err)
+	}
+	if err := mesh.CheckTracing(config); err != nil {
 		return nil, fmt.Errorf("parse mesh configuration: %w", err)
 	}
 	return config, nil

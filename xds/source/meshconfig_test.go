@@ -2,6 +2,7 @@ package source
 
 import (
 	"log/slog"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -54,6 +55,33 @@ func TestUnknownMTLSModeKeepsLastValid(t *testing.T) {
 		if got := mesh.Build(nil, in).Settings.MTLS; got != step.want {
 			t.Errorf("after %v the mode is %s, want %s", step.data, got, step.want)
 		}
+	}
+}
+
+// TestTracingOfMeshConfig reads where spans go. A configuration that would make proxies lose them changes nothing.
+func TestTracingOfMeshConfig(t *testing.T) {
+	const zipkin = `{enableTracing: true, defaultProviders: {tracing: [z]}, defaultConfig: {tracing: {sampling: 5}}, extensionProviders: [{name: z, zipkin: {service: zipkin.test, port: 9411}}]}`
+	good := mesh.Tracing{Protocol: mesh.Zipkin, Host: "zipkin.test", Port: 9411, Sampling: 5}
+	for name, c := range map[string]struct{ text, want string }{
+		"no provider is the default": {`{enableTracing: true, extensionProviders: [{name: z, zipkin: {service: a, port: 1}}]}`, "defaultProviders.tracing names none"},
+		"provider is missing":        {`{enableTracing: true, defaultProviders: {tracing: [z]}}`, "defaultProviders.tracing names none"},
+		"kind is not supported":      {`{enableTracing: true, defaultProviders: {tracing: [z]}, extensionProviders: [{name: z, datadog: {service: a, port: 1}}]}`, "defaultProviders.tracing names none"},
+		"no service":                 {`{enableTracing: true, defaultProviders: {tracing: [z]}, extensionProviders: [{name: z, zipkin: {port: 1}}]}`, "the provider's service is empty"},
+		"no port":                    {`{enableTracing: true, defaultProviders: {tracing: [z]}, extensionProviders: [{name: z, opentelemetry: {service: a}}]}`, "the provider's port is 0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newMeshConfigReader(slog.New(slog.DiscardHandler))
+			r.set(&corev1.ConfigMap{Data: map[string]string{"mesh": zipkin}})
+			if _, err := parseMeshConfig(c.text); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v, want one that says %q", err, c.want)
+			}
+			r.set(&corev1.ConfigMap{Data: map[string]string{"mesh": c.text}})
+			in := mesh.Inputs{}
+			r.fill(&in)
+			if got := mesh.Build(nil, in).Settings.Tracing; got == nil || *got != good {
+				t.Errorf("tracing is %+v, want %+v", got, good)
+			}
+		})
 	}
 }
 
