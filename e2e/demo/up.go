@@ -42,7 +42,11 @@ func (d *demo) up(ctx context.Context) error {
 }
 
 func (d *demo) installOperator(ctx context.Context) error {
-	if _, err := d.lab.Kubectl(ctx, "apply", "--server-side", "-k", "config/default"); err != nil {
+	operator := lab.Operator
+	if d.name == existing { // its nodes pull the official images
+		operator = "config/default"
+	}
+	if _, err := d.lab.Kubectl(ctx, "apply", "--server-side", "-k", operator); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)

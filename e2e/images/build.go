@@ -48,7 +48,7 @@ func (b *builder) build(ctx context.Context, wanted []Image, dir string) error {
 			return err
 		}
 	}
-	return nil
+	return writeOperator(b.root, filepath.Join(dir, "operator"))
 }
 
 func seconds(started time.Time) string { return fmt.Sprintf("%.1f s", time.Since(started).Seconds()) }
@@ -84,6 +84,10 @@ func (b *builder) source(e Entry) string {
 		return b.envoyPath()
 	case Debian:
 		return filepath.Join(b.debianPath(), e.Path)
+	case Prometheus:
+		return filepath.Join(b.prometheusPath(), e.Path)
+	case Jaeger:
+		return b.jaegerPath()
 	default:
 		return filepath.Join(b.root, e.Path)
 	}
@@ -92,6 +96,10 @@ func (b *builder) source(e Entry) string {
 // archive puts the image's archive at path, from the cache when its contents are the same as before.
 func (b *builder) archive(i Image, path string) error {
 	started := time.Now()
+	i, err := b.expand(i)
+	if err != nil {
+		return fmt.Errorf("list the contents of image %s: %w", i.Name, err)
+	}
 	key, err := b.key(i)
 	if err != nil {
 		return fmt.Errorf("hash the contents of image %s: %w", i.Name, err)

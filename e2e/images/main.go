@@ -1,10 +1,10 @@
-// Command images builds the container images of this repository without a container engine: the two product images, and
-// the applications that the demo and the tests run in a mesh.
+// Command images builds the container images of this repository without a container engine: the two product images, the
+// applications that the demo and the tests run in a mesh, and the add-ons, which a cluster without a registry cannot pull.
 //
 //	go run ./e2e/images build [NAME...] --out DIR    one NAME.tar each, as `ctr images import` and `docker load` take it
-//	go run ./e2e/images fetch [NAME...]              what has to come from outside: envoy, debian
+//	go run ./e2e/images fetch [NAME...]              what has to come from outside, such as envoy
 //
-// What is in an image is a table (contents.go). An image is a function of its contents: the same files give the same bytes,
+// What is in an image is a table (contents.go, addons.go). An image is a function of its contents: the same files give the same bytes,
 // which are kept in ${MESH_CACHE:-$HOME/.cache/mesh-operator}/images under a hash of them.
 package main
 
@@ -60,8 +60,8 @@ func newBuildCommand() *cobra.Command {
 func newFetchCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:       "fetch [NAME...]",
-		Short:     "Fetch what is missing of: envoy debian",
-		ValidArgs: []string{"envoy", "debian"},
+		Short:     "Fetch or compile what is missing of: " + strings.Join(artifactNames(), " "),
+		ValidArgs: artifactNames(),
 		Args:      cobra.OnlyValidArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -78,8 +78,16 @@ func newFetchCommand() *cobra.Command {
 
 func imageNames() []string {
 	var names []string
-	for _, i := range images {
+	for _, i := range allImages() {
 		names = append(names, i.Name)
+	}
+	return names
+}
+
+func artifactNames() []string {
+	var names []string
+	for _, a := range (&builder{}).artifacts() {
+		names = append(names, a.name)
 	}
 	return names
 }
@@ -91,9 +99,9 @@ func choose(names []string) ([]Image, error) {
 		}
 	}
 	if len(names) == 0 {
-		return images, nil
+		return allImages(), nil
 	}
-	return slices.DeleteFunc(slices.Clone(images), func(i Image) bool { return !slices.Contains(names, i.Name) }), nil
+	return slices.DeleteFunc(allImages(), func(i Image) bool { return !slices.Contains(names, i.Name) }), nil
 }
 
 func newBuilder(cmd *cobra.Command) (*builder, error) {

@@ -9,6 +9,10 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
+// Operator is the kustomization of the operator for a local cluster: config/default with the local images of the add-ons, which
+// e2e/images writes.
+const Operator = ".out/images/operator"
+
 // LoadAs loads one of the built images into the cluster under another name, as from a mirror.
 func (l *Lab) LoadAs(ctx context.Context, image, reference, dir string) error {
 	path := filepath.Join(dir, image+".tar")

@@ -92,7 +92,7 @@ var installedMesh = sync.OnceValue(func() error {
 	if err := restartForNewImages(ctx); err != nil {
 		return err
 	}
-	if _, err := mesh.Kubectl(ctx, "apply", "--server-side", "--force-conflicts", "-k", "config/default"); err != nil {
+	if _, err := mesh.Kubectl(ctx, "apply", "--server-side", "--force-conflicts", "-k", lab.Operator); err != nil {
 		return err
 	}
 	if err := mesh.Available(ctx, "istio-operator"); err != nil {

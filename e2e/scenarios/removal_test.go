@@ -15,10 +15,10 @@ import (
 
 const managed = "app.kubernetes.io/managed-by=mesh-operator"
 
-// installOperator applies config/default, with flags of kubectl apply.
+// installOperator applies config/default with the local images, with flags of kubectl apply.
 func installOperator(t *testing.T, flags ...string) {
 	t.Helper()
-	_, err := mesh.Kubectl(within(t, time.Minute), append([]string{"apply", "-k", "config/default"}, flags...)...)
+	_, err := mesh.Kubectl(within(t, time.Minute), append([]string{"apply", "-k", lab.Operator}, flags...)...)
 	must(t, err)
 	must(t, mesh.Available(within(t, 3*time.Minute), "istio-operator"))
 }
