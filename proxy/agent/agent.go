@@ -25,7 +25,8 @@ type Options struct {
 	Logger       *slog.Logger
 }
 
-// Run runs a proxy. It returns when ctx has ended and the proxy has drained, or with an error when Envoy ends.
+// Run runs a proxy. It returns when ctx has ended and the proxy has drained, or with an error when Envoy exits or is killed too
+// often.
 func Run(ctx context.Context, o Options) error {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -55,12 +56,14 @@ type agent struct {
 	admin   *admin
 	health  *health
 	drainer *drainer
+	xds     *xdsProxy
 }
 
 func newAgent(o Options) *agent {
 	a := &agent{o: o, log: o.Logger, client: certclient.New(o.Certificates), admin: newAdmin(o.Config.Ports.Admin)}
 	a.health = newHealth(o.Config, a.admin, a.client, o.Logger)
 	a.drainer = newDrainer(o.Config, a.admin, a.health, o.Logger)
+	a.xds = newXDSProxy(o.Config, a.client, a.health.counters, o.Logger)
 	return a
 }
 
@@ -75,7 +78,7 @@ func (a *agent) serve(ctx context.Context, group *errgroup.Group, stop context.C
 	})
 }
 
-// proxy starts Envoy when there is a certificate, and returns when Envoy has ended. If serving ends early, a server that Envoy
+// proxy starts Envoy when there is a certificate, and returns when Envoy has ended for good. If serving ends early, a server that Envoy
 // depends on has failed, and the group returns its error.
 func (a *agent) proxy(serving, stop context.Context, group *errgroup.Group) error {
 	if err := a.waitCertificate(serving, stop); err != nil {
@@ -84,14 +87,10 @@ func (a *agent) proxy(serving, stop context.Context, group *errgroup.Group) erro
 	if err := a.serveSockets(serving, group); err != nil {
 		return err
 	}
-	envoy, err := startEnvoy(a.o.Config, a.o.Output, a.log)
-	if err != nil {
-		return err
-	}
-	a.health.envoy.Store(true)
 	running, cancel := until(serving, stop)
 	defer cancel()
-	if err := envoy.wait(running); err != nil {
+	envoy, err := a.superviseEnvoy(running)
+	if envoy == nil {
 		return err
 	}
 	if serving.Err() == nil {
@@ -121,7 +120,7 @@ func (a *agent) serveSockets(ctx context.Context, group *errgroup.Group) error {
 	}
 	group.Go(func() error { return serveSocket(ctx, newSDSServer(a.client, a.reservedFolders(), a.log), sds) })
 	group.Go(func() error {
-		return serveSocket(ctx, newXDSServer(newXDSProxy(c, a.client, a.health.counters, a.log)), xds)
+		return serveSocket(ctx, newXDSServer(a.xds), xds)
 	})
 	return nil
 }

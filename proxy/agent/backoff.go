@@ -39,6 +39,13 @@ func (b *attemptBackoff) markConfigured() {
 	b.configured = true
 }
 
+// forget notes that the proxy has no configuration any more: it was started again.
+func (b *attemptBackoff) forget() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.configured, b.delay, b.next = false, 0, time.Time{}
+}
+
 // reset notes a stable stream: the next delay is the first one.
 func (b *attemptBackoff) reset() {
 	b.mu.Lock()

@@ -35,6 +35,7 @@ func Bootstrap(c Config) ([]byte, error) {
 		"overload_manager": overloadManager(c.MemoryLimit),
 		"layered_runtime":  runtimeLayers(),
 		"stats_config":     statsConfig(),
+		"watchdogs":        watchdogs(),
 		// Most clusters never get a request. Envoy creates their traffic counters with the first one.
 		"deferred_stat_options": object{"enable_deferred_creation_stats": true},
 		"dynamic_resources": object{

@@ -8,7 +8,8 @@
 //
 // Run gets a certificate first. It then serves the two sockets, writes Envoy's bootstrap (bootstrap.go, a pure function of
 // Config, which env.go reads from the pod) and starts Envoy (envoy.go). After that it forwards: configuration as bytes,
-// renewed certificates, probes and their results. It ends when Envoy ends, so that the kubelet restarts both. On SIGTERM it
+// renewed certificates, probes and their results. It starts an Envoy that was
+// killed again (restart.go), and ends when Envoy exits or is killed again and again, so that the kubelet restarts both. On SIGTERM it
 // drains the proxy before it stops it (drain.go).
 //
 // The workload's private key exists in the memory of this process and of Envoy only. The agent connects to pilot with mutual

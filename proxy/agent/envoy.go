@@ -95,6 +95,12 @@ func (p *process) wait(ctx context.Context) error {
 	}
 }
 
+// killed reports whether a signal has ended it.
+func (p *process) killed() bool {
+	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled()
+}
+
 // stop sends SIGTERM to Envoy, and SIGKILL after five seconds.
 func (p *process) stop() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)

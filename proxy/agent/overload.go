@@ -45,6 +45,15 @@ func atHeap(action string, fraction float64) object {
 	}
 }
 
+// hangTimeout is how long a thread of Envoy may not return to its event loop. A large configuration takes seconds.
+const hangTimeout = time.Minute
+
+// watchdogs make a hanging Envoy end itself, so that the agent starts it again. Envoy's defaults only count.
+func watchdogs() object {
+	kill := object{"kill_timeout": duration(hangTimeout)}
+	return object{"main_thread_watchdog": kill, "worker_watchdog": kill}
+}
+
 // runtimeLayers limits the size of a route's regular expression, and the connections of the ports that bypass the overload
 // manager. There is no admin layer: nobody changes the flags of a running proxy.
 func runtimeLayers() object {
