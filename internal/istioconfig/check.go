@@ -18,6 +18,7 @@ const maxDuration = 365 * 24 * time.Hour
 
 // checker collects problems; its methods each check one thing and add at most a few.
 type checker struct {
+	own      string // namespace of the object
 	problems []Problem
 }
 
@@ -30,13 +31,17 @@ func (c *checker) addf(field, format string, args ...any) {
 }
 
 // host accepts what a service or a request may be called: a DNS name in lower case, an address, or with wildcard a
-// leading "*.".
+// leading "*" in place of the first characters.
 func (c *checker) host(field, host string, wildcard bool) {
-	name, isWild := strings.CutPrefix(host, "*.")
+	suffix, isWild := strings.CutPrefix(host, "*")
+	name := host
+	if isWild {
+		name = "x" + suffix
+	}
 	switch {
 	case host == "":
 		c.addf(field, "is required")
-	case isWild && !wildcard || host == "*" && !wildcard:
+	case isWild && !wildcard:
 		c.addf(field, "%q: a wildcard is not allowed here", host)
 	case host == "*" || isAddress(host):
 	case host != strings.ToLower(host):

@@ -30,7 +30,7 @@ type definition struct {
 	group, resource string
 	versions        []string // served; the first one is stored
 	spec            func() proto.Message
-	rewrite         func(*rewriter, object)       // replaces old spellings; may be nil
+	rewrite         func(*rewriter, object)       // replaces old spellings, and brings hosts into one form; may be nil
 	validate        func(*checker, proto.Message) // nil: pilot does not enforce the kind, so objects of it are refused
 	warn            func(*checker, proto.Message) // may be nil
 	alternative     string                        // of a kind that is not enforced: what its author can do
@@ -63,6 +63,7 @@ var definitions = []definition{
 	{
 		kind: Gateway, group: networkingGroup, resource: "gateways", versions: threeVersions,
 		spec:     func() proto.Message { return &networking.Gateway{} },
+		rewrite:  (*rewriter).gateway,
 		validate: typed((*checker).gateway),
 	},
 	{

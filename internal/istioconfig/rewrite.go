@@ -22,6 +22,7 @@ func (r *rewriter) note(field, was, now string) {
 }
 
 func (r *rewriter) virtualService(spec object) {
+	normalizeHosts(spec, "hosts")
 	each(spec, "http", "spec", func(route object, path string) {
 		r.websocket(route, path)
 		r.fault(route, path)
@@ -29,7 +30,7 @@ func (r *rewriter) virtualService(spec object) {
 		defaultAttempts(child(route, "retries"))
 		r.headerOperations(route, path, "appendHeaders", "request", "add")
 		r.allHeaderOperations(route, path)
-		r.portName(child(route, "mirror"), path+".mirror")
+		r.destination(child(route, "mirror"), path+".mirror")
 		r.destinations(route, path)
 	})
 	for _, protocol := range []string{"tcp", "tls"} {
@@ -40,8 +41,13 @@ func (r *rewriter) virtualService(spec object) {
 func (r *rewriter) destinations(route object, path string) {
 	each(route, "route", path, func(destination object, path string) {
 		r.allHeaderOperations(destination, path)
-		r.portName(child(destination, "destination"), path+".destination")
+		r.destination(child(destination, "destination"), path+".destination")
 	})
+}
+
+func (r *rewriter) destination(destination object, path string) {
+	normalizeHost(destination, "host")
+	r.portName(destination, path)
 }
 
 // websocket drops a switch that is always on now.
@@ -121,7 +127,12 @@ func (r *rewriter) portName(destination object, path string) {
 	r.note(path+".port.name", "port.name", "the number of the service's port "+name)
 }
 
+func (r *rewriter) gateway(spec object) {
+	each(spec, "servers", "spec", func(server object, _ string) { normalizeHosts(server, "hosts") })
+}
+
 func (r *rewriter) destinationRule(spec object) {
+	normalizeHost(spec, "host")
 	r.trafficPolicy(child(spec, "trafficPolicy"), "spec.trafficPolicy")
 	each(spec, "subsets", "spec", func(subset object, path string) {
 		r.trafficPolicy(child(subset, "trafficPolicy"), path+".trafficPolicy")

@@ -9,7 +9,7 @@ import (
 // Validate returns every reason to refuse the object, in the order of its fields; none means that the translator can use
 // it. It looks at nothing but the object, so hosts or Secrets that do not exist are no business of it.
 func Validate(o Object) []Problem {
-	c := &checker{problems: unsupported(o.Spec)}
+	c := &checker{own: o.Namespace, problems: unsupported(o.Spec)}
 	for _, path := range sortedKeys(o.PortNames) {
 		c.add(path+".name", "not supported yet: a port by its name", "give its number: port: {number: ...}")
 	}
@@ -20,7 +20,7 @@ func Validate(o Object) []Problem {
 
 // Warnings returns what is accepted and probably not meant.
 func Warnings(o Object) []Problem {
-	c := &checker{}
+	c := &checker{own: o.Namespace}
 	if row, _ := definitionOf(o.Kind); row.warn != nil {
 		row.warn(c, o.Spec)
 	}

@@ -19,10 +19,7 @@ func (c *checker) gateway(g *networking.Gateway) {
 	if !c.gatewayLimits(g) {
 		return
 	}
-	if len(g.GetSelector()) == 0 {
-		c.add("spec.selector", "is required", "name the gateway's pods by their labels, for example istio: ingressgateway")
-	}
-	c.labels("spec.selector", g.GetSelector())
+	c.labels("spec.selector", g.GetSelector()) // none selects every gateway
 	if len(g.GetServers()) == 0 {
 		c.add("spec.servers", "is required", "add a server with a port and hosts")
 	}
@@ -43,7 +40,7 @@ func (c *checker) server(path string, s *networking.Server) {
 		c.add(path+".hosts", "is required", `name the hosts, or "*" for all`)
 	}
 	for i, host := range s.GetHosts() {
-		c.serverHost(fmt.Sprintf("%s.hosts[%d]", path, i), host)
+		c.serverHost(fmt.Sprintf("%s.hosts[%d]", path, i), host, strings.ToUpper(s.GetPort().GetProtocol()))
 	}
 	c.serverTLS(path+".tls", s)
 }
@@ -52,8 +49,8 @@ func (c *checker) serverPort(path string, p *networking.Port) {
 	c.portNumber(path+".number", p.GetNumber())
 	if p.GetName() == "" {
 		c.add(path+".name", "is required", "use for example http or https")
-	} else if len(validation.IsDNS1123Subdomain(p.GetName())) > 0 {
-		c.addf(path+".name", "%q is not a name: lower case letters, digits, '-' and '.'", p.GetName())
+	} else if len(validation.IsDNS1123Subdomain(strings.ToLower(p.GetName()))) > 0 {
+		c.addf(path+".name", "%q is not a name: letters, digits, '-' and '.'", p.GetName())
 	}
 	switch protocol := strings.ToUpper(p.GetProtocol()); {
 	case protocol == "":
@@ -64,16 +61,17 @@ func (c *checker) serverPort(path string, p *networking.Port) {
 }
 
 // serverHost accepts host and namespace/host, where the namespace may be "*" or ".".
-func (c *checker) serverHost(field, host string) {
+func (c *checker) serverHost(field, host, protocol string) {
 	namespace, name, qualified := strings.Cut(host, "/")
 	if !qualified {
-		c.host(field, host, true)
-		return
-	}
-	if namespace != "*" && namespace != "." {
+		name = host
+	} else if namespace != "*" && namespace != "." {
 		c.namespace(field, namespace)
 	}
 	c.host(field, name, true)
+	if PartialWildcard(name) && slices.Contains(encrypted, protocol) { // Envoy's FilterChainMatch.server_names has whole labels only
+		c.add(field, fmt.Sprintf("%q: the wildcard of a TLS server stands for whole labels", name), `use "*.domain"`)
+	}
 }
 
 func (c *checker) serverTLS(path string, s *networking.Server) {

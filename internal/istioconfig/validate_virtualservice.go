@@ -47,7 +47,7 @@ func (c *checker) virtualService(vs *networking.VirtualService) {
 	for i, name := range vs.GetGateways() {
 		c.gatewayName(fmt.Sprintf("spec.gateways[%d]", i), name)
 	}
-	c.unique("spec.gateways", vs.GetGateways())
+	c.unique("spec.gateways", resolveGateways(vs.GetGateways(), c.own))
 	if len(vs.GetHttp())+len(vs.GetTls())+len(vs.GetTcp()) == 0 {
 		c.add("spec.http", "is required", "add a rule with a route")
 	}
@@ -111,7 +111,7 @@ func (c *checker) httpMatch(path string, m *networking.HTTPMatchRequest, gateway
 	c.headerMatches(path+".headers", m.GetHeaders())
 	c.labels(path+".sourceLabels", m.GetSourceLabels())
 	for i, g := range m.GetGateways() {
-		if !slices.Contains(gateways, g) {
+		if !slices.Contains(resolveGateways(gateways, c.own), ResolveGateway(g, c.own)) {
 			c.add(fmt.Sprintf("%s.gateways[%d]", path, i), fmt.Sprintf("%q is not in spec.gateways", g), "add it there")
 		}
 	}

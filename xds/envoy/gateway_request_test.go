@@ -65,6 +65,50 @@ func TestGatewayUntrustedClients(t *testing.T) {
 	}
 }
 
+// TestGatewayHostForms has a Gateway without selector with hosts in all forms that DNS takes for one, and wildcards within a label.
+func TestGatewayHostForms(t *testing.T) {
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.URL.Path) }))
+	t.Cleanup(app.Close)
+	b := bootstrapFor(t, `
+apiVersion: v1
+kind: Service
+metadata: {namespace: default, name: reviews}
+spec: {clusterIP: 10.96.0.12, ports: [{name: http, port: 9080}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {namespace: edge, name: router, labels: {istio: ingressgateway}}
+spec: {containers: [{name: istio-proxy, args: [proxy, router]}]}
+status: {podIPs: [{ip: 127.0.0.1}]}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {namespace: default, name: gateway}
+spec:
+  servers:
+  - port: {number: 80, name: HTTP-Web, protocol: HTTP}
+    hosts: [Shop.Example.com., "./*-eu.example.com", "*foo.bar"]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {namespace: default, name: shop}
+spec:
+  hosts: [SHOP.example.com, "*-EU.example.com", a.foo.bar.]
+  gateways: [gateway]
+  http:
+  - match: [{gateways: [default/gateway]}]
+    route: [{destination: {host: Reviews.default.svc.cluster.local.}}]
+`+endpointYAML("reviews", "v1", app.Listener.Addr().String(), nil), "edge/router")
+	gateway := startRouterOf(t, b)
+	for host, want := range map[string]int{
+		"shop.example.com": 200, "SHOP.EXAMPLE.COM": 200, "web-eu.example.com": 200, "web-us.example.com": 404, "a.foo.bar": 200, "xfoo.bar": 404, "foo.bar": 404,
+	} {
+		if got := gateway.getHost(t, host, "/", nil); got.status != want {
+			t.Errorf("GET / of %s = %v, want %d", host, got, want)
+		}
+	}
+}
+
 // TestGatewayStreamIdleTimeout has two requests whose answers never begin, at a gateway that is made impatient: it ends the one, and
 // the other, of a rule without a timeout, goes on although it is the older one.
 func TestGatewayStreamIdleTimeout(t *testing.T) {
@@ -175,6 +219,11 @@ spec:
     timeout: 0s
     route: [{destination: {host: reviews}}]
 `+endpointYAML("reviews", "v1", app, nil), "edge/router")
+	return startRouterOf(t, b, change...)
+}
+
+func startRouterOf(t *testing.T, b *bootstrapv3.Bootstrap, change ...func(*bootstrapv3.Bootstrap)) client {
+	t.Helper()
 	newAuthority(t).issue(t, "router").install(t, b)
 	b.StaticResources.Listeners[0].Address = envoytest.Loopback(0)
 	name := b.StaticResources.Listeners[0].Name

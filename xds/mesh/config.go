@@ -21,24 +21,11 @@ func ResolveHost(host, namespace string) string {
 	return HostOf(namespace, strings.ToLower(host))
 }
 
-// resolveGateway is the namespace/name of a gateway that an object in namespace refers to, also in the spelling of Istio
-// 0.8, name.namespace.svc.cluster.local.
-func resolveGateway(gateway, namespace string) string {
-	if gateway == MeshGateway || strings.Contains(gateway, "/") {
-		return strings.TrimPrefix(strings.Replace(gateway, "./", namespace+"/", 1), "/")
-	}
-	if name, rest, ok := strings.Cut(gateway, "."); ok {
-		ns, _, _ := strings.Cut(rest, ".")
-		return ns + "/" + name
-	}
-	return namespace + "/" + gateway
-}
-
 // ResolveGateways resolves the names of gateways that an object in namespace writes: MeshGateway or namespace/name.
 func ResolveGateways(gateways []string, namespace string) []string {
 	var names []string
 	for _, g := range gateways {
-		names = append(names, resolveGateway(g, namespace))
+		names = append(names, istioconfig.ResolveGateway(g, namespace))
 	}
 	return names
 }

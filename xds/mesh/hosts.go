@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
 )
 
 // HostSet is hosts and patterns of hosts. To look one up costs the same whatever their number.
@@ -11,14 +13,17 @@ type HostSet struct {
 	list  []string
 	known map[string]bool
 	wild  map[string]bool // of the patterns what comes after the asterisk
+
+	partial bool // a pattern begins within a label
 }
 
 func newHostSet(hosts []string) HostSet {
-	s := HostSet{hosts, map[string]bool{}, map[string]bool{}}
+	s := HostSet{list: hosts, known: map[string]bool{}, wild: map[string]bool{}}
 	for _, h := range hosts {
 		s.known[h] = true
 		if suffix, ok := strings.CutPrefix(h, "*"); ok {
 			s.wild[suffix] = true
+			s.partial = s.partial || istioconfig.PartialWildcard(h)
 		}
 	}
 	return s
@@ -34,7 +39,7 @@ func (s HostSet) includes(host string) bool {
 	}
 	rest, wild := strings.CutPrefix(host, "*")
 	for i := range len(rest) {
-		if rest[i] == '.' && (i > 0 || wild) && s.wild[rest[i:]] {
+		if (rest[i] == '.' || s.partial) && (i > 0 || wild) && s.wild[rest[i:]] {
 			return true
 		}
 	}
@@ -92,9 +97,17 @@ func Includes(a, b string) bool {
 	return ok && b != "*" && strings.HasSuffix(strings.TrimPrefix(b, "*"), suffix) && (strings.HasPrefix(b, "*") || len(b) > len(suffix))
 }
 
-// Patterns lists the hosts that mean host, the most specific first: a.b.c, *.b.c, *.c, *.
-func Patterns(host string) []string {
+// Patterns lists the hosts that mean host, the most specific first: a.b.c, *.b.c, *.c, *. Patterns that begin within a label, such as
+// *b.c, are listed only while a rule has one: they are many.
+func (l *Lookup) Patterns(host string) []string {
 	list := []string{host}
+	if !l.partial.Empty() {
+		rest := strings.TrimPrefix(host, "*")
+		for i := 1; i < len(rest); i++ {
+			list = append(list, "*"+rest[i:])
+		}
+		return append(list, "*")
+	}
 	for rest := strings.TrimPrefix(host, "*."); ; {
 		_, after, ok := strings.Cut(rest, ".")
 		if !ok {

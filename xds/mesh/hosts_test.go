@@ -32,6 +32,11 @@ func TestCommonHosts(t *testing.T) {
 		{"*.x.a.com", "*.y.a.com", ""},
 		{"a.com", "a.com", "a.com"},
 		{"*.a.com", "xa.com", ""},
+		{"*a.com", "xa.com", "xa.com"},
+		{"*a.com", "x.a.com", "x.a.com"},
+		{"*a.com", "a.com", ""},
+		{"*a.com", "*.a.com", "*.a.com"},
+		{"*a.com", "*ba.com", "*ba.com"},
 	} {
 		for server, own := range map[string]string{c.a: c.b, c.b: c.a} {
 			if got := strings.Join(NewServerHosts("ns", []string{server}).Common(virtualServiceFor("ns", own)), " "); got != c.want {
@@ -66,6 +71,8 @@ func TestCommonHostsEqualAllPairs(t *testing.T) {
 				host = "*." + host
 			case 2:
 				host = "*"
+			case 3:
+				host = "*" + host
 			}
 			found[host] = true
 		}

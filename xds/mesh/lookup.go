@@ -3,6 +3,7 @@ package mesh
 import (
 	"slices"
 
+	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
 	"github.com/mesh-operator/mesh-operator/xds/table"
 )
 
@@ -16,6 +17,8 @@ type Lookup struct {
 	RoutesBySource      table.Groups[*VirtualService]               // by the label selectors, as SelectorKey, that they test clients with
 	Rules               table.Table[table.Groups[*DestinationRule]] // by host, by namespace
 	HTTPPorts           table.Table[*Ports]                         // of the Services of a namespace
+
+	partial table.Table[bool] // the rules for sidecars that have a host with a wildcard within a label
 }
 
 // put takes a model in or out.
@@ -28,6 +31,9 @@ func (s *Snapshot) put(model any, in bool) {
 	case *DestinationRule:
 		age := ageOf(m.Created, m.Object)
 		s.Rules = set(s.Rules, age, m, in)
+		if istioconfig.PartialWildcard(m.Host) {
+			s.Lookup.partial = set(s.Lookup.partial, string(m.Object), true, in)
+		}
 		s.Lookup.Rules = setAt(s.Lookup.Rules, m.Host, m.Namespace, age, m, in)
 		s.index.putRule(age, m, in)
 	case *Gateway:
@@ -42,6 +48,9 @@ func (l *Lookup) putRoutes(age string, v *VirtualService, in bool) {
 	if slices.Contains(v.Gateways, MeshGateway) {
 		for _, host := range v.Hosts {
 			l.RoutesByHost = setAt(l.RoutesByHost, host, v.Namespace, age, v, in)
+		}
+		if v.hosts.partial {
+			l.partial = set(l.partial, string(v.Object), true, in)
 		}
 		l.RoutesByNamespace = setIn(l.RoutesByNamespace, v.Namespace, age, v, in)
 	}

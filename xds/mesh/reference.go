@@ -205,7 +205,7 @@ func (r *references) destination(v *VirtualService, field func() string, d *netw
 
 // defined tells whether a rule for the host, or for all that end like it, defines a subset.
 func (r *references) defined(host, subset string) bool {
-	return slices.ContainsFunc(Patterns(host), func(pattern string) bool {
+	return slices.ContainsFunc(r.snapshot.Lookup.Patterns(host), func(pattern string) bool {
 		return !r.snapshot.index.subsets.Get(subsetKey(pattern, subset)).Empty()
 	})
 }

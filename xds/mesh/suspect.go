@@ -175,7 +175,7 @@ func (f suspects) leadingTo(pattern string) {
 // about adds what is for a service or leads to it.
 func (f suspects) about(host string) {
 	f.leadingTo(host)
-	for _, pattern := range Patterns(host) {
+	for _, pattern := range f.now.Lookup.Patterns(host) {
 		for routes := range f.now.Lookup.RoutesByHost.Get(pattern).Values() {
 			f.addRoutes(routes)
 		}

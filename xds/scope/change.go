@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 	"github.com/mesh-operator/mesh-operator/xds/table"
 )
@@ -24,6 +25,7 @@ type changes struct {
 
 	wild      map[string]bool          // patterns of hosts: what comes after the asterisk
 	httpPorts table.Table[*mesh.Ports] // mesh.Lookup.HTTPPorts
+	partial   bool                     // one of them begins within a label
 }
 
 // changesOf finds the changes once for all scopes.
@@ -124,6 +126,7 @@ func (c *changes) mark(patterns ...string) {
 	for _, pattern := range patterns {
 		if suffix, ok := strings.CutPrefix(pattern, "*"); ok {
 			c.wild[suffix] = true
+			c.partial = c.partial || istioconfig.PartialWildcard(pattern)
 		} else {
 			c.hosts[pattern] = true
 		}
@@ -133,7 +136,7 @@ func (c *changes) mark(patterns ...string) {
 // meant tells whether one of the patterns means host. There may be as many as tenants care to write.
 func (c *changes) meant(host string) bool {
 	for i := range len(host) {
-		if host[i] == '.' && c.wild[host[i:]] {
+		if (host[i] == '.' || c.partial && i > 0) && c.wild[host[i:]] {
 			return true
 		}
 	}

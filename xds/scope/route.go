@@ -34,7 +34,7 @@ func newFinder(snapshot *mesh.Snapshot, c caller) *finder {
 
 // routes finds the VirtualService for a service; nil if there is none, or one whose rules are too much for it.
 func (f *finder) routes(s *mesh.Service) *VirtualService {
-	for _, candidate := range mesh.Patterns(s.Host) {
+	for _, candidate := range f.snapshot.Lookup.Patterns(s.Host) {
 		byNamespace := f.snapshot.Lookup.RoutesByHost.Get(candidate)
 		if byNamespace.Empty() {
 			continue

@@ -21,7 +21,7 @@ type Rule struct {
 // the most specific host. A caller in the mesh's own namespace, as the gateways are, has no say of its own: what is written
 // there for the whole mesh would hide the services' own rules from them, and with these every subset.
 func (f *finder) rule(s *mesh.Service) *Rule {
-	candidates, root := mesh.Patterns(s.Host), f.snapshot.Settings.RootNamespace
+	candidates, root := f.snapshot.Lookup.Patterns(s.Host), f.snapshot.Settings.RootNamespace
 	namespaces := []string{f.caller.namespace, s.Namespace, root}
 	if f.caller.namespace == root {
 		namespaces = namespaces[1:]

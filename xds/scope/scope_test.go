@@ -3,6 +3,7 @@ package scope
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -121,8 +122,41 @@ func TestRootNamespaceRuleKeepsServiceSubsets(t *testing.T) {
 }
 
 func TestPatterns(t *testing.T) {
-	if diff := cmp.Diff([]string{"a.b.c", "*.b.c", "*.c", "*"}, mesh.Patterns("a.b.c")); diff != "" {
+	if diff := cmp.Diff([]string{"a.b.c", "*.b.c", "*.c", "*"}, (&mesh.Lookup{}).Patterns("a.b.c")); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestPartialWildcard has rules for hosts with a wildcard within a label: the longest pattern decides, and what does not end so
+// has none.
+func TestPartialWildcard(t *testing.T) {
+	routes := func(host, name string) istioconfig.Object {
+		o := rule("shop", "pay", nil)
+		o.Name, o.Spec.(*networking.VirtualService).Hosts = name, []string{host}
+		return o
+	}
+	policy := func(host, name string) istioconfig.Object {
+		return istioconfig.Object{Kind: istioconfig.DestinationRule, Namespace: "shop", Name: name, Spec: &networking.DestinationRule{Host: host, TrafficPolicy: &networking.TrafficPolicy{}}}
+	}
+	both := func(host, name string) []istioconfig.Object {
+		return []istioconfig.Object{routes(host, name), policy(host, name)}
+	}
+	for want, objects := range map[string][]istioconfig.Object{
+		"b": slices.Concat(both("*.shop.svc.cluster.local", "a"), both("*ay.shop.svc.cluster.local", "b"), both("*y.shop.svc.cluster.local", "c")),
+		"c": slices.Concat(both("*.cluster.local", "a"), both("*ray.shop.svc.cluster.local", "b"), both("*p.svc.cluster.local", "c")),
+		"":  both("*pay.shop.svc.cluster.local", "a"),
+	} {
+		s := For(snapshot(objects...), sidecar("web", nil)).Outbound.Services.Get("pay.shop.svc.cluster.local")
+		var got [2]string
+		if s.Routes != nil {
+			got[0] = s.Routes.Name
+		}
+		if s.Rule != nil {
+			got[1] = strings.TrimPrefix(string(s.Rule.Sources[0]), "DestinationRule/shop/")
+		}
+		if got != [2]string{want, want} {
+			t.Errorf("routes and policy of %q, want those of %q", got, want)
+		}
 	}
 }
 

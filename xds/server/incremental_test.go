@@ -172,6 +172,7 @@ func policy(in *mesh.Inputs, gone bool, meta metav1.ObjectMeta, how byte) {
 	p := &security.PeerAuthentication{Mtls: &security.PeerAuthentication_MutualTLS{Mode: security.PeerAuthentication_MutualTLS_Mode(how % 4)}}
 	if how%2 == 0 {
 		p.Selector = &typev1beta1.WorkloadSelector{MatchLabels: map[string]string{"app": meta.Name}}
+		p.PortLevelMtls = map[uint32]*security.PeerAuthentication_MutualTLS{pick([]uint32{80, 81, 90}, how/8): {Mode: security.PeerAuthentication_MutualTLS_Mode(how / 32 % 4)}}
 	}
 	config(in, gone, istioconfig.PeerAuthentication, meta, p)
 }
@@ -181,7 +182,7 @@ var secrets = []string{"web", "web-cacert", "other"}
 // someGateway may serve HTTP or HTTPS, on one port or two, with hosts of its own, of some, or of all; it may be invalid.
 func someGateway(how byte) *networking.Gateway {
 	hosts := func(n byte) []string {
-		return []string{pick([]string{"*", "*", "*.com", "b/*", "./out.com", "*.b.svc.cluster.local"}, n)}
+		return []string{pick([]string{"*", "*", "*.com", "b/*", "./out.com", "*.b.svc.cluster.local", "*ut.com"}, n)}
 	}
 	g := &networking.Gateway{Selector: map[string]string{"app": "gate"}, Servers: []*networking.Server{{
 		Port: &networking.Port{Number: 80, Name: "http", Protocol: "HTTP"}, Hosts: hosts(how),
@@ -205,7 +206,7 @@ func someGateway(how byte) *networking.Gateway {
 // someRule may be for a service or for many, take a certificate from a Secret, or be invalid.
 func someRule(how byte) *networking.DestinationRule {
 	r := &networking.DestinationRule{
-		Host:    pick([]string{"x", "y", "x.a.svc.cluster.local", "*.b.svc.cluster.local", "*"}, how),
+		Host:    pick([]string{"x", "y", "x.a.svc.cluster.local", "*.b.svc.cluster.local", "*", "*y.b.svc.cluster.local"}, how),
 		Subsets: []*networking.Subset{{Name: pick([]string{"v0", "v1"}, how/2), Labels: map[string]string{"version": pick([]string{"v0", "v1"}, how/4)}}},
 	}
 	switch how / 8 % 6 {
@@ -324,7 +325,7 @@ func someRoutes(name string, how byte) *networking.VirtualService {
 		r.Match = []*networking.HTTPMatchRequest{{SourceLabels: map[string]string{"version": pick([]string{"v0", "v1"}, how/4)}}}
 	}
 	v := &networking.VirtualService{Http: []*networking.HTTPRoute{r}}
-	v.Hosts = []string{pick([]string{name, name, "*.b.svc.cluster.local", "out.com", "x.a", "x.b.svc"}, how/2)}
+	v.Hosts = []string{pick([]string{name, name, "*.b.svc.cluster.local", "out.com", "x.a", "x.b.svc", "*x.b.svc.cluster.local"}, how/2)}
 	switch how % 4 {
 	case 1:
 		v.Gateways = []string{"mesh", "gate-0", "a/gate-0"}
