@@ -1,6 +1,7 @@
 package injector
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,6 +29,7 @@ type Settings struct {
 	always      []labels.Selector
 	annotations map[string]string
 	template    *template.Template
+	token       func() string // crypto/rand.Text
 }
 
 // Values are what the template is rendered with, as the operator derives them from the Installation.
@@ -65,7 +67,7 @@ func NewSettings(config, values []byte) (*Settings, error) {
 	if err := yaml.UnmarshalStrict(config, &f); err != nil {
 		return nil, fmt.Errorf("parse config: %w", err)
 	}
-	s := &Settings{policy: f.Policy, annotations: f.InjectedAnnotations}
+	s := &Settings{policy: f.Policy, annotations: f.InjectedAnnotations, token: rand.Text}
 	if !slices.Contains([]string{policyEnabled, policyDisabled}, f.Policy) {
 		return nil, fmt.Errorf("parse config: policy %q: use %s or %s", f.Policy, policyEnabled, policyDisabled)
 	}

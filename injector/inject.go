@@ -60,7 +60,7 @@ func (s *Settings) Inject(r Request) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	result.Warnings = append(warnings, cautions(pod)...)
+	result.Warnings = append(warnings, cautions(pod, sidecar.rewrites)...)
 	sidecar.recordWarnings(result.Warnings)
 	if result.Patch, err = sidecar.patch(pod, r.Pod); err != nil {
 		return Result{}, err
@@ -77,7 +77,7 @@ func (s *Settings) sidecarFor(pod *corev1.Pod, owner *workload.Owner) (*sidecar,
 	if err != nil {
 		return nil, nil, refuse("%v", err)
 	}
-	out := &sidecar{revision: s.values.Revision, version: s.values.Version}
+	out := &sidecar{revision: s.values.Revision, version: s.values.Version, token: s.token, rewrites: options.rewriteProbes}
 	if options.rewriteProbes {
 		warnings := out.rewriteProbes(pod)
 		options.warnings = append(options.warnings, warnings...)

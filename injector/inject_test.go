@@ -43,6 +43,7 @@ func settingsWith(t testing.TB, more []byte) *Settings {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.token = func() string { return "TOKENTOKENTOKENTOKENTOKEN2" }
 	return s
 }
 

@@ -24,7 +24,9 @@ type sidecar struct {
 	pod      *corev1.Pod
 	revision string
 	version  string
+	rewrites bool // of probes and hooks
 	probes   []rewrite
+	token    func() string // unguessable, for the path of a hook
 }
 
 // check refuses pods that would go around their sidecar or collide with it.
@@ -68,14 +70,14 @@ func isProxyID(pod *corev1.Pod, c corev1.Container) bool {
 }
 
 // cautions are about what will not work as the author may think.
-func cautions(pod *corev1.Pod) []string {
+func cautions(pod *corev1.Pod, rewritten bool) []string {
 	var out []string
 	if p := pod.Spec.DNSPolicy; p == corev1.DNSNone || p == corev1.DNSDefault {
 		out = append(out, fmt.Sprintf("dnsPolicy %s: the sidecar finds its control plane by cluster DNS", p))
 	}
 	for _, c := range pod.Spec.Containers {
-		if l := c.Lifecycle; l != nil && (l.PostStart != nil && l.PostStart.HTTPGet != nil || l.PreStop != nil && l.PreStop.HTTPGet != nil) {
-			out = append(out, fmt.Sprintf("container %s: the kubelet's httpGet hooks are refused under strict mutual TLS: use exec", c.Name))
+		if l := c.Lifecycle; !rewritten && l != nil && (l.PostStart != nil && l.PostStart.HTTPGet != nil || l.PreStop != nil && l.PreStop.HTTPGet != nil) {
+			out = append(out, fmt.Sprintf("container %s: the kubelet's httpGet hooks are refused under strict mutual TLS: use exec, or leave out sidecar.istio.io/rewriteAppHTTPProbers", c.Name))
 		}
 		for _, p := range c.Ports {
 			if p.ContainerPort >= 15000 && p.ContainerPort <= 15090 && c.Name != proxyName {

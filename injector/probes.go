@@ -13,10 +13,10 @@ import (
 // agentPort is where the agent answers probes in the application's place.
 const agentPort = 15020
 
-// rewrite is one probe that the agent will do: the kubelet has no certificate, so under strict mutual TLS it cannot.
+// rewrite is one probe or hook that the agent will do: the kubelet has no certificate, so under strict mutual TLS it cannot.
 type rewrite struct {
 	container string // JSON pointer of the container
-	field     string // readinessProbe, ...
+	field     string // readinessProbe, lifecycle/postStart, ...
 	handler   string // what the probe was: httpGet, tcpSocket or grpc
 	path      string // at the agent
 	prober    prober
@@ -62,6 +62,35 @@ func (s *sidecar) rewriteContainer(c corev1.Container, pointer string) []string 
 		if handler != "" {
 			path := "/app-health/" + c.Name + "/" + p.name
 			s.probes = append(s.probes, rewrite{pointer, p.field, handler, path, prober})
+		}
+	}
+	return append(warnings, s.rewriteHooks(c, pointer)...)
+}
+
+// rewriteHooks does the same with httpGet hooks. A hook changes something, and everybody may call the agent's port: the path has
+// a secret that only those who may read the Pod know.
+func (s *sidecar) rewriteHooks(c corev1.Container, pointer string) []string {
+	if c.Lifecycle == nil {
+		return nil
+	}
+	var warnings []string
+	for _, h := range []struct {
+		field, name string
+		hook        *corev1.LifecycleHandler
+	}{
+		{"postStart", "poststart", c.Lifecycle.PostStart},
+		{"preStop", "prestop", c.Lifecycle.PreStop},
+	} {
+		if h.hook == nil || h.hook.HTTPGet == nil {
+			continue
+		}
+		handler, prober, err := proberOf(&corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: h.hook.HTTPGet}}, c)
+		if err != nil {
+			warnings = append(warnings, fmt.Sprintf("container %s: lifecycle.%s: %v; it is left as it is", c.Name, h.field, err))
+		}
+		if handler != "" {
+			path := "/app-lifecycle/" + c.Name + "/" + h.name + "/" + s.token()
+			s.probes = append(s.probes, rewrite{pointer, "lifecycle/" + h.field, handler, path, prober})
 		}
 	}
 	return warnings

@@ -39,6 +39,11 @@ func (h *health) open() http.Handler {
 	mux.HandleFunc("GET /healthz/ready", h.serveReady)
 	mux.Handle("GET /stats/prometheus", h.merge)
 	for path, probe := range h.probes {
+		if hook := hookPath.FindStringSubmatch(path); hook != nil {
+			log := h.log.With("path", hook[1]) // without the secret
+			mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) { h.serveHook(w, r, probe, log) })
+			continue
+		}
 		failures := newFailureLog(h.log.With("path", path), "probe of the application fails", "probe of the application succeeds again",
 			h.counters.probes.with(path))
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) { h.serveProbe(w, r, probe, failures) })
@@ -104,6 +109,22 @@ func (h *health) serveProbe(w http.ResponseWriter, r *http.Request, probe Probe,
 	if err != nil {
 		http.Error(w, "the probe of the application fails: "+reason(err), http.StatusServiceUnavailable)
 		return
+	}
+	fmt.Fprintln(w, "ok")
+}
+
+// hookTimeout is longer than any hook: the kubelet ends preStop hooks with the grace period of the pod, postStart hooks never.
+const hookTimeout = 24 * time.Hour
+
+// serveHook runs a lifecycle hook of the application. For the kubelet a hook succeeds when there is an answer, whatever its
+// status, so one without an answer must get none: the connection is closed.
+func (h *health) serveHook(w http.ResponseWriter, r *http.Request, hook Probe, log *slog.Logger) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
+	hook.TimeoutSeconds = int32(hookTimeout.Seconds())
+	err := h.prober.run(r, hook)
+	if answered := publicError(""); err != nil && !errors.As(err, &answered) {
+		log.Warn("hook of the application fails", "error", err)
+		panic(http.ErrAbortHandler)
 	}
 	fmt.Fprintln(w, "ok")
 }

@@ -69,12 +69,19 @@ func (p *Port) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-var probePath = regexp.MustCompile(`^/app-health/[a-z0-9]([a-z0-9-]*[a-z0-9])?/(livez|readyz|startupz)$`)
+var (
+	probePath = regexp.MustCompile(`^/app-health/[a-z0-9]([a-z0-9-]*[a-z0-9])?/(livez|readyz|startupz)$`)
+	// hookPath ends with a secret, because everybody may call the agent's port and a hook changes something.
+	hookPath = regexp.MustCompile(`^(/app-lifecycle/[a-z0-9](?:[a-z0-9-]*[a-z0-9])?/(?:poststart|prestop))/[A-Z2-7]{26}$`)
+)
 
 // validate reports what is invalid in a probe.
 func (p Probe) validate(path string) error {
-	if !probePath.MatchString(path) {
-		return errors.New("path is not /app-health/<container>/{livez,readyz,startupz}")
+	if !probePath.MatchString(path) && !hookPath.MatchString(path) {
+		return errors.New("path is neither /app-health/<container>/{livez,readyz,startupz} nor /app-lifecycle/<container>/{poststart,prestop}/<secret>")
+	}
+	if hookPath.MatchString(path) && p.HTTPGet == nil {
+		return errors.New("a hook needs httpGet")
 	}
 	kinds := 0
 	for _, set := range []bool{p.HTTPGet != nil, p.TCPSocket != nil, p.GRPC != nil} {
