@@ -20,14 +20,22 @@ func (c *collector) clusters(s *scope.Service) {
 	router := c.scope.Type == mesh.Router
 	for _, port := range s.Ports {
 		for _, subset := range subsetsOf(s.Rule) {
-			t := target{s, port, subset, router, c.scope.Settings.TrustDomain, c.reachable}
-			key := mesh.NewHash().Add("cluster", s.Key, t.name()).Bool(router)
-			c.add(key, s.Sources(), func(d *draft) { d.cluster(t) })
+			t := target{s, port, subset, router, c.scope.Settings.TrustDomain, c.reachable, ""}
+			c.cluster(t)
+			if t.original() && mixed(port) {
+				t.suffix = plaintextSuffix
+				c.cluster(t)
+			}
 			if !t.original() {
 				c.endpoints(t)
 			}
 		}
 	}
+}
+
+func (c *collector) cluster(t target) {
+	key := mesh.NewHash().Add("cluster", t.service.Key, t.name()).Bool(t.router)
+	c.add(key, t.service.Sources(), func(d *draft) { d.cluster(t) })
 }
 
 // cluster emits the target's cluster. If Envoy would reject it, the numbers of the rule are left out and reported as a
@@ -63,9 +71,12 @@ type target struct {
 	router      bool
 	trustDomain string
 	reachable   func(ip string) bool
+	suffix      string // plaintextSuffix: for the endpoints without mutual TLS; else empty
 }
 
-func (t target) name() string { return outboundName(t.port.Number, t.subset.GetName(), t.service.Host) }
+func (t target) name() string {
+	return outboundName(t.port.Number, t.subset.GetName(), t.service.Host) + t.suffix
+}
 
 // original reports whether connections go to their original destination: the client of a headless service has chosen a pod.
 // A gateway's clients have not.

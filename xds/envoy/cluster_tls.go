@@ -29,10 +29,10 @@ func (t target) applyTLS(c *clusterv3.Cluster, tls *networking.ClientTLSSettings
 }
 
 // applyAutomaticTLS lets the metadata of each endpoint choose. A cluster that connects where the client says has no
-// endpoints to look at: it is secured when all of the service's are.
+// endpoints to look at: it is secured when one of the service's is, and the others have a cluster of their own.
 func (t target) applyAutomaticTLS(c *clusterv3.Cluster) {
 	if t.original() {
-		if t.port.AllMTLS {
+		if t.port.AnyMTLS && t.suffix == "" {
 			c.TransportSocket = t.meshSocket()
 		}
 		return

@@ -40,22 +40,11 @@ func (c *collector) httpListenerName(port string) string { return c.wildcard() +
 func routedByHost(p *mesh.Port) bool { return p.Protocol.IsHTTP() && !ownPorts[p.Number] }
 
 // httpListener routes HTTP. Other traffic to the port, to an address that no service claims, is handled as unknown traffic;
-// TCP services on the port have listeners of their own, which are more specific. Protocol detection has no deadline, as
-// connection pools may be idle: after a deadline their requests would not be routed.
+// TCP and headless services on the port have listeners of their own, which are more specific.
 func (c *collector) httpListener(port string) *listenerv3.Listener {
 	n, _ := strconv.ParseUint(port, 10, 32)
 	l := c.outboundListener(c.wildcard(), uint32(n))
-	l.ListenerFilters = []*listenerv3.ListenerFilter{tlsInspector(), httpInspector()}
-	l.ListenerFiltersTimeout = seconds(0)
-	name := "outbound_" + l.Name
-	manager := withRoutes(c.hcm(name), port)
-	manager.HttpProtocolOptions.DefaultHostForHttp_10 = noHost
-	l.FilterChains = []*listenerv3.FilterChain{{
-		Name:             "http",
-		FilterChainMatch: &listenerv3.FilterChainMatch{TransportProtocol: "raw_buffer", ApplicationProtocols: []string{"http/1.0", "http/1.1", "h2c"}},
-		Filters:          c.httpChain(sidecarOutbound, "", manager),
-	}}
-	l.DefaultFilterChain = &listenerv3.FilterChain{Name: "other", Filters: c.tcpChain(sidecarOutbound, c.unknown())}
+	c.routeHTTP(l, "outbound_"+l.Name, port)
 	return l
 }
 
@@ -67,17 +56,20 @@ func (c *collector) unknown() string {
 	return blackHoleCluster
 }
 
-// tcpListeners adds a listener for each address of a service and port that is not routed by host. A headless
+// addressListeners adds a listener for each address of a service and port that is not routed by host. A headless
 // service has the addresses of its endpoints; of two of its ports that lead to the same port there, the first has them. Which
 // of two services gets an address that both claim is not decided here.
-func (c *collector) tcpListeners(s *scope.Service) {
-	first := map[address]uint32{}
+func (c *collector) addressListeners(s *scope.Service) {
+	first := map[string]uint32{}
 	for _, p := range s.Ports {
 		if routedByHost(p) {
+			if s.Headless {
+				c.headlessListeners(s, p, c.unclaimed(first, s, p))
+			}
 			continue
 		}
-		cluster := outboundName(p.Number, "", s.Host)
 		for _, a := range c.unclaimed(first, s, p) {
+			cluster := outboundName(p.Number, "", s.Host) + a.suffix
 			name := a.ip + "_" + number(a.port)
 			c.add(mesh.NewHash().Add("tcp listener", cluster, name), []resource.Object{s.Object}, func(d *draft) {
 				l := c.outboundListener(a.ip, a.port)
@@ -89,16 +81,17 @@ func (c *collector) tcpListeners(s *scope.Service) {
 }
 
 // unclaimed lists the addresses of a port that no port before it has.
-func (c *collector) unclaimed(first map[address]uint32, s *scope.Service, p *mesh.Port) []address {
+func (c *collector) unclaimed(first map[string]uint32, s *scope.Service, p *mesh.Port) []address {
 	var list []address
 	var problem *mesh.Problem
 	for _, a := range c.addressesOf(s, p) {
-		if owner, taken := first[a]; taken {
+		name := a.ip + "_" + number(a.port)
+		if owner, taken := first[name]; taken {
 			problem = &mesh.Problem{Object: s.Object, Field: "spec.ports", Reason: "port " + number(p.Number) +
 				" leads to the same port of the endpoints as port " + number(owner) + ": connections to it are those of port " + number(owner)}
 			continue
 		}
-		first[a] = p.Number
+		first[name] = p.Number
 		list = append(list, a)
 	}
 	if problem != nil {
@@ -108,8 +101,9 @@ func (c *collector) unclaimed(first map[address]uint32, s *scope.Service, p *mes
 }
 
 type address struct {
-	ip   string
-	port uint32
+	ip     string
+	port   uint32
+	suffix string // of the cluster: plaintextSuffix or empty
 }
 
 // addressesOf lists the addresses that the proxy's workload can dial. An address of an EndpointSlice that no pod has counts
@@ -117,14 +111,19 @@ type address struct {
 func (c *collector) addressesOf(s *scope.Service, p *mesh.Port) []address {
 	var list []address
 	for _, ip := range s.Addresses {
-		list = append(list, address{ip, p.Number})
+		list = append(list, address{ip: ip, port: p.Number})
 	}
 	if s.Headless {
 		own := s.Namespace == c.near || s.Namespace == c.scope.Settings.RootNamespace
 		for _, e := range p.Endpoints {
-			if e.PodAddress || own {
-				list = append(list, address{e.Address, e.Port})
+			if !e.PodAddress && !own {
+				continue
 			}
+			a := address{ip: e.Address, port: e.Port}
+			if mixed(p) && !e.MTLS {
+				a.suffix = plaintextSuffix
+			}
+			list = append(list, a)
 		}
 	}
 	return slices.DeleteFunc(list, func(a address) bool { return !c.reachable(a.ip) })

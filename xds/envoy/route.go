@@ -15,21 +15,32 @@ import (
 
 // virtualHosts adds, for each port on which a service speaks HTTP, its host.
 func (c *collector) virtualHosts(s *scope.Service) {
-	sources := []resource.Object{s.Object}
-	if s.Routes != nil {
-		sources = append(sources, s.Routes.Object)
-	}
 	for _, p := range s.Ports {
 		if !routedByHost(p) {
 			continue
 		}
 		key := mesh.NewHash().Add("virtual host", s.Key, c.near).Uint(uint64(p.Number))
-		c.add(key, sources, func(d *draft) { d.service(s, p.Number, c.near) })
+		c.add(key, routeSources(s), func(d *draft) { d.service(s, p.Number, c.near) })
 	}
 }
 
-// service emits the host of a service, with the routes of its VirtualService or a default route.
+// routeSources lists the objects that the routes of a service are made from.
+func routeSources(s *scope.Service) []resource.Object {
+	if s.Routes == nil {
+		return []resource.Object{s.Object}
+	}
+	return []resource.Object{s.Object, s.Routes.Object}
+}
+
+// service emits the host of a service.
 func (d *draft) service(s *scope.Service, port uint32, near string) {
+	name := s.Host + ":" + number(port)
+	host := &routev3.VirtualHost{Name: name, Domains: domainsOf(s.Service, near), Routes: d.serviceRoutes(s, port)}
+	d.emitHost(&virtualHost{port: port, object: s.Object, sources: d.sources, created: s.Created, own: len(serviceNames(s.Namespace, s.Name, near))}, host)
+}
+
+// serviceRoutes returns the routes of a service's VirtualService, or a default route.
+func (d *draft) serviceRoutes(s *scope.Service, port uint32) []*routev3.Route {
 	name := s.Host + ":" + number(port)
 	routes := []*routev3.Route{{
 		Name:      "default",
@@ -45,8 +56,7 @@ func (d *draft) service(s *scope.Service, port uint32, near string) {
 			routes = translated
 		}
 	}
-	host := &routev3.VirtualHost{Name: name, Domains: domainsOf(s.Service, near), Routes: routes}
-	d.emitHost(&virtualHost{port: port, object: s.Object, sources: d.sources, created: s.Created, own: len(serviceNames(s.Namespace, s.Name, near))}, host)
+	return routes
 }
 
 // foreignHosts adds the hosts of a VirtualService that are not Services.

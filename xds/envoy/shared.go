@@ -70,7 +70,7 @@ func (b *Builder) service(s scope.Scope, view *scope.Service) part {
 			c := newCollector(b, s)
 			c.near = near
 			c.clusters(view)
-			c.tcpListeners(view)
+			c.addressListeners(view)
 			c.virtualHosts(view)
 			d.part = c.part
 		})

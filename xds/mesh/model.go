@@ -71,6 +71,7 @@ type Port struct {
 	Protocol  Protocol
 	Accounts  []string   // the identities that may serve it, as namespace/account; sorted
 	AllMTLS   bool       // every endpoint accepts mutual TLS
+	AnyMTLS   bool       // at least one does
 	Endpoints []Endpoint // ready ones, sorted by address
 	Key       string     // of the endpoints
 }

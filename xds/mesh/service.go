@@ -130,7 +130,7 @@ func (s *Snapshot) buildService(in serviceInputs) *Service {
 		port := &Port{Name: p.Name, Number: uint32(p.Port), Protocol: protocol(p)}
 		s.fillEndpoints(port, in)
 		service.Ports = append(service.Ports, port)
-		h.Add(port.Name, string(port.Protocol)).Uint(uint64(port.Number)).List(port.Accounts).Bool(port.AllMTLS)
+		h.Add(port.Name, string(port.Protocol)).Uint(uint64(port.Number)).List(port.Accounts).Bool(port.AllMTLS).Bool(port.AnyMTLS)
 	}
 	service.Key = h.Key()
 	service.sum = sumOf(service)
@@ -197,6 +197,7 @@ func (s *Snapshot) fillEndpoints(port *Port, in serviceInputs) {
 	h := NewHash()
 	for _, e := range port.Endpoints {
 		port.AllMTLS = port.AllMTLS && e.MTLS
+		port.AnyMTLS = port.AnyMTLS || e.MTLS
 		h.Add(e.Address, e.Account, e.Workload).Uint(uint64(e.Port)).Bool(e.PodAddress).Bool(e.MTLS).Map(e.Labels)
 	}
 	port.Key = h.Key()
