@@ -2,6 +2,9 @@ package v1alpha1
 
 // JaegerSpec asks for distributed tracing, which this version does not install.
 type JaegerSpec struct {
+	// external is a tracing system that somebody else runs; spec.telemetry.tracing says what is reported to it.
+	// +optional
+	External *JaegerExternalSpec `json:"external,omitempty"`
 	// prefix is put before Jaeger's image names.
 	// +optional
 	Prefix string `json:"prefix,omitempty"`

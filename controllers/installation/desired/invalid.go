@@ -16,7 +16,7 @@ import (
 // invalidComponents returns what the API server would refuse of the components' objects, or accept without effect, with the
 // field of the Installation and the way out.
 func invalidComponents(spec *v1alpha1.InstallationSpec) []string {
-	problems := invalidReferences(spec)
+	problems := append(invalidReferences(spec), invalidTracing(spec)...)
 	for name, c := range controlPlane(spec) {
 		problems = append(problems, invalidComponent("spec.components."+name, c)...)
 	}

@@ -23,7 +23,7 @@ var unsupportedComponents = []string{"jaeger", "kiali", "launcher"}
 // UnsupportedParts lists the parts of spec that are not implemented, sorted by component.
 func UnsupportedParts(spec *v1alpha1.InstallationSpec) []Unsupported {
 	var parts []Unsupported
-	if spec.Jaeger != nil {
+	if spec.Jaeger != nil && spec.Jaeger.External == nil {
 		parts = append(parts, Unsupported{Component: "jaeger", Field: "spec.jaeger",
 			Message: "this version does not install Jaeger; requests are not traced"})
 	}

@@ -37,6 +37,7 @@ func TestUnsupportedFields(t *testing.T) {
 		"threeScale without enabled":     {`threeScale: {prefix: registry.example.com/}`, "", "True Ready"},
 		"jaeger":                         {`jaeger: {version: 1.9.0}`, "jaeger", "True Ready"},
 		"jaeger without a field":         {`jaeger: {}`, "jaeger", "True Ready"},
+		"jaeger of somebody else":        {`jaeger: {external: {otlpURL: "http://a:4317"}}`, "", "True Ready"},
 		"launcher":                       {`launcher: {openshift: {user: u, password: p}}`, "launcher", "True Ready"},
 		"launcher without a field":       {`launcher: {}`, "launcher", "True Ready"},
 		"kiali by its credentials":       {`kiali: {username: u, password: p}`, "kiali", "True Ready"},
