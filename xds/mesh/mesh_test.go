@@ -44,6 +44,20 @@ func TestProtocolOf(t *testing.T) {
 	}
 }
 
+func TestProtocolMerge(t *testing.T) {
+	for _, c := range []struct {
+		a, b, want Protocol
+		ok         bool
+	}{
+		{HTTP, HTTP, HTTP, true}, {TCP, TCP, TCP, true}, {HTTP, HTTP2, AnyHTTP, true}, {AnyHTTP, HTTP, AnyHTTP, true}, {HTTP2, GRPCWeb, GRPCWeb, true},
+		{HTTP, GRPCWeb, HTTP, false}, {HTTP, TCP, HTTP, false}, {TLS, HTTP2, TLS, false}, {AnyHTTP, GRPCWeb, AnyHTTP, false},
+	} {
+		if got, ok := c.a.merge(c.b); got != c.want || ok != c.ok {
+			t.Errorf("%s and %s are %s, %t, want %s, %t", c.a, c.b, got, ok, c.want, c.ok)
+		}
+	}
+}
+
 func peerAuthentication(namespace, name string, age int, spec *security.PeerAuthentication) istioconfig.Object {
 	return istioconfig.Object{Kind: istioconfig.PeerAuthentication, Namespace: namespace, Name: name, Created: time.Unix(int64(1000-age), 0), Spec: spec}
 }

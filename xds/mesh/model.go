@@ -27,12 +27,13 @@ const (
 	HTTP    Protocol = "http"
 	HTTP2   Protocol = "http2" // and gRPC
 	GRPCWeb Protocol = "grpc-web"
+	AnyHTTP Protocol = "http/any" // of a workload's port that one Service port declares HTTP and another HTTP2: the caller's version
 	TLS     Protocol = "tls"
 	TCP     Protocol = "tcp"
 )
 
 // IsHTTP tells whether requests on the port can be routed one by one.
-func (p Protocol) IsHTTP() bool { return p == HTTP || p.IsHTTP2() }
+func (p Protocol) IsHTTP() bool { return p == HTTP || p == AnyHTTP || p.IsHTTP2() }
 
 // IsHTTP2 tells whether the workload takes its requests in HTTP/2. One for gRPC-Web speaks gRPC: its proxy translates.
 func (p Protocol) IsHTTP2() bool { return p == HTTP2 || p == GRPCWeb }

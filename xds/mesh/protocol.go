@@ -33,3 +33,18 @@ func protocolNamed(name string) Protocol {
 	}
 	return TCP
 }
+
+// merge returns the protocol of a workload's port that two ports of Services declare differently; false if they contradict
+// each other. A server may take every version of HTTP on one port.
+func (p Protocol) merge(q Protocol) (Protocol, bool) {
+	version := func(p Protocol) bool { return p == HTTP || p == HTTP2 || p == AnyHTTP }
+	switch {
+	case p == q:
+		return p, true
+	case version(p) && version(q):
+		return AnyHTTP, true
+	case p == HTTP2 && q == GRPCWeb, p == GRPCWeb && q == HTTP2: // the proxy translates only what is gRPC-Web
+		return GRPCWeb, true
+	}
+	return p, false
+}

@@ -92,7 +92,8 @@ func ipsOf(p *corev1.Pod) []string {
 	return ips
 }
 
-// fillInbound lists the ports that services send to. Of two services that disagree about a port, the older one decides, and
+// fillInbound lists the ports that services send to. Of two services that disagree about a port in more than the
+// version of HTTP, the older one decides, and
 // of two ports of one service the first. A port that only a PeerAuthentication speaks of is listed too, as TCP without a host.
 func (s *Snapshot) fillInbound(proxy *Proxy, p *corev1.Pod) {
 	policy := s.index.policies.of(p.Namespace, p.Labels)
@@ -114,7 +115,10 @@ func (s *Snapshot) fillInbound(proxy *Proxy, p *corev1.Pod) {
 			}
 			if owner, taken := ports[target]; !taken {
 				ports[target] = claim
-			} else if owner.Protocol != claim.Protocol {
+			} else if both, ok := owner.Protocol.merge(claim.Protocol); ok {
+				owner.Protocol = both
+				ports[target] = owner
+			} else {
 				proxy.Conflicts = append(proxy.Conflicts, conflict(claim, owner))
 			}
 		}
