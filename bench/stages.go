@@ -19,6 +19,8 @@ import (
 type pipeline struct {
 	builder  *envoy.Builder
 	snapshot *mesh.Snapshot
+	views    *scope.Views
+	proxies  map[string]*mesh.ProxyView // by pod
 	sidecars int
 	shared   map[int]*envoy.Shared
 	edge     string // the key of the gateway's scope
@@ -38,11 +40,11 @@ func (l laps) time(stage string, do func()) {
 func (p *pipeline) step(w *world) laps {
 	l := laps{}
 	l.time("mesh.Build", func() { p.snapshot = mesh.Build(p.snapshot, w.in) })
+	p.views = scope.NewViews(p.views, p.snapshot)
 	for i := range p.sidecars {
 		var s scope.Scope
 		l.time("scope.For", func() {
-			proxy, _ := p.snapshot.Proxy(w.namespace(i), serviceName(i)+"-0")
-			s = scope.For(p.snapshot, *proxy)
+			s = p.scope(w.namespace(i), serviceName(i)+"-0")
 		})
 		l.time("envoy.Build", func() {
 			p.shared[i] = p.builder.Share(p.shared[i], s)
@@ -53,12 +55,17 @@ func (p *pipeline) step(w *world) laps {
 	return l
 }
 
+func (p *pipeline) scope(namespace, pod string) scope.Scope {
+	view := p.snapshot.UpdateProxy(p.proxies[pod], namespace, pod)
+	p.proxies[pod] = view
+	return p.views.Scope(scope.ClassOf(*view.Proxy))
+}
+
 // gateway builds for a router, as pilot does, only if its scope is another one.
 func (p *pipeline) gateway(l laps) {
 	var s scope.Scope
 	l.time("gateway scope.For", func() {
-		proxy, _ := p.snapshot.Proxy(gatewayNamespace, "gate-0")
-		s = scope.For(p.snapshot, *proxy)
+		s = p.scope(gatewayNamespace, "gate-0")
 	})
 	l.time("gateway envoy.Build", func() {
 		if key := s.Key(); key != p.edge {
@@ -69,7 +76,7 @@ func (p *pipeline) gateway(l laps) {
 }
 
 func newPipeline(w *world, sidecars int) *pipeline {
-	p := &pipeline{builder: envoy.NewBuilder(), sidecars: sidecars, shared: map[int]*envoy.Shared{}}
+	p := &pipeline{builder: envoy.NewBuilder(), sidecars: sidecars, shared: map[int]*envoy.Shared{}, proxies: map[string]*mesh.ProxyView{}}
 	p.step(w)
 	return p
 }

@@ -19,21 +19,22 @@ import (
 
 // index is how Build finds what an object of its inputs has an effect on.
 type index struct {
-	selecting   table.Groups[*corev1.Service]            // by namespace, oldestPolicy first
-	slices      table.Groups[*discoveryv1.EndpointSlice] // by service
-	podServices table.Groups[bool]                       // by endpointPod: the services with it behind them
-	addresses   table.Groups[*corev1.Pod]                // by addressKey
-	proxied     table.Groups[bool]                       // the pods that have a proxy, by namespace
-	aliases     table.Groups[*corev1.Service]            // of type ExternalName, by the host that they stand for
-	policies    policies
-	config      table.Table[*configEntry]
-	invalid     table.Table[*configEntry]      // those that have problems, and Services that have
-	unresolved  table.Table[*configEntry]      // rules that refer to nothing
-	secrets     table.Groups[bool]             // the Secrets of a name, as namespace/name
-	secretUsers table.Groups[bool]             // by the name of a Secret: the rules that refer to it
-	subsets     table.Groups[bool]             // by subsetKey: the rules that define it
-	rules       table.Groups[*DestinationRule] // by namespace
-	httpPorts   table.Groups[bool]             // by namespace: the numbers with the hosts that speak HTTP there
+	selecting    table.Groups[*corev1.Service]            // by namespace, oldestPolicy first
+	slices       table.Groups[*discoveryv1.EndpointSlice] // by service
+	podServices  table.Groups[bool]                       // by endpointPod: the services with it behind them
+	addresses    table.Groups[*corev1.Pod]                // by addressKey
+	proxied      table.Groups[bool]                       // the pods that have a proxy, by namespace
+	aliases      table.Groups[*corev1.Service]            // of type ExternalName, by the host that they stand for
+	policies     policies
+	config       table.Table[*configEntry]
+	invalid      table.Table[*configEntry]      // those that have problems, and Services that have
+	unresolved   table.Table[*configEntry]      // rules that refer to nothing
+	secrets      table.Groups[bool]             // the Secrets of a name, as namespace/name
+	secretUsers  table.Groups[bool]             // by the name of a Secret: the rules that refer to it
+	subsets      table.Groups[bool]             // by subsetKey: the rules that define it
+	rules        table.Groups[*DestinationRule] // by namespace
+	gatewayHosts table.Table[int]               // of VirtualServices, by age: their hosts at all servers of their Gateways
+	httpPorts    table.Groups[bool]             // by namespace: the numbers with the hosts that speak HTTP there
 }
 
 // configEntry is what became of a configuration object.
@@ -50,7 +51,7 @@ func Build(prev *Snapshot, in Inputs) *Snapshot {
 		prev.index.policies.follow(prev.Settings)
 	}
 	s := *prev
-	s.in, s.memo = in, newMemo(prev.memo)
+	s.in = in
 	if settings := buildSettings(in); settings.Key != prev.Settings.Key {
 		s.Settings = settings
 		s.index.policies.follow(settings)
@@ -67,6 +68,7 @@ func Build(prev *Snapshot, in Inputs) *Snapshot {
 		s.guarded("Service/"+name, func() { s.updateService(name) })
 	}
 	s.updateHTTPPorts(prev)
+	s.updateGatewayHosts(prev)
 	s.updateCredentials(prev)
 	s.updateProblems(prev)
 	return &s

@@ -7,6 +7,7 @@ import (
 
 	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
 	"github.com/mesh-operator/mesh-operator/xds/resource"
+	"github.com/mesh-operator/mesh-operator/xds/table"
 )
 
 // What one object may come to. A port of a Service is a cluster, and one that speaks HTTP a listener and routes, in every proxy
@@ -106,15 +107,37 @@ func (s *Snapshot) TooLargeAtGateways(v *VirtualService) bool {
 }
 
 func (s *Snapshot) hostsAtGateways(v *VirtualService) int {
-	return s.Once("hosts at gateways\x00"+string(v.Object), func(any) any {
+	return s.index.gatewayHosts.Get(ageOf(v.Created, v.Object))
+}
+
+// updateGatewayHosts counts the hosts of the VirtualServices that have changed, or that are for Gateways that have.
+func (s *Snapshot) updateGatewayHosts(prev *Snapshot) {
+	dirty := map[string]bool{}
+	for c := range table.Diff(prev.VirtualServices, s.VirtualServices) {
+		dirty[c.Key] = true
+	}
+	for c := range table.Diff(prev.Lookup.Gateways, s.Lookup.Gateways) {
+		for age := range s.Lookup.RoutesByGateway.Get(c.Key).All() {
+			dirty[age] = true
+		}
+	}
+	for age := range dirty {
 		n := 0
-		for _, name := range v.Gateways {
-			if g := s.Lookup.Gateways.Get(name); g != nil {
-				for _, hosts := range g.Hosts {
-					n += len(hosts.Common(v))
-				}
+		if v := s.VirtualServices.Get(age); v != nil {
+			n = s.countGatewayHosts(v)
+		}
+		s.index.gatewayHosts = set(s.index.gatewayHosts, age, n, n > 0)
+	}
+}
+
+func (s *Snapshot) countGatewayHosts(v *VirtualService) int {
+	n := 0
+	for _, name := range v.Gateways {
+		if g := s.Lookup.Gateways.Get(name); g != nil {
+			for _, hosts := range g.Hosts {
+				n += len(hosts.Common(v))
 			}
 		}
-		return n
-	}).(int)
+	}
+	return n
 }

@@ -127,7 +127,6 @@ type Snapshot struct {
 
 	in    Inputs
 	index index
-	memo  *memo
 }
 
 // Name is a namespace and a name in it.

@@ -65,25 +65,6 @@ func TestPanicCostsOneObject(t *testing.T) {
 	}
 }
 
-// TestPanicInSharedComputation asks twice for a value whose computation panics, and in the next
-// snapshot again: it starts from the last good one.
-func TestPanicInSharedComputation(t *testing.T) {
-	s := Build(nil, Inputs{})
-	s.Once("key", func(any) any { return "good" })
-	s = Build(s, Inputs{})
-	calls := 0
-	compute := func(any) any { calls++; panic("odd") }
-	first := Guarded(Pilot, func() { s.Once("key", compute) })
-	second := Guarded(Pilot, func() { s.Once("key", compute) })
-	if first == nil || second == nil || *first != *second || calls != 1 {
-		t.Errorf("%d computations failed as %v and %v, want one that everybody is told of", calls, first, second)
-	}
-	s = Build(s, Inputs{})
-	if got := s.Once("key", func(before any) any { return before }); got != "good" {
-		t.Errorf("the next computation starts from %v, want the last good value", got)
-	}
-}
-
 // TestPanicInCheckNamesObjects panics in the check of two rules.
 func TestPanicInCheckNamesObjects(t *testing.T) {
 	found := Build(nil, Inputs{}).check(func(*references) { panic("odd") }, "DestinationRule/a/x", "DestinationRule/a/y")

@@ -40,36 +40,44 @@ type Proxy struct {
 	Conflicts   []Problem // of Services that another decides for
 }
 
-// cachedProxy is a proxy with what it was made from.
-type cachedProxy struct {
+// ProxyView is a proxy with what it was made from.
+type ProxyView struct {
+	Proxy *Proxy
+
 	pod      *corev1.Pod
 	services table.Table[*corev1.Service]
 	policies [2]table.Table[*policy] // of the mesh and the namespace
 	base     MTLSMode
-	proxy    *Proxy
 }
 
-// Proxy describes the proxy in the named pod; false if there is no such pod. While nothing of it changes, it is the same
-// from snapshot to snapshot.
+// Proxy describes the proxy in the named pod; false if there is no such pod.
 func (s *Snapshot) Proxy(namespace, pod string) (*Proxy, bool) {
-	name := Name{namespace, pod}.String()
-	p := s.pod(name)
-	if p == nil {
+	view := s.UpdateProxy(nil, namespace, pod)
+	if view == nil {
 		return nil, false
 	}
-	d := s.Once("proxy\x00"+name, func(before any) any {
-		policies := s.index.policies
-		d := cachedProxy{
-			pod: p, services: s.index.selecting.Get(namespace), base: policies.base,
-			policies: [2]table.Table[*policy]{policies.all.Get(policies.root), policies.all.Get(namespace)},
+	return view.Proxy, true
+}
+
+// UpdateProxy is Proxy that starts from the view of an earlier snapshot, which may be nil, and returns that view if nothing of
+// the proxy has changed. It returns nil if there is no such pod.
+func (s *Snapshot) UpdateProxy(before *ProxyView, namespace, pod string) *ProxyView {
+	p := s.pod(Name{namespace, pod}.String())
+	if p == nil {
+		return nil
+	}
+	policies := s.index.policies
+	now := ProxyView{
+		pod: p, services: s.index.selecting.Get(namespace), base: policies.base,
+		policies: [2]table.Table[*policy]{policies.all.Get(policies.root), policies.all.Get(namespace)},
+	}
+	if before != nil {
+		if now.Proxy = before.Proxy; now == *before {
+			return before
 		}
-		if b, ok := before.(cachedProxy); ok && b.pod == d.pod && b.services == d.services && b.policies == d.policies && b.base == d.base {
-			return b
-		}
-		d.proxy = s.newProxy(p)
-		return d
-	}).(cachedProxy)
-	return d.proxy, true
+	}
+	now.Proxy = s.newProxy(p)
+	return &now
 }
 
 func (s *Snapshot) newProxy(p *corev1.Pod) *Proxy {

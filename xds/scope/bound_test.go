@@ -67,6 +67,7 @@ func TestRoutesPerGatewaysAreBounded(t *testing.T) {
 		{1, 1, 100, 100}, {1, 1, 1000, 0}, {1, 100, 1, 100}, {1, 100, 10, 0}, {10, 10, 1, 100}, {10, 10, 10, 0},
 	} {
 		var s *mesh.Snapshot
+		var v *Views
 		in := mesh.Inputs{MeshNamespace: "root"}
 		mesh.AddConfig(&in.Config, istioconfig.Object{Kind: istioconfig.VirtualService, Namespace: "shop", Name: "v", Spec: routes})
 		for i := range c.gateways { // one after the other, so that the last one is too much for what the first ones have
@@ -83,9 +84,10 @@ func TestRoutesPerGatewaysAreBounded(t *testing.T) {
 			}
 			mesh.AddConfig(&in.Config, istioconfig.Object{Kind: istioconfig.Gateway, Namespace: "root", Name: fmt.Sprintf("gate%d", i), Spec: g})
 			s = mesh.Build(s, in)
-			For(s, gate("gate"))
+			v = NewViews(v, s)
+			v.Scope(ClassOf(gate("gate")))
 		}
-		got := routesAt(s, "gate") + routesAt(s, "another")
+		got := routesOf(v, "gate") + routesOf(v, "another")
 		if refused := told(s, fmt.Sprintf("for each of %d hosts of all servers are more than", c.gateways*c.servers*c.hosts)); got != c.want || refused != (c.want == 0) {
 			t.Errorf("%+v: routes for %d hosts; problems: %v", c, got, s.Problems)
 		}
@@ -96,8 +98,8 @@ func gate(app string) mesh.Proxy {
 	return mesh.Proxy{Type: mesh.Router, Namespace: "root", Labels: map[string]string{"app": app}}
 }
 
-func routesAt(s *mesh.Snapshot, app string) (hosts int) {
-	for _, port := range For(s, gate(app)).Gateway.Ports {
+func routesOf(v *Views, app string) (hosts int) {
+	for _, port := range v.Scope(ClassOf(gate(app))).Gateway.Ports {
 		for _, server := range port.Servers {
 			for r := range server.Routes.Values() {
 				hosts += len(r.Hosts)
@@ -170,6 +172,7 @@ func TestRouteBoundFollowsPorts(t *testing.T) {
 	in := mesh.Inputs{MeshNamespace: "root", Services: mesh.Objects(service("pay", 80, 10), service("other", 80, 1))}
 	mesh.AddConfig(&in.Config, istioconfig.Object{Kind: istioconfig.VirtualService, Namespace: "shop", Name: "v", Spec: routes})
 	var s *mesh.Snapshot
+	var v *Views
 	for _, c := range []struct {
 		service         *corev1.Service
 		routed, foreign bool
@@ -180,7 +183,8 @@ func TestRouteBoundFollowsPorts(t *testing.T) {
 	} {
 		mesh.Add(&in.Services, c.service)
 		s = mesh.Build(s, in)
-		out := For(s, sidecar("shop", nil)).Outbound
+		v = NewViews(v, s)
+		out := v.Scope(ClassOf(sidecar("shop", nil))).Outbound
 		routed, foreign := out.Services.Get("pay.shop.svc.cluster.local").Routes != nil, !out.Foreign.Empty()
 		if routed != c.routed || foreign != c.foreign || told(s, "of Service/shop/pay, are more") == c.routed || told(s, "of namespace shop") == c.foreign {
 			t.Errorf("with %d ports of %s: routed %v, elsewhere %v, want %v and %v; problems: %v", len(c.service.Spec.Ports), c.service.Name, routed, foreign, c.routed, c.foreign, s.Problems)
@@ -217,10 +221,11 @@ func TestUnregisteredHostPorts(t *testing.T) {
 		}},
 	}})
 	s := mesh.Build(nil, in)
+	views := NewViews(nil, s)
 	check := func(when string, want ...uint32) {
 		t.Helper()
 		var got []uint32
-		for f := range For(s, sidecar("shop", nil)).Outbound.Foreign.Values() {
+		for f := range views.Scope(ClassOf(sidecar("shop", nil))).Outbound.Foreign.Values() {
 			for n := range uint32(10000) {
 				if f.On.Has(n) {
 					got = append(got, n)
@@ -233,7 +238,7 @@ func TestUnregisteredHostPorts(t *testing.T) {
 	}
 	check("at first", 80, 7000, 7001, 8080, 8081, 9000)
 	mesh.Add(&in.Services, serviceOfPorts("shop", "pay", 8080, 1), serviceOfPorts("else", "one", 9001, 1), serviceOfPorts("else", "new", 9900, 1))
-	s = mesh.Build(s, in)
+	views = NewViews(views, mesh.Build(s, in))
 	check("after the Services changed", 80, 7000, 7001, 8080, 9001)
 }
 
@@ -242,12 +247,13 @@ func TestGatewayRoutesDoNotTouchServices(t *testing.T) {
 	for gateway, want := range map[string]int{"root/gate": 0, "mesh": 1} {
 		in := mesh.Inputs{MeshNamespace: "root", Services: smallServices()}
 		s := mesh.Build(nil, in)
-		changesOf(s)
+		views := NewViews(nil, s)
+		views.changesOf()
 		v := rule("shop", "pay", nil)
 		v.Spec.(*networking.VirtualService).Hosts = []string{"*.shop.svc.cluster.local"}
 		v.Spec.(*networking.VirtualService).Gateways = []string{gateway}
 		mesh.AddConfig(&in.Config, v)
-		if hosts := changesOf(mesh.Build(s, in)).hosts; len(hosts) != want {
+		if hosts := NewViews(views, mesh.Build(s, in)).changesOf().hosts; len(hosts) != want {
 			t.Errorf("a rule for gateway %s concerns services %v, want %d", gateway, hosts, want)
 		}
 	}

@@ -29,24 +29,26 @@ type changes struct {
 }
 
 // changesOf finds the changes once for all scopes.
-func changesOf(snapshot *mesh.Snapshot) *changes {
-	return snapshot.Once("changes", func(before any) any {
+func (v *Views) changesOf() *changes {
+	return v.changes.Get("", func(before **changes) *changes {
+		snapshot := v.Snapshot
 		now := &mesh.Snapshot{Settings: snapshot.Settings, Services: snapshot.Services, VirtualServices: snapshot.VirtualServices, Rules: snapshot.Rules, Gateways: snapshot.Gateways}
 		c := &changes{
 			at: &generation{}, of: now, httpPorts: snapshot.Lookup.HTTPPorts,
 			hosts: map[string]bool{}, routes: map[string]bool{}, ports: map[string]bool{}, wild: map[string]bool{},
 		}
-		if last, ok := before.(*changes); ok && last.of.Settings.RootNamespace == now.Settings.RootNamespace {
-			c.from = last.at
-			c.find(last.of, snapshot)
-			for d := range table.Diff(last.httpPorts, c.httpPorts) {
-				maps.Insert(c.ports, markAll(snapshot.Lookup.RoutesByNamespace.Get(d.Key)))
-			}
-		} else {
+		if before == nil || (*before).of.Settings.RootNamespace != now.Settings.RootNamespace {
 			c.all = true
+			return c
+		}
+		last := *before
+		c.from = last.at
+		c.find(last.of, snapshot)
+		for d := range table.Diff(last.httpPorts, c.httpPorts) {
+			maps.Insert(c.ports, markAll(snapshot.Lookup.RoutesByNamespace.Get(d.Key)))
 		}
 		return c
-	}).(*changes)
+	})
 }
 
 func (c *changes) find(before, now *mesh.Snapshot) {

@@ -69,21 +69,20 @@ type gatewayView struct {
 
 // gatewayFor shares one view between the replicas of a gateway. It is made once more if a Gateway or a Secret of the
 // router's has changed; of all else that changes only what it leads to is looked at.
-func gatewayFor(snapshot *mesh.Snapshot, p *ProxyClass) *Gateway {
-	return snapshot.Once(gatewayKey(p), func(before any) any {
-		last, ok := before.(gatewayView)
-		changed := changesOf(snapshot)
+func (v *Views) gatewayFor(p *ProxyClass) *Gateway {
+	return v.gateways.Get(gatewayKey(p), func(last *gatewayView) gatewayView {
+		snapshot, changed := v.Snapshot, v.changesOf()
 		now := gatewayView{at: changed.at, gateways: snapshot.Gateways, credentials: snapshot.Credentials}
-		if !ok || changed.all || last.at != changed.from || last.reshaped(now, p.caller) {
+		if last == nil || changed.all || last.at != changed.from || last.reshaped(now, p.caller) {
 			now.view = newGateway(snapshot, p)
 		} else {
 			now.view = last.view.update(newFinder(snapshot, p.caller), changed)
 		}
-		if ok && last.view.Key == now.view.Key {
+		if last != nil && last.view.Key == now.view.Key {
 			now.view = last.view
 		}
 		return now
-	}).(gatewayView).view
+	}).view
 }
 
 func gatewayKey(p *ProxyClass) string {
@@ -91,7 +90,7 @@ func gatewayKey(p *ProxyClass) string {
 	for _, e := range p.exposed {
 		h.Uint(uint64(e.ServicePort)).Uint(uint64(e.TargetPort))
 	}
-	return "gateway\x00" + h.Key()
+	return h.Key()
 }
 
 // reshaped tells whether a Gateway or a Secret has changed that the router has.

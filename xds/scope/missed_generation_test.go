@@ -18,28 +18,30 @@ func TestViewIsRebuiltAfterMissedGeneration(t *testing.T) {
 		Servers:  []*networking.Server{{Port: &networking.Port{Number: 80, Name: "http", Protocol: "HTTP"}, Hosts: []string{"*"}}},
 	}})
 	s := mesh.Build(nil, in)
-	web, router := sidecar("web", nil), gate("gate")
-	before := For(s, web)
-	For(s, router)
+	v := NewViews(nil, s)
+	web, router := ClassOf(sidecar("web", nil)), ClassOf(gate("gate"))
+	before := v.Scope(web)
+	v.Scope(router)
 
 	came := rule("shop", "pay", nil)
 	came.Spec.(*networking.VirtualService).Gateways = []string{"mesh", "root/gate"}
 	mesh.AddConfig(&in.Config, came)
 	s = mesh.Build(s, in)
-	changesOf(s)
-	for _, key := range []string{"outbound\x00" + before.Outbound.ShareKey, gatewayKey(ClassOf(router))} {
-		if mesh.Guarded(mesh.Pilot, func() { s.Once(key, func(any) any { panic("odd") }) }) == nil {
-			t.Fatal("the view was there already")
-		}
+	v = NewViews(v, s)
+	v.changesOf()
+	outbound := mesh.Catch(func() { v.outbound.Get(before.Outbound.ShareKey, func(*outboundView) outboundView { panic("odd") }) })
+	gateway := mesh.Catch(func() { v.gateways.Get(gatewayKey(router), func(*gatewayView) gatewayView { panic("odd") }) })
+	if outbound == nil || gateway == nil {
+		t.Fatal("the view was there already")
 	}
 	elsewhere := rule("else", "pay", nil)
 	elsewhere.Spec.(*networking.VirtualService).Hosts = []string{"elsewhere.example.com"}
 	mesh.AddConfig(&in.Config, elsewhere)
-	s = mesh.Build(s, in)
-	if For(s, web).Outbound.Services.Get("pay.shop.svc.cluster.local").Routes == nil {
+	v = NewViews(v, mesh.Build(s, in))
+	if v.Scope(web).Outbound.Services.Get("pay.shop.svc.cluster.local").Routes == nil {
 		t.Error("a sidecar has missed a rule for ever")
 	}
-	if routesAt(s, "gate") == 0 {
+	if routesOf(v, "gate") == 0 {
 		t.Error("a gateway has missed a rule for ever")
 	}
 }

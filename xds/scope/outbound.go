@@ -39,18 +39,21 @@ type Foreign struct {
 func (f *Foreign) Sum() string { return f.sum }
 
 // outboundFor shares one view between the proxies that no rule tells apart.
-func outboundFor(snapshot *mesh.Snapshot, c caller) *Outbound {
-	shareKey := c.namespace + "\x00" + c.partition(snapshot)
-	return snapshot.Once("outbound\x00"+shareKey, func(before any) any {
-		last, _ := before.(outboundView)
-		changed := changesOf(snapshot)
-		now := outboundView{newOutbound(last, changed, snapshot, c), changed.at}
+func (v *Views) outboundFor(c caller) *Outbound {
+	shareKey := c.namespace + "\x00" + v.partition(c)
+	return v.outbound.Get(shareKey, func(before *outboundView) outboundView {
+		var last outboundView
+		if before != nil {
+			last = *before
+		}
+		changed := v.changesOf()
+		now := outboundView{newOutbound(last, changed, v.Snapshot, c), changed.at}
 		now.ShareKey = shareKey
 		if last.Outbound != nil && last.Key == now.Key {
 			now.Outbound = last.Outbound
 		}
 		return now
-	}).(outboundView).Outbound
+	}).Outbound
 }
 
 // outboundView says which snapshot a view was made, or found to be as it was, at.
@@ -131,25 +134,27 @@ type caller struct {
 	labelsKey string
 }
 
+// partition is the hash of the label selectors of the mesh's rules that a caller's labels fulfil.
+type partition struct {
+	selectors table.Table[table.Table[*mesh.VirtualService]]
+	fulfilled string
+}
+
 // partition says which of the label selectors that occur in the mesh's rules the caller's labels fulfil; callers of one
 // partition are treated alike.
-func (c caller) partition(snapshot *mesh.Snapshot) string {
-	type division struct {
-		selectors table.Table[table.Table[*mesh.VirtualService]]
-		fulfilled string
-	}
-	return snapshot.Once("partition\x00"+c.labelsKey, func(before any) any {
-		d := division{selectors: snapshot.Lookup.RoutesBySource.Table}
-		if b, ok := before.(division); ok && b.selectors == d.selectors {
-			return b
+func (v *Views) partition(c caller) string {
+	return v.partitions.Get(c.labelsKey, func(before *partition) partition {
+		p := partition{selectors: v.Snapshot.Lookup.RoutesBySource.Table}
+		if before != nil && before.selectors == p.selectors {
+			return *before
 		}
 		h := mesh.NewHash()
-		for key := range d.selectors.All() {
-			if mesh.Selects(snapshot.Lookup.SourceSelector(key), c.labels) {
+		for key := range p.selectors.All() {
+			if mesh.Selects(v.Snapshot.Lookup.SourceSelector(key), c.labels) {
 				h.Add(key)
 			}
 		}
-		d.fulfilled = h.Key()
-		return d
-	}).(division).fulfilled
+		p.fulfilled = h.Key()
+		return p
+	}).fulfilled
 }

@@ -58,19 +58,9 @@ func ClassOf(proxy mesh.Proxy) *ProxyClass {
 	return p
 }
 
-// For returns what proxy may see of snapshot.
-func For(snapshot *mesh.Snapshot, proxy mesh.Proxy) Scope { return ClassOf(proxy).Scope(snapshot) }
-
-// Scope returns what a proxy of the class may see of snapshot. Scopes of successive snapshots are == if nothing in them has
-// changed.
-func (p *ProxyClass) Scope(snapshot *mesh.Snapshot) Scope {
-	s := Scope{Type: p.typ, IPv4: p.ipv4, IPv6: p.ipv6, Settings: snapshot.Settings}
-	if p.typ == mesh.Router {
-		s.Gateway = gatewayFor(snapshot, p)
-		return s
-	}
-	s.Outbound, s.Inbound = outboundFor(snapshot, p.caller), p.inbound
-	return s
+// For returns what proxy may see of snapshot, computed from nothing.
+func For(snapshot *mesh.Snapshot, proxy mesh.Proxy) Scope {
+	return NewViews(nil, snapshot).Scope(ClassOf(proxy))
 }
 
 // Key identifies the content of the scope: equal keys, equal configuration. It is a cryptographic hash, because a tenant

@@ -57,7 +57,8 @@ func TestIndistinguishableProxiesShareScopes(t *testing.T) {
 			t.Errorf("%s: equal keys %v, want %v", reason, same, c.same)
 		}
 	}
-	if For(s, sidecar("web", v1)).Outbound != For(s, sidecar("web", nil)).Outbound {
+	v := NewViews(nil, s)
+	if v.Scope(ClassOf(sidecar("web", v1))).Outbound != v.Scope(ClassOf(sidecar("web", nil))).Outbound {
 		t.Error("proxies of one partition have two views")
 	}
 }
@@ -196,8 +197,9 @@ func TestWildcardChangeTouchesMatchingHosts(t *testing.T) {
 	} {
 		with := in
 		mesh.AddConfig(&with.Config, istioconfig.Object{Kind: istioconfig.DestinationRule, Namespace: "shop", Name: "r", Spec: &networking.DestinationRule{Host: pattern}})
-		changesOf(before)
-		if diff := cmp.Diff(want, changesOf(mesh.Build(before, with)).hosts); diff != "" {
+		views := NewViews(nil, before)
+		views.changesOf()
+		if diff := cmp.Diff(want, NewViews(views, mesh.Build(before, with)).changesOf().hosts); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", pattern, diff)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 	"github.com/mesh-operator/mesh-operator/xds/resource"
+	"github.com/mesh-operator/mesh-operator/xds/scope"
 )
 
 // connection is one stream's place in the fan-out: what its proxy should have, and the session that takes it there. The
@@ -22,6 +23,10 @@ type connection struct {
 	update     pendingUpdate
 	quota      *podQuota // with the other streams of the pod
 	rejections rejectionLog
+
+	viewing sync.Mutex // a new stream and a push may run at the same time
+	view    *mesh.ProxyView
+	class   *scope.ProxyClass // of view
 
 	working sync.Mutex // held while the session works, and then for the lock of offers
 	session *Session
@@ -40,15 +45,20 @@ func newConnection(proxy mesh.Proxy) *connection {
 	return c
 }
 
-// proxyIn is the proxy in a snapshot. If it is not there, or the pod of its name is another than the one that was
-// authenticated, the stream ends.
-func (c *connection) proxyIn(snapshot *mesh.Snapshot) *mesh.Proxy {
-	proxy, ok := snapshot.Proxy(c.proxy.Namespace, c.proxy.Name)
-	if !ok || proxy.UID != c.proxy.UID || proxy.Account != c.proxy.Account {
+// classIn returns the class of the proxy in a snapshot. If the pod is not there, or is another than the one that was
+// authenticated, it returns nil and the stream ends.
+func (c *connection) classIn(snapshot *mesh.Snapshot) *scope.ProxyClass {
+	c.viewing.Lock()
+	defer c.viewing.Unlock()
+	now := snapshot.UpdateProxy(c.view, c.proxy.Namespace, c.proxy.Name)
+	if now == nil || now.Proxy.UID != c.proxy.UID || now.Proxy.Account != c.proxy.Account {
 		c.expire()
 		return nil
 	}
-	return proxy
+	if now != c.view {
+		c.view, c.class = now, scope.ClassOf(*now.Proxy)
+	}
+	return c.class
 }
 
 // offer hands over the set of a generation, and wakes the stream if the proxy has to be told of it.

@@ -49,19 +49,21 @@ func FuzzIncremental(f *testing.F) {
 	f.Fuzz(func(t *testing.T, script []byte) {
 		in := mesh.Inputs{MeshNamespace: "root", MeshConfig: &meshv1alpha1.MeshConfig{}}
 		valid := in.Config // what is in effect: of an object that has become invalid the version before
-		builder, warm := envoy.NewBuilder(), (*mesh.Snapshot)(nil)
+		builder, warm, warmViews := envoy.NewBuilder(), (*mesh.Snapshot)(nil), (*views)(nil)
+		proxies := map[string]*mesh.ProxyView{}
 		for i := 0; i+2 < min(len(script), steps*3); i += 3 {
 			before := in.Config
 			change(&in, script[i], script[i+1], script[i+2])
 			valid = keepValid(valid, before, in.Config)
 			warm = mesh.Build(warm, in)
-			got := told(builder, warm)
+			warmViews = newViews(warmViews, warm)
+			got := told(builder, warmViews, proxies)
 			if i/3%6 != 0 { // comparing is the slow part
 				continue
 			}
 			known := in
 			known.Config = valid
-			if diff := cmp.Diff(told(envoy.NewBuilder(), mesh.Build(mesh.Build(nil, known), in)), got); diff != "" {
+			if diff := cmp.Diff(told(envoy.NewBuilder(), newViews(nil, mesh.Build(mesh.Build(nil, known), in)), map[string]*mesh.ProxyView{}), got); diff != "" {
 				t.Fatalf("step %d differs (-from nothing +step by step):\n%s", i/3, diff)
 			}
 		}
@@ -82,17 +84,19 @@ func keepValid(valid, before, now table.Table[*istioconfig.Object]) table.Table[
 }
 
 // told is everything that each proxy gets, and what is wrong.
-func told(b *envoy.Builder, s *mesh.Snapshot) map[string]string {
+func told(b *envoy.Builder, v *views, proxies map[string]*mesh.ProxyView) map[string]string {
+	s := v.snapshot()
 	out := map[string]string{"problems": fmt.Sprint(s.Problems)}
 	for _, namespace := range namespaces {
 		for _, name := range append(names, "gate") {
-			proxy, ok := s.Proxy(namespace, name+"-0")
-			if !ok {
+			at := namespace + "/" + name
+			proxies[at] = s.UpdateProxy(proxies[at], namespace, name+"-0")
+			if proxies[at] == nil {
 				continue
 			}
-			view := scope.For(s, *proxy)
-			o := outputFor(b, s, view)
-			at := namespace + "/" + name
+			proxy := proxies[at].Proxy
+			view := v.scopes.Scope(scope.ClassOf(*proxy))
+			o := v.output(b, view)
 			out[at] = fmt.Sprintf("%x %v", view.Key(), append(o.shared.Problems(), o.problems...))
 			for _, t := range resource.Types {
 				for key, r := range o.set.Of(t).All() {

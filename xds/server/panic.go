@@ -9,7 +9,7 @@ import (
 
 // A panic is a defect of pilot. It costs what it happened in, and nothing else: an object its effect (mesh.Guarded in
 // mesh.Build and in package envoy), a proxy its newest configuration (Publish, attach), a stream itself (the interceptor), a
-// snapshot itself (Keep). Who is concerned keeps what he has, but for parts of a gateway or of what a pod serves: those are
+// snapshot itself (BuildFailed). Who is concerned keeps what he has, but for parts of a gateway or of what a pod serves: those are
 // missing until the next change (ADR 2). pilot_total_xds_internal_errors counts, the log says where, and /debug/syncz names the
 // proxies. Nothing is tried again before something changes.
 

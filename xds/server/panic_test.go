@@ -72,11 +72,13 @@ func (w *watched) counted(t *testing.T) float64 {
 	return 0
 }
 
-// panicAt makes the work of a snapshot for the proxy x-0 panic.
-func panicAt(s *mesh.Snapshot) {
+// publishPanicking publishes a snapshot of which the work for the proxy x-0 panics.
+func (w *watched) publishPanicking(s *mesh.Snapshot) {
+	v := w.nextViews(s)
 	proxy, _ := s.Proxy("a", "x-0")
-	key := "output\x00" + scope.For(s, *proxy).Key()
-	mesh.Guarded(mesh.Pilot, func() { s.Once(key, func(any) any { panic("an odd mesh") }) })
+	key := v.scopes.Scope(scope.ClassOf(*proxy)).Key()
+	mesh.Guarded(mesh.Pilot, func() { v.outputs.Get(key, func(**output) *output { panic("an odd mesh") }) })
+	w.publish(v)
 }
 
 // TestPanicAffectsOneProxy publishes a mesh that one of two proxies cannot be configured for.
@@ -88,8 +90,7 @@ func TestPanicAffectsOneProxy(t *testing.T) {
 
 	mesh.Add(&in.EndpointSlices, someSlice(metav1.ObjectMeta{Namespace: "a", Name: "x", CreationTimestamp: metav1.Unix(1, 0)}, 3))
 	odd := mesh.Build(good, in)
-	panicAt(odd)
-	w.Publish(odd)
+	w.publishPanicking(odd)
 	if w.x.update.resources() != kept || w.y.update.resources() == before {
 		t.Error("want the one proxy to keep what it has, and the other to have the new mesh")
 	}
@@ -107,7 +108,7 @@ func TestPanicAffectsOneProxy(t *testing.T) {
 	if n := w.counted(t); n != 2 {
 		t.Errorf("%v panics are counted, want 2", n)
 	}
-	if n := strings.Count(w.log.String(), "level=ERROR"); n != 1 || !strings.Contains(w.log.String(), "panicAt") {
+	if n := strings.Count(w.log.String(), "level=ERROR"); n != 1 || !strings.Contains(w.log.String(), "publishPanicking") {
 		t.Errorf("the place of the panic is logged %d times, want once:\n%s", n, &w.log)
 	}
 
@@ -125,8 +126,7 @@ func TestPanicOutlivesOlderGeneration(t *testing.T) {
 	good := mesh.Build(nil, in)
 	w := watch(t, good)
 	odd := mesh.Build(good, in)
-	panicAt(odd)
-	w.guard(w.x, w.generation, func() { w.Publish(odd) })
+	w.guard(w.x, w.generation, func() { w.publishPanicking(odd) })
 	if x, _ := w.errors(t); x != "internal error: an odd mesh" || len(w.Synced()) != 1 {
 		t.Errorf("/debug/syncz says %q of it, and %d proxies are in step, want the panic and the other one", x, len(w.Synced()))
 	}

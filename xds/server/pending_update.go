@@ -4,9 +4,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mesh-operator/mesh-operator/xds/mesh"
 	"github.com/mesh-operator/mesh-operator/xds/resource"
-	"github.com/mesh-operator/mesh-operator/xds/scope"
 )
 
 // pendingUpdate is what pushes have for a connection. Its lock is held for as long as it takes to write that down and never while a
@@ -21,19 +19,6 @@ type pendingUpdate struct {
 
 	tried   uint64 // the newest generation that there was an update of, or a panic instead
 	failure string // why the newest configuration is not here
-
-	classProxy *mesh.Proxy // that class is of
-	class      *scope.ProxyClass
-}
-
-// classOf is the class of the connection's proxy as it is described now.
-func (u *pendingUpdate) classOf(proxy *mesh.Proxy) *scope.ProxyClass {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.classProxy != proxy {
-		u.classProxy, u.class = proxy, scope.ClassOf(*proxy)
-	}
-	return u.class
 }
 
 // put notes the set of a generation and returns whether the proxy has to be told of it; compare tells what differs from

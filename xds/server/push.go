@@ -29,11 +29,11 @@ type Server struct {
 	problems   problems   // of the last push; guarded by publishing
 
 	mu          sync.Mutex
-	snapshot    *mesh.Snapshot
+	views       *views // of the current snapshot; nil before the first
 	generation  uint64
 	connections map[*connection]bool
 	quotas      map[string]*podQuota // by pod
-	buildError  string               // why snapshot is not of the newest mesh; empty: it is
+	buildError  string               // why views are not of the newest mesh; empty: it is
 
 	loggedPanics sync.Map // the stacks of those that the log has
 }
@@ -42,24 +42,35 @@ type Server struct {
 func (s *Server) Publish(snapshot *mesh.Snapshot) {
 	s.publishing.Lock()
 	defer s.publishing.Unlock()
+	s.publish(s.nextViews(snapshot))
+}
+
+// nextViews are those of a snapshot that is not published yet.
+func (s *Server) nextViews(snapshot *mesh.Snapshot) *views {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return newViews(s.views, snapshot)
+}
+
+func (s *Server) publish(v *views) {
 	start := time.Now()
-	generation, connections := s.advance(snapshot)
-	p := push{snapshot: snapshot, builder: s.builder, comparisons: comparisons{}, visited: map[*output]bool{}, reported: map[*envoy.Shared]bool{}}
+	generation, connections := s.advance(v)
+	p := push{views: v, builder: s.builder, comparisons: comparisons{}, visited: map[*output]bool{}, reported: map[*envoy.Shared]bool{}}
 	for _, c := range connections {
 		s.guard(c, generation, func() {
-			if proxy := c.proxyIn(snapshot); proxy != nil {
-				c.setUpdate(generation, p.output(c.update.classOf(proxy)).set, p.comparisons.compare)
+			if class := c.classIn(v.snapshot()); class != nil {
+				c.setUpdate(generation, p.output(class).set, p.comparisons.compare)
 			}
 		})
 	}
-	s.metrics.panics.Add(s.problems.report(s.log, slices.Concat(snapshot.Problems, p.problems)))
+	s.metrics.panics.Add(s.problems.report(s.log, slices.Concat(v.snapshot().Problems, p.problems)))
 	s.metrics.pushTime.Observe(time.Since(start).Seconds())
 }
 
-func (s *Server) advance(snapshot *mesh.Snapshot) (uint64, []*connection) {
+func (s *Server) advance(v *views) (uint64, []*connection) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.snapshot, s.buildError = snapshot, ""
+	s.views, s.buildError = v, ""
 	s.generation++
 	return s.generation, slices.Collect(maps.Keys(s.connections))
 }
@@ -73,12 +84,12 @@ func (s *Server) attach(c *connection) bool {
 		return false
 	}
 	s.connections[c] = true
-	snapshot, generation := s.snapshot, s.generation
+	v, generation := s.views, s.generation
 	s.mu.Unlock()
 	s.metrics.connected.Inc()
 	s.guard(c, generation, func() {
-		if proxy := c.proxyIn(snapshot); proxy != nil {
-			out := outputFor(s.builder, snapshot, c.update.classOf(proxy).Scope(snapshot))
+		if class := c.classIn(v.snapshot()); class != nil {
+			out := v.output(s.builder, v.scopes.Scope(class))
 			c.setUpdate(generation, out.set, func(_, _ *resource.Set) Change { return nil })
 		}
 	})
@@ -114,12 +125,15 @@ func (s *Server) detach(c *connection) {
 func (s *Server) current() *mesh.Snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.snapshot
+	if s.views == nil {
+		return nil
+	}
+	return s.views.snapshot()
 }
 
 // push is the work of one Publish that proxies share.
 type push struct {
-	snapshot    *mesh.Snapshot
+	views       *views
 	builder     *envoy.Builder
 	comparisons comparisons
 	visited     map[*output]bool
@@ -128,7 +142,7 @@ type push struct {
 }
 
 func (p *push) output(class *scope.ProxyClass) *output {
-	out := outputFor(p.builder, p.snapshot, class.Scope(p.snapshot))
+	out := p.views.output(p.builder, p.views.scopes.Scope(class))
 	if !p.visited[out] {
 		p.visited[out] = true
 		p.problems = append(p.problems, out.problems...)
@@ -138,31 +152,4 @@ func (p *push) output(class *scope.ProxyClass) *output {
 		}
 	}
 	return out
-}
-
-// output is what the proxies of one scope get, and what is wrong with it.
-type output struct {
-	set      *resource.Set
-	problems []mesh.Problem // besides those of shared
-	shared   *envoy.Shared
-}
-
-// outputFor builds a scope once for all its proxies. A scope that was there in the snapshot before keeps its set, and one
-// that has changed starts from what sidecars of its namespace had in common.
-func outputFor(b *envoy.Builder, snapshot *mesh.Snapshot, s scope.Scope) *output {
-	var shared *envoy.Shared
-	if s.Outbound != nil {
-		shared = snapshot.Once("shared\x00"+s.ShareKey(), func(before any) any {
-			last, _ := before.(*envoy.Shared)
-			return b.Share(last, s)
-		}).(*envoy.Shared)
-	}
-	return snapshot.Once("output\x00"+s.Key(), func(before any) any {
-		if before != nil {
-			return before
-		}
-		out := &output{shared: shared}
-		out.set, out.problems = b.BuildWith(shared, s)
-		return out
-	}).(*output)
 }

@@ -27,22 +27,22 @@ func sharingMesh() mesh.Inputs {
 	return in
 }
 
-func outputOf(t *testing.T, b *envoy.Builder, s *mesh.Snapshot, pod string) *output {
+func outputOf(t *testing.T, b *envoy.Builder, v *views, pod string) *output {
 	t.Helper()
-	proxy, ok := s.Proxy("a", pod)
+	proxy, ok := v.snapshot().Proxy("a", pod)
 	if !ok {
 		t.Fatalf("no pod %s", pod)
 	}
-	return outputFor(b, s, scope.For(s, *proxy))
+	return v.output(b, v.scopes.Scope(scope.ClassOf(*proxy)))
 }
 
 // TestNamespacesShareBytes compares pointers: replicas have one set, workloads of a namespace the same resources but for what
 // they receive, and after a change all that it did not touch stays where it is in memory.
 func TestNamespacesShareBytes(t *testing.T) {
 	in, b := sharingMesh(), envoy.NewBuilder()
-	s := mesh.Build(nil, in)
-	x, y := outputOf(t, b, s, "x-0").set, outputOf(t, b, s, "y-0").set
-	if outputOf(t, b, s, "x-1").set != x {
+	v := newViews(nil, mesh.Build(nil, in))
+	x, y := outputOf(t, b, v, "x-0").set, outputOf(t, b, v, "y-0").set
+	if outputOf(t, b, v, "x-1").set != x {
 		t.Error("two replicas have a set each")
 	}
 	compare := func(what string, from, to *resource.Set, differ map[string]bool) {
@@ -57,10 +57,10 @@ func TestNamespacesShareBytes(t *testing.T) {
 	}
 	compare("two workloads", x, y, map[string]bool{"LDS virtualInbound": true, "CDS inbound|80||": true, "CDS inbound|90||": true})
 	mesh.Add(&in.EndpointSlices, someSlice(metav1.ObjectMeta{Namespace: "a", Name: "x", CreationTimestamp: metav1.Unix(1, 0)}, 3))
-	next := mesh.Build(s, in)
+	next := newViews(v, mesh.Build(v.snapshot(), in))
 	compare("after a change", x, outputOf(t, b, next, "x-0").set, map[string]bool{"EDS outbound|80||x.a.svc.cluster.local": true, "EDS outbound|90||x.a.svc.cluster.local": true})
 	before := outputOf(t, b, next, "y-0")
-	if outputOf(t, b, mesh.Build(next, in), "y-0") != before {
+	if outputOf(t, b, newViews(next, mesh.Build(next.snapshot(), in)), "y-0") != before {
 		t.Error("a snapshot like the one before has sets of its own")
 	}
 }
@@ -74,14 +74,14 @@ func TestShareKeysAreUnambiguous(t *testing.T) {
 		mesh.Add(&in.Pods, pod)
 		mesh.Add(&in.Services, someService(metav1.ObjectMeta{Namespace: namespace, Name: "x"}, 41))
 	}
-	setFor := func(b *envoy.Builder, s *mesh.Snapshot, namespace string) *resource.Set {
-		proxy, _ := s.Proxy(namespace, "x-0")
-		return outputFor(b, s, scope.For(s, *proxy)).set
+	setFor := func(b *envoy.Builder, v *views, namespace string) *resource.Set {
+		proxy, _ := v.snapshot().Proxy(namespace, "x-0")
+		return v.output(b, v.scopes.Scope(scope.ClassOf(*proxy))).set
 	}
-	b, s := envoy.NewBuilder(), mesh.Build(nil, in)
+	b, v := envoy.NewBuilder(), newViews(nil, mesh.Build(nil, in))
 	for _, namespace := range []string{"a", "6a"} {
-		alone := setFor(envoy.NewBuilder(), mesh.Build(nil, in), namespace)
-		for typ, names := range Compare(alone, setFor(b, s, namespace)) {
+		alone := setFor(envoy.NewBuilder(), newViews(nil, mesh.Build(nil, in)), namespace)
+		for typ, names := range Compare(alone, setFor(b, v, namespace)) {
 			t.Errorf("beside the other, namespace %s has other %s: %v", namespace, typ.Short(), names)
 		}
 	}
@@ -96,7 +96,7 @@ func TestSharedProblemsAreReportedOnce(t *testing.T) {
 		mesh.Add(&in.Pods, somePod(meta, meta.Name, 0, 2))
 	}
 	snapshot := mesh.Build(nil, in)
-	p := push{snapshot: snapshot, builder: envoy.NewBuilder(), visited: map[*output]bool{}, reported: map[*envoy.Shared]bool{}}
+	p := push{views: newViews(nil, snapshot), builder: envoy.NewBuilder(), visited: map[*output]bool{}, reported: map[*envoy.Shared]bool{}}
 	for pod := range in.Pods.Values() {
 		proxy, _ := snapshot.Proxy("a", pod.Name)
 		p.output(scope.ClassOf(*proxy))
