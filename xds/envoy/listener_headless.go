@@ -21,15 +21,24 @@ func mixed(p *mesh.Port) bool { return p.AnyMTLS && !p.AllMTLS }
 // headlessListeners adds a listener for each endpoint of a headless service's HTTP port: its clients choose the pod, so the
 // address decides and not the host. The pod's port may differ from the service's, and the host may be the pod's address.
 func (c *collector) headlessListeners(s *scope.Service, p *mesh.Port, addresses []address) {
-	used := map[string]bool{}
+	bySuffix := map[string][]address{}
 	for _, a := range addresses {
-		routes := s.Host + ":" + number(p.Number) + a.suffix
-		if !used[routes] {
-			used[routes] = true
-			c.headlessRoutes(s, p, routes, a.suffix)
+		bySuffix[a.suffix] = append(bySuffix[a.suffix], a)
+	}
+	for _, suffix := range []string{"", plaintextSuffix} {
+		if len(bySuffix[suffix]) > 0 {
+			routes := s.Host + ":" + number(p.Number) + suffix
+			c.headlessRoutes(s, p, routes, suffix)
+			c.httpListeners(s, p, bySuffix[suffix], routes)
 		}
+	}
+}
+
+// httpListeners adds a listener with these routes for each address.
+func (c *collector) httpListeners(s *scope.Service, p *mesh.Port, addresses []address, routes string) {
+	for _, a := range addresses {
 		name := a.ip + "_" + number(a.port)
-		c.add(mesh.NewHash().Add("headless listener", routes, name), []resource.Object{s.Object}, func(d *draft) {
+		c.add(mesh.NewHash().Add("http address listener", routes, name, c.httpListenerName(number(p.Number))), []resource.Object{s.Object}, func(d *draft) {
 			l := c.outboundListener(a.ip, a.port)
 			c.routeHTTP(l, "outbound_"+c.httpListenerName(number(p.Number)), routes)
 			d.emit(resource.Listener, l.Name, l)

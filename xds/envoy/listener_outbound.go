@@ -39,12 +39,20 @@ func (c *collector) httpListenerName(port string) string { return c.wildcard() +
 // that the proxy itself listens on, so one Service would break the listeners of all. There each service has its own address.
 func routedByHost(p *mesh.Port) bool { return p.Protocol.IsHTTP() && !ownPorts[p.Number] }
 
+// serverFirstTimeout is how many seconds a connection to an unknown address may be silent before it is passed through, if that is
+// allowed: the server may speak first, and one tenant's HTTP port must not make it wait for ever. Services have listeners of
+// their own then, because the idle connection of a pool must not pass by the mesh.
+const serverFirstTimeout = 1
+
 // httpListener routes HTTP. Other traffic to the port, to an address that no service claims, is handled as unknown traffic;
 // TCP and headless services on the port have listeners of their own, which are more specific.
 func (c *collector) httpListener(port string) *listenerv3.Listener {
 	n, _ := strconv.ParseUint(port, 10, 32)
 	l := c.outboundListener(c.wildcard(), uint32(n))
 	c.routeHTTP(l, "outbound_"+l.Name, port)
+	if c.scope.Settings.AllowAnyOutbound {
+		l.ListenerFiltersTimeout, l.ContinueOnListenerFiltersTimeout = seconds(serverFirstTimeout), true
+	}
 	return l
 }
 
@@ -63,8 +71,11 @@ func (c *collector) addressListeners(s *scope.Service) {
 	first := map[string]uint32{}
 	for _, p := range s.Ports {
 		if routedByHost(p) {
-			if s.Headless {
+			switch {
+			case s.Headless:
 				c.headlessListeners(s, p, c.unclaimed(first, s, p))
+			case c.scope.Settings.AllowAnyOutbound:
+				c.httpListeners(s, p, c.addressesOf(s, p), number(p.Number))
 			}
 			continue
 		}

@@ -2,14 +2,19 @@ package envoy
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 
 	"github.com/mesh-operator/mesh-operator/internal/envoytest"
 )
@@ -56,6 +61,56 @@ data: {mesh: 'outboundTrafficPolicy: {mode: ALLOW_ANY}'}
 				t.Errorf("%q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+// TestServerFirstOnHTTPPort: with ALLOW_ANY the client of an unknown address gets the server's greeting, although some service
+// has an HTTP port of that number. The listener of the service itself goes on waiting for an idle client.
+func TestServerFirstOnHTTPPort(t *testing.T) {
+	server, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Close() })
+	go func() {
+		for {
+			connection, err := server.Accept()
+			if err != nil {
+				return
+			}
+			fmt.Fprintln(connection, "220 greeting")
+		}
+	}()
+	b := bootstrapFor(t, `
+apiVersion: v1
+kind: ConfigMap
+metadata: {namespace: istio-system, name: istio}
+data: {mesh: 'outboundTrafficPolicy: {mode: ALLOW_ANY}'}
+---`+reviewsMesh(map[string]string{"v1": server.Addr().String()}), "default/client")
+	newAuthority(t).issue(t, "client").install(t, b)
+	const wildcard, service = "0.0.0.0_9080", "10.96.0.12_9080"
+	b.StaticResources.Listeners = slices.DeleteFunc(b.StaticResources.Listeners, func(l *listenerv3.Listener) bool { return l.Name != wildcard && l.Name != service })
+	for _, l := range b.StaticResources.Listeners {
+		l.Address, l.BindToPort = envoytest.Loopback(0), nil
+	}
+	for _, c := range b.StaticResources.Clusters {
+		if c.Name == passthroughCluster {
+			toAddress(c, server.Addr().String())
+		}
+	}
+	e := envoytest.Start(t, b)
+	e.WaitLive()
+	for listener, want := range map[string]string{wildcard: "220 greeting\n", service: ""} {
+		connection, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(t.Context(), "tcp", e.Listener(listener))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer connection.Close()
+		_ = connection.SetReadDeadline(time.Now().Add((serverFirstTimeout + 4) * time.Second))
+		line, err := bufio.NewReader(connection).ReadString('\n')
+		if line != want || want == "" && !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s: a silent client gets %q, %v, want %q", listener, line, err, want)
+		}
 	}
 }
 
