@@ -30,7 +30,7 @@ type names struct {
 // authorizer decides what an authenticated caller gets, and how often.
 type authorizer struct {
 	meshNamespace string
-	sources       *ratelimit.Limiter // before authentication: what a stranger may cost the API server
+	sources       *ratelimit.Limiter // before authentication: what an untrusted client may cost the API server
 	identities    *ratelimit.Limiter
 	now           func() time.Time
 }

@@ -170,7 +170,7 @@ func TestPublicKey(t *testing.T) {
 	}
 }
 
-// A signature costs the square of the key's length to check, so a stranger does not choose it.
+// A signature costs the square of the key's length to check, so an untrusted client does not choose it.
 func TestRSAKeySizeIsLimited(t *testing.T) {
 	key := func(bits, exponent int) *rsa.PublicKey {
 		return &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), bits-1, 1), E: exponent}

@@ -114,7 +114,7 @@ func serveAll(t *testing.T, clients []*certclient.Client) time.Duration {
 	for _, client := range clients {
 		running.Go(func() { _ = client.Run(ctx) })
 	}
-	ready, cancel := context.WithTimeout(ctx, 10*time.Minute) // the patience of a startup probe
+	ready, cancel := context.WithTimeout(ctx, 10*time.Minute) // the timeout of a startup probe
 	defer cancel()
 	missing := 0
 	for _, client := range clients {
@@ -131,7 +131,7 @@ func serveAll(t *testing.T, clients []*certclient.Client) time.Duration {
 	return took
 }
 
-// More agents than the API server could answer for within their patience, at once: those that are let in are served, the
+// More agents than the API server could answer for within their timeout, at once: those that are let in are served, the
 // others come back, and nothing that was begun is thrown away.
 func TestManyClientsAreServed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -141,7 +141,7 @@ func TestManyClientsAreServed(t *testing.T) {
 		o.ReviewClient = slowAPI{a, make(chan struct{}, 1), each / 2}
 		r := start(t, o)
 		defer r.stop()
-		r.service.places = make(chan struct{}, 3)
+		r.service.slots = make(chan struct{}, 3)
 		if took := serveAll(t, startClients(t, r, a, agents)); took > 3*agents*each {
 			t.Errorf("%d certificates took %s, at one in %s", agents, took, each)
 		}
@@ -161,17 +161,17 @@ func TestUnauthenticatedClientsDoNotStarveOthers(t *testing.T) {
 		defer r.stop()
 		others := startClients(t, r, a, 20)
 		ctx, stop := context.WithCancel(t.Context())
-		var strangers sync.WaitGroup
+		var untrusted sync.WaitGroup
 		for i := range 3 {
 			from := peer.NewContext(withToken(ctx, "Bearer nonsense"), &peer.Peer{Addr: &net.TCPAddr{IP: net.IPv4(10, 0, 0, byte(i))}})
-			strangers.Go(func() { sendInvalidTokens(from, t, r) })
+			untrusted.Go(func() { sendInvalidTokens(from, t, r) })
 		}
 		time.Sleep(time.Minute)
 		if took := serveAll(t, others); took > 10*time.Second {
-			t.Errorf("20 certificates took %s beside strangers", took)
+			t.Errorf("20 certificates took %s beside untrusted clients", took)
 		}
 		stop()
-		strangers.Wait()
+		untrusted.Wait()
 	})
 }
 
@@ -184,14 +184,14 @@ func sendInvalidTokens(ctx context.Context, t *testing.T, r *running) {
 		calls.Go(func() {
 			_, err := r.service.CreateCertificate(ctx, ask)
 			if code := status.Code(err); ctx.Err() == nil && code != codes.Unauthenticated && code != codes.ResourceExhausted {
-				t.Errorf("a stranger gets %v", err)
+				t.Errorf("an untrusted client gets %v", err)
 			}
 		})
 		time.Sleep(20 * time.Millisecond)
 	}
 }
 
-// A stranger does not fill the log, and does not use up the lines of others.
+// An untrusted client does not fill the log, and does not use up the quota of others.
 func TestRefusalLogIsLimitedPerAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer

@@ -24,7 +24,7 @@ import (
 // Options are everything citadel needs to know.
 type Options struct {
 	Client       kubernetes.Interface // for root and bundle
-	ReviewClient kubernetes.Interface // for questions about callers: a crowd of them must not hold up root and bundle
+	ReviewClient kubernetes.Interface // for questions about callers: many of them must not delay root and bundle
 	Namespace    string               // the mesh's
 	TrustDomain  string
 	ServerName   string // DNS name that clients verify
@@ -96,7 +96,7 @@ func newCitadel(o Options) (*citadel, error) {
 	c.service = &service{
 		authenticator: authenticator{client: o.ReviewClient, trustDomain: o.TrustDomain, now: time.Now, checkRate: authorizer.checkIdentityRate},
 		authorizer:    authorizer,
-		places:        make(chan struct{}, places),
+		slots:         make(chan struct{}, slots),
 		issuer:        issuer,
 		authority:     c.rootStore.authority,
 		metrics:       metrics,
@@ -168,14 +168,14 @@ func (c *citadel) serve(ctx context.Context, listener net.Listener) error {
 	return nil
 }
 
-// server has all that strangers can call.
+// server has all that untrusted clients can call.
 func (c *citadel) server() *grpc.Server {
 	server := grpc.NewServer(serverOptions(c.serving)...)
 	securityv1alpha1.RegisterIstioCertificateServiceServer(server, c.service)
 	return server
 }
 
-// serverOptions are the limits of a server that strangers can reach: requests are small, calls are rare, and no connection
+// serverOptions are the limits of a server that untrusted clients can reach: requests are small, calls are rare, and no connection
 // stays, whether it asks nothing, begins a call that it does not finish, or goes on asking.
 func serverOptions(s *serving) []grpc.ServerOption {
 	return []grpc.ServerOption{

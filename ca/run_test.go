@@ -208,7 +208,7 @@ func TestClientReloadsBundle(t *testing.T) {
 	})
 }
 
-// Two workloads talk mutual TLS with what the client hands out; a stranger, and a peer of a bundle that is gone, do not.
+// Two workloads talk mutual TLS with what the client hands out; an untrusted client, and a peer of a bundle that is gone, do not.
 func TestMutualTLSBetweenClients(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(namespace("istio-system"), namespace("bookinfo"))

@@ -5,11 +5,11 @@
 //	caller ──CSR────────────────────────────────────▶ public key ─────────────────────────────┘
 //
 // The two lines meet only in issue: names come from the authenticator and from fixed tables, the CSR contributes its public
-// key and nothing else, so there is nothing in a CSR that could be copied by mistake. Every certificate is checked after it
+// key and nothing else, so there is nothing in a CSR that could be copied unintentionally. Every certificate is checked after it
 // was signed.
 //
 // Beside that the package keeps the root of the mesh: it creates the Secret once, never changes it, restores it when it is
-// deleted, and refuses to make a second root while a bundle of another one is out (root.go, keeper.go). It publishes the
+// deleted, and refuses to make a second root while a bundle of another one is out (root.go, root_store.go). It publishes the
 // trust bundle to every namespace (bundle.go).
 package ca
 
@@ -35,14 +35,14 @@ import (
 // callTimeout bounds one call with its two questions to the API server.
 const callTimeout = 20 * time.Second
 
-// busy is why who finds no place is refused.
+// busy is the reason of a refusal while all slots are taken.
 const busy = "busy"
 
-// places is how many calls are answered at a time. Who finds none is told so at once and comes back later: in a queue his
-// patience would end just before his turn came, and the queue would be busy without finishing a call.
-const places = 64
+// slots is how many calls are answered at a time. A client that finds none free is refused at once and retries later: in a
+// queue its timeout would end just before its turn came, and the queue would be busy without finishing a call.
+const slots = 64
 
-// A caller chooses how often he is refused. Each address has a share of the log's lines, and the metrics count all.
+// A client chooses how often it is refused. Each address has a quota of log lines, and the metrics count all.
 const (
 	logBurst    = 20
 	logInterval = time.Minute
@@ -66,7 +66,7 @@ type service struct {
 
 	authenticator authenticator
 	authorizer    *authorizer
-	places        chan struct{} // one value for each call that is being answered
+	slots         chan struct{} // one value for each call that is being answered
 	issuer        issuer
 	authority     func() (*authority, error)
 	metrics       *metrics
@@ -117,11 +117,11 @@ func (s *service) create(ctx context.Context, request *securityv1alpha1.IstioCer
 // enter takes a place, and then one call of the address's share: who found no place has cost nothing.
 func (s *service) enter(address string) (leave func(), err error) {
 	select {
-	case s.places <- struct{}{}:
+	case s.slots <- struct{}{}:
 	default:
 		return nil, refused(codes.ResourceExhausted, busy, errTooMany)
 	}
-	leave = func() { <-s.places }
+	leave = func() { <-s.slots }
 	if err := s.authorizer.checkSourceRate(address); err != nil {
 		leave()
 		return nil, err
@@ -175,7 +175,7 @@ func (s *service) logRefusal(r *refusal, who caller, address string) {
 	s.log.Warn("certificate refused", "reason", r.reason, "error", r.cause, "identity", identity, "peer", address)
 }
 
-// sourceAddress is the caller's IP, for logs and for limiting strangers; nothing is trusted because of it.
+// sourceAddress is the caller's IP, for logs and for limiting untrusted clients; nothing is trusted because of it.
 func sourceAddress(ctx context.Context) string {
 	p, ok := peer.FromContext(ctx)
 	if !ok || p.Addr == nil {

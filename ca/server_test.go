@@ -99,7 +99,7 @@ func TestEveryMethodRequiresAuthentication(t *testing.T) {
 			for _, method := range info.Methods {
 				err := conn.Invoke(t.Context(), "/"+service+"/"+method.Name, request(t), new(emptypb.Empty))
 				if status.Code(err) != codes.Unauthenticated {
-					t.Errorf("%s/%s answers a stranger %v", service, method.Name, err)
+					t.Errorf("%s/%s answers an untrusted client %v", service, method.Name, err)
 				}
 			}
 		}
@@ -313,7 +313,7 @@ func TestRateLimits(t *testing.T) {
 	})
 }
 
-// A stranger costs the API server no more reviews of tokens than his share.
+// An untrusted client costs the API server no more reviews of tokens than its quota.
 func TestCallsAreRateLimitedPerAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(namespace("istio-system"))

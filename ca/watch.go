@@ -41,7 +41,7 @@ func dropManagedFields(object any) (any, error) {
 	return object, nil
 }
 
-// dropContent leaves of the root Secret that it changed: the keeper reads it itself, past the cache.
+// dropContent leaves of the root Secret that it changed: the root store reads it itself, past the cache.
 func dropContent(object any) (any, error) {
 	if o, ok := object.(metav1.Object); ok {
 		return &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
@@ -51,7 +51,7 @@ func dropContent(object any) (any, error) {
 	return object, nil
 }
 
-// addHandlers makes every change wake whoever has to look: root for the keeper, a namespace's name for the publisher.
+// addHandlers notifies on every change: root for the root store, the publisher by the name of a namespace.
 func (w watches) addHandlers(root func(), p *publisher) error {
 	namespace := func(o metav1.Object) {
 		if p.queue.Add(o.GetName()); o.GetName() == p.meshNamespace {

@@ -86,7 +86,7 @@ func (w *webhook) review(_ context.Context, request *admissionv1.AdmissionReques
 	return response
 }
 
-// kindLabel keeps strangers from making up metrics.
+// kindLabel keeps untrusted clients from creating time series.
 func kindLabel(kind string) string {
 	if slices.Contains(istioconfig.Kinds(), istioconfig.Kind(kind)) {
 		return kind

@@ -252,7 +252,7 @@ func TestNewSettingsRefuses(t *testing.T) {
 	cases := map[string]struct{ reason, config, values, want string }{
 		"NoImage":       {"A sidecar has an image.", good, `{}`, "parse values: proxyImage is not set"},
 		"Policy":        {"A misspelt policy must not mean one of the two.", "policy: on", testValues, `parse config: policy "true": use enabled or disabled`},
-		"Misspelt":      {"A key that does nothing is a mistake.", "polcy: enabled", testValues, `unknown field "polcy"`},
+		"Misspelt":      {"A key that does nothing is an error.", "polcy: enabled", testValues, `unknown field "polcy"`},
 		"EmptySelector": {"An empty selector would match every pod.", "policy: enabled\nneverInjectSelector: [{}]", testValues, "parse config: neverInjectSelector[0]: an empty selector would match every pod"},
 		"Template":      {"A template is tried when it is read.", "policy: enabled\ntemplate: '{{ .Nothing }}'", testValues, "try the template: render template"},
 		"NoProxy":       {"A template without a proxy would capture traffic into nothing.", "policy: enabled\ntemplate: '{}'", testValues, "it has no container istio-proxy"},

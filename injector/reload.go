@@ -50,7 +50,7 @@ func (s *source) load() error {
 	return nil
 }
 
-// follow loads again until ctx ends. A wrong file is logged once and the last good settings stay: a mistake in the template
+// follow loads again until ctx ends. A wrong file is logged once and the last good settings stay: an error in the template
 // must not stop pods from starting.
 func (s *source) follow(ctx context.Context) error {
 	ticker := time.NewTicker(reloadInterval)

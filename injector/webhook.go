@@ -133,7 +133,7 @@ func (w *webhook) fail(request *admissionv1.AdmissionRequest, err error) *admiss
 		w.answers.WithLabelValues("refused", "").Inc()
 		return admission.Deny(http.StatusBadRequest, refusal.Reason)
 	}
-	if errors.Is(err, errTooMany) { // counted, not logged: a stranger would write as many lines as he likes
+	if errors.Is(err, errTooMany) { // counted, not logged: an untrusted client could write any number of lines
 		w.answers.WithLabelValues("limited", "").Inc()
 		return admission.Deny(http.StatusTooManyRequests, fmt.Sprintf("inject sidecar: %v", err))
 	}

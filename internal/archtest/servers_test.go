@@ -48,7 +48,7 @@ func TestServersHaveLimits(t *testing.T) {
 	}
 }
 
-// loopbackOnly are the files whose sockets no stranger reaches, which they check themselves.
+// loopbackOnly are the files whose sockets no untrusted client reaches, which they check themselves.
 var loopbackOnly = []string{"xds/server/grpc.go"}
 
 // TestListenersHaveAShare: who opens a port gives an address no more than its share of the connections.

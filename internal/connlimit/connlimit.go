@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// New returns a listener that closes connections beyond its limits at once. One address gets a share only, so that a
-// stranger's connections keep nobody else out.
+// New returns a listener that closes connections beyond its limits at once. One address gets a quota, so that the
+// connections of an untrusted client do not keep others out.
 func New(l net.Listener, perAddress, total int) net.Listener {
 	return &listener{Listener: l, perAddress: perAddress, total: total, open: map[string]int{}}
 }

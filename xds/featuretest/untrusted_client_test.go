@@ -20,7 +20,7 @@ import (
 func TestEveryMethodAuthenticates(t *testing.T) {
 	p := startPilot(t, workload("bookinfo", "reviews", "10.244.0.1"))
 	other := newAuthority(t)
-	strangers := map[string]credentials.TransportCredentials{
+	clients := map[string]credentials.TransportCredentials{
 		"Plaintext":         insecure.NewCredentials(),
 		"NoCertificate":     p.credentials(),
 		"OtherAuthority":    p.credentials(other.issue(t, identity("bookinfo", "reviews"))),
@@ -33,10 +33,10 @@ func TestEveryMethodAuthenticates(t *testing.T) {
 	if len(methods) == 0 {
 		t.Fatal("no methods")
 	}
-	for name, stranger := range strangers {
+	for name, client := range clients {
 		for _, method := range methods {
 			t.Run(name+method, func(t *testing.T) {
-				if err := call(t.Context(), p.dial(p.address, stranger), method); !refusal(err) {
+				if err := call(t.Context(), p.dial(p.address, client), method); !refusal(err) {
 					t.Errorf("answer is %v, want a refusal", err)
 				}
 			})

@@ -52,7 +52,7 @@ func (s *Server) grpcServer(who identify, extra ...grpc.ServerOption) *grpc.Serv
 	return g
 }
 
-// authenticate refuses strangers on every method, served or not, before the method runs.
+// authenticate refuses untrusted clients on every method, served or not, before the method runs.
 func (s *Server) authenticate(who identify) grpc.StreamServerInterceptor {
 	return func(service any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
 		if _, err := who(stream.Context()); err != nil {

@@ -114,7 +114,7 @@ func TestLogRateLimitPerPod(t *testing.T) {
 	}
 }
 
-// addressed is the stream of a stranger from an address.
+// addressed is the stream of an untrusted client from an address.
 type addressed struct {
 	grpc.ServerStream
 	host string
