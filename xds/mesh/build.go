@@ -19,7 +19,7 @@ import (
 
 // index is how Build finds what an object of its inputs has an effect on.
 type index struct {
-	selecting    table.Groups[*corev1.Service]            // by namespace, oldestPolicy first
+	selecting    table.Groups[*corev1.Service]            // by namespace, oldest first
 	slices       table.Groups[*discoveryv1.EndpointSlice] // by service
 	podServices  table.Groups[bool]                       // by endpointPod: the services with it behind them
 	addresses    table.Groups[*corev1.Pod]                // by addressKey
@@ -153,7 +153,7 @@ func (s *Snapshot) replace(before, now *configEntry) {
 	}
 }
 
-// ageOf orders objects: the oldestPolicy first; of equally old ones the name decides, so that every replica decides alike.
+// ageOf orders objects: the oldest first; of equally old ones the name decides, so that every replica decides alike.
 func ageOf(created time.Time, o resource.Object) string {
 	const beforeYearOne = 1 << 40
 	return fmt.Sprintf("%020d.%09d %s", created.Unix()+beforeYearOne, created.Nanosecond(), o)

@@ -7,7 +7,7 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/table"
 )
 
-// Lookup finds configuration by what it is about. Groups are oldestPolicy first.
+// Lookup finds configuration by what it is about. Groups are oldest first.
 type Lookup struct {
 	Gateways            table.Table[*Gateway]                      // by namespace/name
 	RoutesByHost        table.Table[table.Groups[*VirtualService]] // those that apply to sidecars, by host, by namespace

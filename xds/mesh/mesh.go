@@ -114,13 +114,13 @@ func LimitProblems(list []Problem) []Problem {
 	return few
 }
 
-// Snapshot is the model of the mesh at one moment. It is immutable.
+// Snapshot is the model of the mesh at one generation. It is immutable.
 type Snapshot struct {
 	Settings        *Settings
 	Services        table.Table[*Service]         // by host
-	VirtualServices table.Table[*VirtualService]  // oldestPolicy first
-	Rules           table.Table[*DestinationRule] // oldestPolicy first
-	Gateways        table.Table[*Gateway]         // oldestPolicy first
+	VirtualServices table.Table[*VirtualService]  // oldest first
+	Rules           table.Table[*DestinationRule] // oldest first
+	Gateways        table.Table[*Gateway]         // oldest first
 	Credentials     table.Table[*Credential]      // by namespace/name of their Secret
 	Problems        []Problem                     // sorted
 	Lookup          Lookup

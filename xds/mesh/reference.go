@@ -16,7 +16,7 @@ import (
 )
 
 // references finds what rules refer to that is not there, and the older rules that hide them. They stay as they are: what
-// they refer to may come later. But their author should hear of it.
+// they refer to may come later. The findings tell their author.
 type references struct {
 	snapshot *Snapshot
 	problems []Problem
@@ -42,8 +42,8 @@ func unfollowed(k *corev1.Service) []Problem {
 
 // rules checks the DestinationRules of one namespace for one host.
 func (r *references) rules(group table.Table[*DestinationRule]) {
-	var policy *DestinationRule              // the oldestPolicy that has one
-	defined := map[string]*DestinationRule{} // the oldestPolicy with the subset
+	var policy *DestinationRule              // the oldest that has one
+	defined := map[string]*DestinationRule{} // the oldest with the subset
 	for d := range group.Values() {
 		if !strings.HasPrefix(d.Host, "*") && r.snapshot.Service(d.Host) == nil {
 			r.problem(Problem{Object: d.Object, Field: "spec.host", Reason: r.noService(d.Host)})

@@ -3,7 +3,7 @@
 //	Publish(snapshot) ──▶ push.go ──set, what changed──▶ connection ──▶ Session ──▶ stream.go ──▶ Envoy
 //
 // session.go and subscription.go are the delta protocol as a state machine without I/O; order.go is the order in which a
-// proxy learns of changes, as a table; push.go decides who has to hear of a new snapshot, and leaves it in pending_update.go for the
+// proxy learns of changes, as a table; push.go decides which proxies a new snapshot concerns, and leaves it in pending_update.go for the
 // stream to take; stream.go is the gRPC around a session; authenticate.go decides who may have a session at all.
 // codec.go writes responses without copying what all proxies are told.
 // pod_quota.go, handshake_limit.go and rejection_log.go bound what one client may use: memory, handshakes, log lines.

@@ -55,7 +55,7 @@ func (s *Server) nextViews(snapshot *mesh.Snapshot) *views {
 func (s *Server) publish(v *views) {
 	start := time.Now()
 	generation, connections := s.advance(v)
-	p := push{views: v, builder: s.builder, comparisons: comparisons{}, visited: map[*output]bool{}, reported: map[*envoy.Shared]bool{}}
+	p := push{views: v, builder: s.builder, comparisons: comparisons{}, seen: map[*output]bool{}, reported: map[*envoy.Shared]bool{}}
 	for _, c := range connections {
 		s.guard(c, generation, func() {
 			if class := c.classIn(v.snapshot()); class != nil {
@@ -136,15 +136,15 @@ type push struct {
 	views       *views
 	builder     *envoy.Builder
 	comparisons comparisons
-	visited     map[*output]bool
+	seen        map[*output]bool
 	reported    map[*envoy.Shared]bool // whose problems there are already: those of a namespace, not of each of its workloads
 	problems    []mesh.Problem
 }
 
 func (p *push) output(class *scope.ProxyClass) *output {
 	out := p.views.output(p.builder, p.views.scopes.Scope(class))
-	if !p.visited[out] {
-		p.visited[out] = true
+	if !p.seen[out] {
+		p.seen[out] = true
 		p.problems = append(p.problems, out.problems...)
 		if !p.reported[out.shared] {
 			p.reported[out.shared] = true

@@ -96,7 +96,7 @@ func TestSharedProblemsAreReportedOnce(t *testing.T) {
 		mesh.Add(&in.Pods, somePod(meta, meta.Name, 0, 2))
 	}
 	snapshot := mesh.Build(nil, in)
-	p := push{views: newViews(nil, snapshot), builder: envoy.NewBuilder(), visited: map[*output]bool{}, reported: map[*envoy.Shared]bool{}}
+	p := push{views: newViews(nil, snapshot), builder: envoy.NewBuilder(), seen: map[*output]bool{}, reported: map[*envoy.Shared]bool{}}
 	for pod := range in.Pods.Values() {
 		proxy, _ := snapshot.Proxy("a", pod.Name)
 		p.output(scope.ClassOf(*proxy))

@@ -61,7 +61,7 @@ func TestIncrementalChecks(t *testing.T) {
 	} {
 		with := in
 		c.change(&with)
-		found := Build(before, with).suspects(before)
+		found := Build(before, with).toRecheck(before)
 		if got := [2]int{len(found.routes), len(found.rules)}; got != [2]int{c.routes, c.rules} {
 			t.Errorf("%s: %d routes and %d rules are checked, want %d and %d", name, got[0], got[1], c.routes, c.rules)
 		}
@@ -76,11 +76,11 @@ func TestRuleOfNamespaceWithoutProxy(t *testing.T) {
 	alone := Build(nil, in)
 	with := in
 	Add(&with.Pods, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "b", Name: "p", Labels: map[string]string{tlsModeLabel: "istio"}}})
-	heard := Build(alone, with)
-	if len(alone.Problems) != 2 || len(heard.Problems) != 0 {
-		t.Errorf("problems without a proxy: %v, want two; with one: %v, want none", alone.Problems, heard.Problems)
+	withProxy := Build(alone, with)
+	if len(alone.Problems) != 2 || len(withProxy.Problems) != 0 {
+		t.Errorf("problems without a proxy: %v, want two; with one: %v, want none", alone.Problems, withProxy.Problems)
 	}
-	if diff := cmp.Diff(alone.Problems, Build(heard, in).Problems); diff != "" {
+	if diff := cmp.Diff(alone.Problems, Build(withProxy, in).Problems); diff != "" {
 		t.Errorf("after the proxy left (-before +after):\n%s", diff)
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/table"
 )
 
-// suspects are the rules to check again: those that have changed themselves, and those that refer to what has.
-type suspects struct {
+// recheck is the rules to check again: those that have changed themselves, and those that refer to what has.
+type recheck struct {
 	now    *Snapshot
 	routes map[string]bool // VirtualServices, by age
 	rules  map[ruleGroup]bool
@@ -22,10 +22,10 @@ type ruleGroup struct{ host, namespace string }
 
 func subsetKey(host, subset string) string { return host + "\x00" + subset }
 
-// updateReferences checks the suspects.
+// updateReferences checks the rules that toRecheck finds.
 func (s *Snapshot) updateReferences(prev *Snapshot) {
 	s.updatePolicyFindings(prev)
-	found := s.suspects(prev)
+	found := s.toRecheck(prev)
 	for age := range found.routes {
 		var problems []Problem
 		if v := s.VirtualServices.Get(age); v != nil {
@@ -65,9 +65,9 @@ func (s *Snapshot) setUnresolved(key string, problems []Problem) {
 	}
 }
 
-// suspects finds them by what differs between two snapshots. What a check reads has to be in here.
-func (s *Snapshot) suspects(prev *Snapshot) suspects {
-	found := suspects{s, map[string]bool{}, map[ruleGroup]bool{}}
+// toRecheck finds them by what differs between two snapshots. What a check reads has to be in here.
+func (s *Snapshot) toRecheck(prev *Snapshot) recheck {
+	found := recheck{s, map[string]bool{}, map[ruleGroup]bool{}}
 	if s.Settings.RootNamespace != prev.Settings.RootNamespace {
 		found.all()
 	}
@@ -119,25 +119,25 @@ func (s *Snapshot) suspects(prev *Snapshot) suspects {
 	return found
 }
 
-func (f suspects) all() {
+func (f recheck) all() {
 	f.addRoutes(f.now.VirtualServices)
 	f.addRules(f.now.Rules)
 }
 
-func (f suspects) addRoutes(routes table.Table[*VirtualService]) {
+func (f recheck) addRoutes(routes table.Table[*VirtualService]) {
 	for age := range routes.All() {
 		f.routes[age] = true
 	}
 }
 
-func (f suspects) addRules(rules table.Table[*DestinationRule]) {
+func (f recheck) addRules(rules table.Table[*DestinationRule]) {
 	for d := range rules.Values() {
 		f.rules[ruleGroup{d.Host, d.Namespace}] = true
 	}
 }
 
 // hidden adds the VirtualServices that another one hides now, where it hid none, or the other way.
-func (f suspects) hidden(prev *Snapshot, c table.Change[*VirtualService]) {
+func (f recheck) hidden(prev *Snapshot, c table.Change[*VirtualService]) {
 	for _, v := range []*VirtualService{c.Old, c.New} {
 		if v == nil {
 			continue
@@ -150,7 +150,7 @@ func (f suspects) hidden(prev *Snapshot, c table.Change[*VirtualService]) {
 	}
 }
 
-// routed is the VirtualService that decides for the callers of its namespace who ask for a host, or nil: the oldestPolicy.
+// routed is the VirtualService that decides for the callers of its namespace who ask for a host, or nil: the oldest.
 func (s *Snapshot) routed(host, namespace string) *VirtualService {
 	for v := range s.Lookup.RoutesByHost.Get(host).Get(namespace).Values() {
 		return v
@@ -159,7 +159,7 @@ func (s *Snapshot) routed(host, namespace string) *VirtualService {
 }
 
 // leadingTo adds the VirtualServices whose destinations a pattern means.
-func (f suspects) leadingTo(pattern string) {
+func (f recheck) leadingTo(pattern string) {
 	to := f.now.Lookup.RoutesByDestination
 	if !strings.HasPrefix(pattern, "*") {
 		f.addRoutes(to.Get(pattern))
@@ -173,7 +173,7 @@ func (f suspects) leadingTo(pattern string) {
 }
 
 // about adds what is for a service or leads to it.
-func (f suspects) about(host string) {
+func (f recheck) about(host string) {
 	f.leadingTo(host)
 	for _, pattern := range f.now.Lookup.Patterns(host) {
 		for routes := range f.now.Lookup.RoutesByHost.Get(pattern).Values() {
