@@ -99,6 +99,8 @@ type InstallationSpec struct {
 	// uninstall says what deleting this Installation may remove beyond what it created.
 	// +optional
 	Uninstall *UninstallSpec `json:"uninstall,omitempty"`
+
+	ForeignFields `json:",inline"`
 }
 
 // IstioSpec holds the mesh-wide settings of the historic resource.

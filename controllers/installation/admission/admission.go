@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/mesh-operator/mesh-operator/api/v1alpha1"
 	"github.com/mesh-operator/mesh-operator/controllers/installation/kinds"
 	"github.com/mesh-operator/mesh-operator/internal/apply"
 	"github.com/mesh-operator/mesh-operator/internal/version"
@@ -131,8 +132,18 @@ func (p *Policies) confine(ctx context.Context, definition types.UID) error {
 // Objects returns the policies and their bindings, owned by the definition of Installation.
 func Objects(definition types.UID, reserved []string) ([]*unstructured.Unstructured, error) {
 	text := bytes.ReplaceAll(policiesYAML, []byte("OWN_VERSION"), []byte(version.Version))
+	text = bytes.ReplaceAll(text, []byte("FOREIGN_FIELDS"), []byte(foreignFields()))
 	text = bytes.ReplaceAll(text, []byte("RESERVED_NAMES"), []byte("'"+strings.Join(reserved, "', '")+"'"))
 	return parse(text, definition)
+}
+
+// foreignFields is a list in CEL: of each foreign field its name, empty if it is not set, and the way out.
+func foreignFields() string {
+	var list []string
+	for _, f := range v1alpha1.ForeignFieldTable {
+		list = append(list, fmt.Sprintf("[has(object.spec.%[1]s) ? '%[1]s' : '', '%[2]s']", f.Name, f.WayOut))
+	}
+	return "[" + strings.Join(list, ", ") + "]"
 }
 
 func parse(text []byte, definition types.UID) ([]*unstructured.Unstructured, error) {

@@ -144,6 +144,11 @@ func Invalid(spec *v1alpha1.InstallationSpec, catalog Catalog) string {
 	if _, problem := mtlsMode(spec); problem != "" {
 		problems = append(problems, problem)
 	}
+	for _, f := range v1alpha1.ForeignFieldTable {
+		if f.Of(&spec.ForeignFields) != nil {
+			problems = append(problems, "spec."+f.Name+" is a field of ServiceMeshControlPlane or IstioOperator; "+f.WayOut)
+		}
+	}
 	reserved := catalog.ReservedNames()
 	for _, gateway := range spec.Gateways {
 		if slices.Contains(reserved, gateway.Name) {
