@@ -8,7 +8,7 @@ import (
 
 	"github.com/mesh-operator/mesh-operator/internal/ratelimit"
 	"github.com/mesh-operator/mesh-operator/internal/spiffe"
-	"github.com/mesh-operator/mesh-operator/internal/subject"
+	"github.com/mesh-operator/mesh-operator/internal/telemetry"
 )
 
 // controlPlane are the accounts that serve under a Service's name, and that name. A table, because whatever could add to it
@@ -23,7 +23,7 @@ var controlPlane = map[string]string{
 type names struct {
 	id      spiffe.ID
 	dns     []string
-	subject subject.Facts
+	subject telemetry.Peer
 	expires time.Time // the end of what proved them; zero: none
 }
 

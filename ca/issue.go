@@ -66,7 +66,7 @@ func (i issuer) template(signer *authority, who names, ttl time.Duration) (*x509
 	}
 	return &x509.Certificate{
 		SerialNumber:          serial,
-		Subject:               who.subject.Name(),
+		Subject:               who.subject.Subject(),
 		NotBefore:             notBefore,
 		NotAfter:              notAfter,
 		KeyUsage:              x509.KeyUsageDigitalSignature,

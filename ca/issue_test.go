@@ -23,7 +23,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mesh-operator/mesh-operator/internal/spiffe"
-	"github.com/mesh-operator/mesh-operator/internal/subject"
+	"github.com/mesh-operator/mesh-operator/internal/telemetry"
 )
 
 func sleep(t *testing.T) names {
@@ -32,7 +32,7 @@ func sleep(t *testing.T) names {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return names{id: id, subject: subject.Facts{Workload: "sleep"}}
+	return names{id: id, subject: telemetry.Peer{Workload: "sleep"}}
 }
 
 func testIssuer() issuer {

@@ -28,7 +28,7 @@ import (
 
 	"github.com/mesh-operator/mesh-operator/internal/ratelimit"
 	"github.com/mesh-operator/mesh-operator/internal/spiffe"
-	"github.com/mesh-operator/mesh-operator/internal/subject"
+	"github.com/mesh-operator/mesh-operator/internal/telemetry"
 	"github.com/mesh-operator/mesh-operator/internal/trust"
 )
 
@@ -55,9 +55,9 @@ func newLogLimiter() *ratelimit.Limiter {
 // caller is who asks, as an authenticator has proved it.
 type caller struct {
 	id      spiffe.ID
-	facts   subject.Facts // empty unless a pod was seen
-	proof   string        // how it was proved: "token" or "certificate"
-	expires time.Time     // the end of a certificate that proved it
+	facts   telemetry.Peer // empty unless a pod was seen
+	proof   string         // how it was proved: "token" or "certificate"
+	expires time.Time      // the end of a certificate that proved it
 }
 
 // service is the gRPC service. Its only method authenticates.

@@ -55,7 +55,7 @@ var imports = map[string][]string{
 	"internal/owner":                     {},
 	"internal/ratelimit":                 {},
 	"internal/spiffe":                    {},
-	"internal/subject":                   {},
+	"internal/telemetry":                 {"internal/canonical", "internal/spiffe"},
 	"internal/trust":                     {},
 	"internal/version":                   {},
 	"internal/workload":                  {},

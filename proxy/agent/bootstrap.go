@@ -30,12 +30,13 @@ func (c Config) BootstrapFile() string { return filepath.Join(c.Dir, "envoy.json
 // the dynamic configuration, the overload limits, and the two ports that answer without dynamic configuration.
 func Bootstrap(c Config) ([]byte, error) {
 	return json.Marshal(object{
-		"node":             node(c),
-		"admin":            object{"address": socketAddress("127.0.0.1", c.Ports.Admin)},
-		"overload_manager": overloadManager(c.MemoryLimit),
-		"layered_runtime":  runtimeLayers(),
-		"stats_config":     statsConfig(),
-		"watchdogs":        watchdogs(),
+		"node":                    node(c),
+		"admin":                   object{"address": socketAddress("127.0.0.1", c.Ports.Admin)},
+		"overload_manager":        overloadManager(c.MemoryLimit),
+		"layered_runtime":         runtimeLayers(),
+		"stats_config":            statsConfig(),
+		"watchdogs":               watchdogs(),
+		"stats_eviction_interval": duration(statsEvictionInterval),
 		// Most clusters never get a request. Envoy creates their traffic counters with the first one.
 		"deferred_stat_options": object{"enable_deferred_creation_stats": true},
 		"dynamic_resources": object{

@@ -30,7 +30,7 @@ type health struct {
 
 func newHealth(c Config, a *admin, client *certclient.Client, log *slog.Logger) *health {
 	p, n := newProber(c.IPs[0]), newCounters()
-	return &health{admin: a, client: client, probes: c.Probes, prober: p, merge: newMerger(a, p, c.Metrics, n, log), counters: n, log: log}
+	return &health{admin: a, client: client, probes: c.Probes, prober: p, merge: newMerger(c.ownWorkload(), a, p, c.Metrics, n, log), counters: n, log: log}
 }
 
 // open is the handler of the open port.

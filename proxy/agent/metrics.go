@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -15,6 +14,8 @@ import (
 
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+
+	"github.com/mesh-operator/mesh-operator/internal/telemetry"
 )
 
 const (
@@ -30,6 +31,7 @@ type AppMetrics struct {
 
 // merger serves the metrics of Envoy, the agent and the application as one page, because Prometheus scrapes one port of a pod.
 type merger struct {
+	own   telemetry.Own
 	admin *admin
 	app   *AppMetrics
 	url   string
@@ -39,8 +41,8 @@ type merger struct {
 	ofEnvoy, ofApp *failureLog
 }
 
-func newMerger(a *admin, p *prober, app *AppMetrics, n *counters, log *slog.Logger) *merger {
-	m := &merger{admin: a, app: app, counters: n}
+func newMerger(own telemetry.Own, a *admin, p *prober, app *AppMetrics, n *counters, log *slog.Logger) *merger {
+	m := &merger{own: own, admin: a, app: app, counters: n}
 	m.ofEnvoy = newFailureLog(log, "scrape of envoy fails", "scrape of envoy succeeds again", n.scrapes.with("envoy"))
 	if app != nil {
 		m.url = "http://" + p.address("", int(app.Port)) + app.Path
@@ -89,7 +91,7 @@ func (m *merger) copyEnvoy(ctx context.Context, w io.Writer) (bool, error) {
 		return false, err
 	}
 	defer body.Close()
-	if err := renameIstio(w, body); err != nil {
+	if err := m.own.Rewrite(w, body); err != nil {
 		return true, err
 	}
 	own, err := m.counters.page()
@@ -151,30 +153,4 @@ func cleanApp(page []byte) ([]byte, error) {
 
 func reserved(name string) bool {
 	return strings.HasPrefix(name, "istio_") || strings.HasPrefix(name, "envoy_")
-}
-
-// renameIstio copies Envoy's page and gives the mesh's own metrics their well-known names: Envoy adds the prefix "envoy_" to
-// every name.
-func renameIstio(w io.Writer, page io.Reader) error {
-	const theirs, ours = "envoy_istio_", "istio_"
-	in, out := bufio.NewReaderSize(page, 64<<10), bufio.NewWriterSize(w, 64<<10)
-	for {
-		line, err := in.ReadString('\n')
-		prefix := ""
-		if strings.HasPrefix(line, "# TYPE ") {
-			prefix = "# TYPE "
-		}
-		if rest, ok := strings.CutPrefix(line[len(prefix):], theirs); ok {
-			line = prefix + ours + rest
-		}
-		if _, writeErr := out.WriteString(line); writeErr != nil {
-			return writeErr
-		}
-		if err == io.EOF {
-			return out.Flush()
-		}
-		if err != nil {
-			return err
-		}
-	}
 }

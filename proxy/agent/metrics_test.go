@@ -17,6 +17,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+
+	"github.com/mesh-operator/mesh-operator/internal/telemetry"
 )
 
 func page(text string) http.HandlerFunc {
@@ -30,7 +32,7 @@ func merged(t *testing.T, envoy, app http.HandlerFunc) (int, string) {
 	defer envoyServer.Close()
 	defer appServer.Close()
 	port := appServer.Listener.Addr().(*net.TCPAddr).Port
-	m := newMerger(newAdmin(portOf(t, envoyServer.URL)), newProber(netip.MustParseAddr("127.0.0.1")),
+	m := newMerger(telemetry.Own{}, newAdmin(portOf(t, envoyServer.URL)), newProber(netip.MustParseAddr("127.0.0.1")),
 		&AppMetrics{Port: uint32(port), Path: "/metrics"}, newCounters(), slog.New(slog.DiscardHandler))
 	recorder := httptest.NewRecorder()
 	m.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/stats/prometheus", nil))
@@ -59,9 +61,15 @@ const noFailures = "# HELP istio_agent_pilot_stream_failures_total Streams to pi
 
 func TestMerge(t *testing.T) {
 	_, got := merged(t,
-		page("# TYPE envoy_istio_requests_total counter\nenvoy_istio_requests_total{a=\"envoy_istio_x\"} 3\n# TYPE envoy_server_live gauge\nenvoy_server_live{} 1\n"),
+		page("# TYPE envoy_istio_requests_total counter\nenvoy_istio_requests_total{reporter=\"source\"} 3\n# TYPE envoy_server_live gauge\nenvoy_server_live{} 1\n"),
 		page("# HELP http_total Requests.\n# TYPE http_total counter\nhttp_total{code=\"200\"} 7\n# TYPE istio_requests_total counter\nistio_requests_total 9\n  envoy_server_live 0\n"))
-	want := "# TYPE istio_requests_total counter\nistio_requests_total{a=\"envoy_istio_x\"} 3\n# TYPE envoy_server_live gauge\nenvoy_server_live{} 1\n" + noFailures +
+	const total = "# TYPE istio_requests_total counter\n"
+	head, rest, _ := strings.Cut(got, "\n# TYPE envoy_server_live")
+	if !strings.HasPrefix(head, total+`istio_requests_total{reporter="source",source_workload="unknown",`) || !strings.HasSuffix(head, "} 3") {
+		t.Errorf("the request metrics are not Istio's:\n%s", head)
+	}
+	got = "# TYPE envoy_server_live" + rest
+	want := "# TYPE envoy_server_live gauge\nenvoy_server_live{} 1\n" + noFailures +
 		"# HELP http_total Requests.\n# TYPE http_total counter\nhttp_total{code=\"200\"} 7\n"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -135,7 +143,7 @@ func TestScrapeFailuresAreCounted(t *testing.T) {
 	defer app.Close()
 	envoy := httptest.NewServer(page(""))
 	defer envoy.Close()
-	m := newMerger(newAdmin(portOf(t, envoy.URL)), newProber(netip.MustParseAddr("127.0.0.1")),
+	m := newMerger(telemetry.Own{}, newAdmin(portOf(t, envoy.URL)), newProber(netip.MustParseAddr("127.0.0.1")),
 		&AppMetrics{Port: portOf(t, app.URL), Path: "/metrics"}, newCounters(), slog.New(slog.NewTextHandler(log, nil)))
 	scrape := func(ctx context.Context) string {
 		recorder := httptest.NewRecorder()

@@ -5,8 +5,6 @@ import (
 	"slices"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 	networking "istio.io/api/networking/v1alpha3"
 
@@ -115,14 +113,4 @@ func unlimited() *clusterv3.CircuitBreakers {
 	return &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
 		MaxConnections: most(), MaxPendingRequests: most(), MaxRequests: most(), MaxRetries: most(), TrackRemaining: true,
 	}}}
-}
-
-// clusterMetadata names the service for telemetry.
-func clusterMetadata(t target) *corev3.Metadata {
-	return &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{"istio": {Fields: map[string]*structpb.Value{
-		"host":      structpb.NewStringValue(t.service.Host),
-		"name":      structpb.NewStringValue(t.service.Name),
-		"namespace": structpb.NewStringValue(t.service.Namespace),
-		"subset":    structpb.NewStringValue(t.subset.GetName()),
-	}}}}
 }

@@ -28,8 +28,9 @@ func (c *collector) inboundClusters() {
 			continue
 		}
 		name := inboundName(p.Port)
-		c.add(mesh.NewHash().Add("inbound cluster", name, string(p.Protocol)), p.Sources, func(d *draft) {
+		c.add(mesh.NewHash().Add("inbound cluster", name, string(p.Protocol), p.Host), p.Sources, func(d *draft) {
 			cluster := originalCluster(name, from)
+			cluster.Metadata = inboundMetadata(p.Host)
 			setUpstreamProtocol(cluster, p.Protocol, nil)
 			d.emit(resource.Cluster, name, cluster)
 		})
@@ -45,6 +46,7 @@ func originalCluster(name string, from *corev3.BindConfig) *clusterv3.Cluster {
 		ConnectTimeout:       seconds(10),
 		CircuitBreakers:      unlimited(),
 		UpstreamBindConfig:   from,
+		Metadata:             fixedClusterMetadata(name),
 	}
 }
 
@@ -54,6 +56,7 @@ func emptyCluster() *clusterv3.Cluster {
 		Name:                 blackHoleCluster,
 		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
 		ConnectTimeout:       seconds(10),
+		Metadata:             fixedClusterMetadata(blackHoleCluster),
 	}
 }
 

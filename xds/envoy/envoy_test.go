@@ -26,7 +26,7 @@ import (
 // endpoints, routes and secrets are put where they would arrive.
 func TestEnvoyAccepts(t *testing.T) {
 	eachCase(t, func(t *testing.T, _ golden.Case, set *resource.Set) {
-		envoytest.Validate(t, static(t, set))
+		envoytest.Validate(t, withoutSharedScopes(t, static(t, set)))
 	})
 }
 

@@ -65,10 +65,12 @@ func httpFiltersFor(context filterContext) (filters []*hcmv3.HttpFilter) {
 	return filters
 }
 
-// httpChain returns the network filters of a chain whose requests manager routes. It gives manager its HTTP filters.
+// httpChain returns the network filters of a chain whose requests manager routes. It gives manager its HTTP filters
+// and metrics.
 func (c *collector) httpChain(kind chainKind, protocol mesh.Protocol, manager *hcmv3.HttpConnectionManager) []*listenerv3.Filter {
 	context := filterContext{kind: kind, protocol: protocol, manager: manager}
 	manager.HttpFilters = httpFiltersFor(context)
+	manager.AccessLog = append(manager.AccessLog, metricsOf(kind).http...)
 	return c.networkFilters(context)
 }
 

@@ -128,7 +128,7 @@ func (c *collector) catchAll() *routev3.VirtualHost {
 		}}}
 	}
 	return &routev3.VirtualHost{Name: "block_all", Domains: []string{"*"}, Routes: []*routev3.Route{{
-		Name: "block_all", Match: all, Action: &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{Status: 502}},
+		Name: "block_all", Match: all, Metadata: fixedClusterMetadata(blackHoleCluster), Action: &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{Status: 502}},
 	}}}
 }
 

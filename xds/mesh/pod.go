@@ -1,11 +1,9 @@
 package mesh
 
 import (
-	"strings"
-
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/mesh-operator/mesh-operator/internal/canonical"
+	"github.com/mesh-operator/mesh-operator/internal/telemetry"
 	"github.com/mesh-operator/mesh-operator/internal/workload"
 )
 
@@ -30,9 +28,7 @@ func workloadOf(p *corev1.Pod) string { return workload.Name(p, workload.OwnerOf
 
 // telemetryWorkload packs what a client's telemetry shows of a pod into one value.
 func telemetryWorkload(p *corev1.Pod) string {
-	name := workloadOf(p)
-	service, revision := canonical.Name(p.Labels, name), canonical.Revision(p.Labels)
-	return strings.Join([]string{name, p.Namespace, service, revision, "Kubernetes"}, ";")
+	return telemetry.PeerOf(workloadOf(p), p.Namespace, p.Labels).Pack()
 }
 
 func firstOf(values ...string) string {
