@@ -8,6 +8,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	tracev3 "github.com/envoyproxy/go-control-plane/envoy/config/trace/v3"
+	dnsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dns/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	earlyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/early_header_mutation/header_mutation/v3"
 	detectorsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/tracers/opentelemetry/resource_detectors/v3"
@@ -135,9 +136,10 @@ func collectorCluster(t *mesh.Tracing) *clusterv3.Cluster {
 		}}},
 	}
 	if _, err := netip.ParseAddr(t.Host); err != nil {
-		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_LOGICAL_DNS}
+		c.ClusterDiscoveryType = &clusterv3.Cluster_ClusterType{ClusterType: &clusterv3.Cluster_CustomClusterType{
+			Name: "envoy.cluster.dns", TypedConfig: pack(&dnsv3.DnsCluster{DnsRefreshRate: seconds(30), AllAddressesInSingleEndpoint: true}),
+		}}
 		c.WaitForWarmOnInit = wrapperspb.Bool(false) // a proxy starts without a DNS server too
-		c.DnsRefreshRate = seconds(30)
 	}
 	if t.Protocol == mesh.OTLP {
 		setUpstreamProtocol(c, mesh.HTTP2, nil)
