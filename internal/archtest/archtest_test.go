@@ -38,6 +38,7 @@ var imports = map[string][]string{
 	"internal/admission":                 {"internal/connlimit", "internal/httpserver"},
 	"internal/apply":                     {},
 	"internal/archtest":                  {},
+	"internal/command":                   {"internal/version"},
 	"internal/certclient":                {"internal/spiffe", "internal/trust"},
 	"internal/certfile":                  {},
 	"internal/canonical":                 {},
