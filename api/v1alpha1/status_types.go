@@ -12,7 +12,8 @@ const (
 	ConditionSpecSupported = "SpecSupported"
 	// ConditionNoConflicts is False when something in the cluster stands in the way.
 	ConditionNoConflicts = "NoConflicts"
-	// ConditionCertificatesHealthy is False when the root of trust is missing, expired or about to expire.
+	// ConditionCertificatesHealthy is False when the root of trust is missing, expired or about to expire, or was replaced and a
+	// running proxy does not have the new one yet.
 	ConditionCertificatesHealthy = "CertificatesHealthy"
 )
 
@@ -36,7 +37,8 @@ type InstallationStatus struct {
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 	// conditions sum up. Ready: the mesh that spec asks for can be used. Reconciled: the cluster holds every object of it.
 	// SpecSupported: this version does all that spec asks for. NoConflicts: nothing of others stands in the way.
-	// CertificatesHealthy: a root of trust is there and will not expire within 30 days. The message says what to do.
+	// CertificatesHealthy: a root of trust is there, running proxies have it, and it will not expire within 30 days. The message
+	// says what to do.
 	// +listType=map
 	// +listMapKey=type
 	// +optional
@@ -49,7 +51,7 @@ type InstallationStatus struct {
 	// +listMapKey=name
 	// +optional
 	Components []ComponentStatus `json:"components,omitempty"`
-	// certificates lists the roots of trust that the certificates of the mesh are checked against.
+	// certificates lists the roots of trust that the certificates of the mesh are checked against, as citadel published them last.
 	// +listType=atomic
 	// +optional
 	Certificates []CertificateStatus `json:"certificates,omitempty"`

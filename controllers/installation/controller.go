@@ -69,6 +69,7 @@ const (
 	conflictRetry    = 10 * time.Second
 	terminatingRetry = time.Second
 	definitionRetry  = 5 * time.Second
+	replacedRetry    = 30 * time.Second // the wait for proxies with a new root ends after a time
 )
 
 // Register adds the controller to mgr.
@@ -125,7 +126,13 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	}
 	outcome, err := r.install(ctx, in)
 	err = errors.Join(err, r.observe(&outcome))
-	return requeue(retryAfter(outcome), errors.Join(err, r.patchStatus(ctx, in, outcome, err)))
+	err = errors.Join(err, r.patchStatus(ctx, in, outcome, err))
+	replaced := report.RootReplaced(in.Status)
+	r.dataPlane.PollOften(replaced)
+	if replaced && outcome.Retry == 0 {
+		outcome.Retry = replacedRetry
+	}
+	return requeue(retryAfter(outcome), err)
 }
 
 // reconcileRemoval removes what it can, reports what it waits for, and removes the finalizer when nothing is left.
@@ -147,6 +154,7 @@ func (r *Reconciler) reconcileRemoval(ctx context.Context, in *v1alpha1.Installa
 // forgetMesh drops everything that is known about the mesh.
 func (r *Reconciler) forgetMesh() {
 	r.Watch.CloseMesh()
+	r.dataPlane.PollOften(false)
 	r.dataPlane.Reset()
 	r.mesh = newMemory(r)
 }

@@ -1,5 +1,5 @@
-// Package dataplane polls all pilots once a minute for the number of proxies in the mesh. Pilot watches the pods of the whole
-// cluster anyway; the operator would need permission to.
+// Package dataplane polls all pilots for the number of proxies in the mesh, once a minute, or every two seconds while Ready waits
+// for the proxies. Pilot watches the pods of the whole cluster anyway; the operator would need permission to.
 package dataplane
 
 import (
@@ -23,6 +23,7 @@ import (
 const (
 	// pollInterval is how often pilots are polled, and so how often status.dataPlane can change.
 	pollInterval     = time.Minute
+	oftenInterval    = 2 * time.Second // while Ready waits for the proxies
 	requestTimeout   = 5 * time.Second
 	maxResponseBytes = 4 << 20
 )
@@ -33,8 +34,11 @@ type Poller struct {
 	changed func() // called when the result changed
 	client  *http.Client
 
+	wake chan struct{} // the interval has changed
+
 	mu      sync.Mutex
 	targets []string // addresses, sorted
+	often   bool
 	result  Result
 }
 
@@ -53,7 +57,7 @@ type Counts struct {
 
 // NewPoller returns a Poller that calls changed when its result changed. It starts nothing.
 func NewPoller(log *slog.Logger, changed func()) *Poller {
-	return &Poller{log: log, changed: changed, client: &http.Client{
+	return &Poller{log: log, changed: changed, wake: make(chan struct{}, 1), client: &http.Client{
 		Timeout:       requestTimeout,
 		Transport:     &http.Transport{DisableKeepAlives: true}, // no HTTP proxy: pods are called directly
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -62,15 +66,43 @@ func NewPoller(log *slog.Logger, changed func()) *Poller {
 
 // Start polls until ctx ends.
 func (p *Poller) Start(ctx context.Context) error {
-	ticker := time.NewTicker(pollInterval)
+	ticker := time.NewTicker(p.interval())
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-p.wake:
+			ticker.Reset(p.interval())
 		case <-ticker.C:
 			p.poll(ctx)
 		}
+	}
+}
+
+func (p *Poller) interval() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.often {
+		return oftenInterval
+	}
+	return pollInterval
+}
+
+// PollOften sets whether the pilots are polled every two seconds. When that begins, earlier numbers are dropped: they say
+// nothing about what is waited for.
+func (p *Poller) PollOften(often bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.often == often {
+		return
+	}
+	if p.often = often; often {
+		p.result = Result{}
+	}
+	select {
+	case p.wake <- struct{}{}:
+	default:
 	}
 }
 

@@ -1,11 +1,14 @@
 package dataplane
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -82,6 +85,34 @@ func TestDataPlaneIgnoresResultsAfterReset(t *testing.T) {
 }
 
 // TestOnlyReadyPilotsArePolled because one that starts counts nothing yet.
+// TestPollOften: while Ready waits for the proxies it must not wait for the next minute, nor count what was true before.
+func TestPollOften(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		polled := make(chan struct{}, 1)
+		d := NewPoller(slog.New(slog.DiscardHandler), func() { polled <- struct{}{} })
+		go func() { _ = d.Start(ctx) }()
+		synctest.Wait()
+		d.result = Result{Polled: true, Proxies: &Counts{Gateways: 1, Synced: 1}}
+		began := time.Now()
+		d.PollOften(true)
+		if got := d.Update(nil); got.Polled {
+			t.Errorf("numbers of before are left: %v", got.Proxies)
+		}
+		if <-polled; time.Since(began) > 2*time.Second {
+			t.Errorf("polled after %s", time.Since(began))
+		}
+		d.PollOften(false)
+		synctest.Wait()
+		d.Reset()
+		began = time.Now()
+		if <-polled; time.Since(began) < time.Minute {
+			t.Errorf("still polled often: after %s", time.Since(began))
+		}
+	})
+}
+
 func TestOnlyReadyPilotsArePolled(t *testing.T) {
 	pilot := func(ip string, status corev1.ConditionStatus) *corev1.Pod {
 		pod := &corev1.Pod{}

@@ -15,9 +15,6 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/version"
 )
 
-// expiryWarning is how long before its expiry a root of trust is unhealthy.
-const expiryWarning = 30 * 24 * time.Hour
-
 // Status computes the whole status. The same outcome gives the same status, word for word, so that nothing is written while
 // nothing changes.
 func Status(old v1alpha1.InstallationStatus, out Outcome, failure error, now time.Time) v1alpha1.InstallationStatus {
@@ -31,13 +28,15 @@ func Status(old v1alpha1.InstallationStatus, out Outcome, failure error, now tim
 	status.Warnings = out.Warnings
 	if out.Observed || old.Components == nil {
 		status.Components = componentStatuses(out)
-		status.Certificates = certificateStatus(out.Roots)
+		if !out.Roots.Empty() { // the old ones stay: they tell whether the next roots replace them
+			status.Certificates = certificateStatus(out.Roots)
+		}
 		status.DataPlane = dataPlaneStatus(old.DataPlane, out)
 		status.Endpoints = endpoints(out)
 		status.Images = usedImages(out.Plan, out.Pods)
 	}
 	for _, condition := range []metav1.Condition{
-		noConflicts(out), specSupported(out), certificatesHealthy(status.Certificates, now), reconciled(out, failure),
+		noConflicts(out), specSupported(out), certificatesHealthy(old, status.Certificates, out, now), reconciled(out, failure),
 	} {
 		set(&status, condition, out.Generation)
 	}
@@ -48,6 +47,9 @@ func Status(old v1alpha1.InstallationStatus, out Outcome, failure error, now tim
 
 func set(status *v1alpha1.InstallationStatus, condition metav1.Condition, generation int64) {
 	condition.ObservedGeneration = generation
+	if !condition.LastTransitionTime.IsZero() { // SetStatusCondition ignores it while only the reason changes
+		meta.RemoveStatusCondition(&status.Conditions, condition.Type)
+	}
 	meta.SetStatusCondition(&status.Conditions, condition)
 	slices.SortFunc(status.Conditions, func(a, b metav1.Condition) int { return cmp.Compare(a.Type, b.Type) })
 }
@@ -80,22 +82,6 @@ func specSupported(out Outcome) metav1.Condition {
 	}
 	return condition(v1alpha1.ConditionSpecSupported, false, "Unsupported",
 		"not supported by this version: "+strings.Join(fields, ", ")+"; see components")
-}
-
-func certificatesHealthy(certificates []v1alpha1.CertificateStatus, now time.Time) metav1.Condition {
-	const kind = v1alpha1.ConditionCertificatesHealthy
-	if len(certificates) == 0 {
-		return condition(kind, false, "NoRoot", "citadel has not published the roots of trust yet")
-	}
-	last := slices.MaxFunc(certificates, func(a, b v1alpha1.CertificateStatus) int { return a.NotAfter.Compare(b.NotAfter.Time) })
-	end := last.NotAfter.UTC().Format(time.RFC3339)
-	switch {
-	case !now.Before(last.NotAfter.Time):
-		return condition(kind, false, "Expired", "the last root of trust expired at "+end)
-	case now.Add(expiryWarning).After(last.NotAfter.Time):
-		return condition(kind, false, "ExpiresSoon", "the last root of trust expires at "+end)
-	}
-	return condition(kind, true, "Valid", "a root of trust is valid until "+end)
 }
 
 func reconciled(out Outcome, failure error) metav1.Condition {
@@ -142,7 +128,7 @@ func readyCondition(out Outcome, failure error, status *v1alpha1.InstallationSta
 		c := reconciled(out, nil)
 		return condition(kind, false, c.Reason, c.Message)
 	}
-	if c := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionCertificatesHealthy); c != nil && c.Reason == "Expired" {
+	if c := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionCertificatesHealthy); c != nil && (c.Reason == "Expired" || c.Reason == ReasonRootReplaced) {
 		return condition(kind, false, c.Reason, c.Message)
 	}
 	return condition(kind, true, "Ready", "the mesh can be used")

@@ -170,27 +170,6 @@ func TestStatusKeepsFieldsNotObserved(t *testing.T) {
 	}
 }
 
-func TestCertificatesHealthy(t *testing.T) {
-	at := func(d time.Duration) v1alpha1.CertificateStatus {
-		return v1alpha1.CertificateStatus{NotAfter: metav1.NewTime(now.Add(d))}
-	}
-	cases := map[string]struct {
-		certificates []v1alpha1.CertificateStatus
-		want         string
-	}{
-		"None":        {want: "NoRoot"},
-		"Valid":       {certificates: []v1alpha1.CertificateStatus{at(365 * 24 * time.Hour)}, want: "Valid"},
-		"ExpiresSoon": {certificates: []v1alpha1.CertificateStatus{at(24 * time.Hour)}, want: "ExpiresSoon"},
-		"Expired":     {certificates: []v1alpha1.CertificateStatus{at(-time.Hour)}, want: "Expired"},
-		"NewerSaves":  {certificates: []v1alpha1.CertificateStatus{at(-time.Hour), at(365 * 24 * time.Hour)}, want: "Valid"},
-	}
-	for name, c := range cases {
-		if got := certificatesHealthy(c.certificates, now).Reason; got != c.want {
-			t.Errorf("%s: %s, want %s", name, got, c.want)
-		}
-	}
-}
-
 // waitingPod is a pod of pilot whose container waits for a reason.
 func waitingPod(reason, message string) *corev1.Pod {
 	return &corev1.Pod{
