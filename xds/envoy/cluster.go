@@ -100,7 +100,7 @@ func (t target) cluster(policy trafficPolicy) *clusterv3.Cluster {
 	applyPool(c, policy.ConnectionPool)
 	applyOutlierDetection(c, policy.OutlierDetection)
 	if !t.original() {
-		applyLoadBalancer(c, policy.LoadBalancer)
+		applyLoadBalancer(c, policy.LoadBalancer, t.service.Affinity)
 	}
 	setUpstreamProtocol(c, t.port.Protocol, policy.ConnectionPool.GetHttp())
 	t.applyTLS(c, policy.Tls)

@@ -174,13 +174,19 @@ func countOf(n *wrapperspb.UInt32Value) (count, enforcing *wrapperspb.UInt32Valu
 	return wrapperspb.UInt32(n.Value), wrapperspb.UInt32(100)
 }
 
-func applyLoadBalancer(c *clusterv3.Cluster, lb *networking.LoadBalancerSettings) {
+// applyLoadBalancer sets how an endpoint is chosen. What a rule says counts more than the affinity that the Service asks for.
+func applyLoadBalancer(c *clusterv3.Cluster, lb *networking.LoadBalancerSettings, affinity bool) {
 	switch strings.ToUpper(lb.GetSimple().String()) {
 	case "ROUND_ROBIN":
 		c.LbPolicy = clusterv3.Cluster_ROUND_ROBIN
 	case "RANDOM":
 		c.LbPolicy = clusterv3.Cluster_RANDOM
-	default: // LEAST_REQUEST, its old name LEAST_CONN, and unset
+	case "UNSPECIFIED":
+		c.LbPolicy = clusterv3.Cluster_LEAST_REQUEST
+		if affinity {
+			c.LbPolicy = clusterv3.Cluster_RING_HASH
+		}
+	default: // LEAST_REQUEST and its old name LEAST_CONN
 		c.LbPolicy = clusterv3.Cluster_LEAST_REQUEST
 	}
 }

@@ -15,6 +15,9 @@ func tcpProxyFilter(c *collector, context filterContext) *listenerv3.Filter {
 		// For the metrics: a connection counts as opened while it lasts.
 		AccessLogOptions: &tcpv3.TcpProxy_TcpAccessLogOptions{FlushAccessLogOnConnected: true},
 	}
+	if context.affinity {
+		proxy.HashPolicy = connectionAffinity()
+	}
 	if context.kind == sidecarInbound {
 		// The client has proven its identity before the proxy connects to the workload, and before the metrics count the connection as
 		// opened. Without TLS the proxy connects at once.

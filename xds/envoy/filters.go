@@ -23,6 +23,7 @@ type filterContext struct {
 	protocol mesh.Protocol                // of an inbound port
 	manager  *hcmv3.HttpConnectionManager // of a chain for HTTP; nil: TCP
 	cluster  string                       // of a chain for TCP
+	affinity bool                         // of a chain for TCP: the cluster chooses by the client's address
 }
 
 // httpFilters are all HTTP filters in the order in which a request passes them. A new filter is a row here and a file of its

@@ -81,10 +81,11 @@ func (c *collector) addressListeners(s *scope.Service) {
 		}
 		for _, a := range c.unclaimed(first, s, p) {
 			cluster := outboundName(p.Number, "", s.Host) + a.suffix
+			chain := filterContext{kind: sidecarOutbound, cluster: cluster, affinity: s.Affinity}
 			name := a.ip + "_" + number(a.port)
-			c.add(mesh.NewHash().Add("tcp listener", cluster, name), []resource.Object{s.Object}, func(d *draft) {
+			c.add(mesh.NewHash().Add("tcp listener", cluster, name).Bool(s.Affinity), []resource.Object{s.Object}, func(d *draft) {
 				l := c.outboundListener(a.ip, a.port)
-				l.FilterChains = []*listenerv3.FilterChain{{Name: "tcp", Filters: c.tcpChain(sidecarOutbound, cluster)}}
+				l.FilterChains = []*listenerv3.FilterChain{{Name: "tcp", Filters: c.networkFilters(chain)}}
 				d.emit(resource.Listener, l.Name, l)
 			})
 		}

@@ -42,14 +42,18 @@ func (d *draft) service(s *scope.Service, port uint32, near string) {
 // serviceRoutes returns the routes of a service's VirtualService, or a default route.
 func (d *draft) serviceRoutes(s *scope.Service, port uint32) []*routev3.Route {
 	name := s.Host + ":" + number(port)
+	action := &routev3.RouteAction{
+		ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: outboundName(port, "", s.Host)},
+		Timeout:          seconds(0), RetryPolicy: defaultRetries(),
+	}
+	if s.Affinity {
+		action.HashPolicy = routeAffinity()
+	}
 	routes := []*routev3.Route{{
 		Name:      "default",
 		Match:     &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
 		Decorator: &routev3.Decorator{Operation: name + "/*"},
-		Action: &routev3.Route_Route{Route: &routev3.RouteAction{
-			ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: outboundName(port, "", s.Host)},
-			Timeout:          seconds(0), RetryPolicy: defaultRetries(),
-		}},
+		Action:    &routev3.Route_Route{Route: action},
 	}}
 	if s.Routes != nil && len(s.Routes.HTTP) > 0 {
 		if translated := d.translate(routeTranslator{v: s.Routes, port: port, operation: name}); len(translated) > 0 {

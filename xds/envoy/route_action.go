@@ -114,6 +114,9 @@ func (t routeTranslator) setClusters(a *routev3.RouteAction, destinations []*net
 			weighted = append(weighted, &routev3.WeightedCluster_ClusterWeight{
 				Name: t.cluster(d.GetDestination()), Weight: wrapperspb.UInt32(uint32(max(d.GetWeight(), 0))),
 			})
+			if t.v.Affine[mesh.ResolveHost(d.GetDestination().GetHost(), t.v.Namespace)] {
+				a.HashPolicy = routeAffinity()
+			}
 		}
 	}
 	switch len(weighted) {

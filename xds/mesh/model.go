@@ -58,6 +58,7 @@ type Service struct {
 	Aliases   []Name   // of type ExternalName, which lead to it
 	ExportTo  []string // the namespaces that may call it; none: all
 	Headless  bool
+	Affinity  bool // a client's calls go to one endpoint (sessionAffinity: ClientIP)
 	Created   time.Time
 	Ports     []*Port
 	Key       string // without the endpoints, which change far more often

@@ -31,9 +31,6 @@ func unfollowed(k *corev1.Service) []Problem {
 	if p := k.Spec.InternalTrafficPolicy; p != nil && *p == corev1.ServiceInternalTrafficPolicyLocal {
 		problems = append(problems, Problem{Object: object, Field: "spec.internalTrafficPolicy", Reason: "Local is not followed: endpoints of all nodes are called"})
 	}
-	if k.Spec.SessionAffinity == corev1.ServiceAffinityClientIP {
-		problems = append(problems, Problem{Object: object, Field: "spec.sessionAffinity", Reason: "ClientIP is not followed: each request may go to another endpoint"})
-	}
 	if len(k.Spec.ExternalIPs) > 0 {
 		problems = append(problems, Problem{Object: object, Field: "spec.externalIPs", Reason: "are not followed: proxies treat them as unknown addresses; use the Service's name or its cluster IP"})
 	}

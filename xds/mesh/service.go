@@ -117,11 +117,12 @@ func (s *Snapshot) buildService(in serviceInputs) *Service {
 		Namespace: k.Namespace, Name: k.Name, Host: HostOf(k.Namespace, k.Name), Created: k.CreationTimestamp.Time,
 		Headless: k.Spec.ClusterIP == corev1.ClusterIPNone, Aliases: in.aliases, ExportTo: exportToOf(k),
 	}
-	if !service.Headless {
+	if !service.Headless { // nothing chooses between the endpoints of a headless one
 		service.Addresses = addressesOf(k)
+		service.Affinity = k.Spec.SessionAffinity == corev1.ServiceAffinityClientIP
 	}
 	h := NewHash().Add(service.Namespace, service.Name).Bool(service.Headless).List(service.Addresses).Uint(uint64(service.Created.Unix()))
-	h.List(service.ExportTo)
+	h.List(service.ExportTo).Bool(service.Affinity)
 	for _, a := range service.Aliases {
 		h.Add("alias", a.Namespace, a.Name)
 	}

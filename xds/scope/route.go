@@ -12,9 +12,10 @@ import (
 // VirtualService is a VirtualService as one caller sees it: without the routes that are for other callers or gateways.
 type VirtualService struct {
 	*mesh.VirtualService
-	HTTP  []*networking.HTTPRoute
-	Ports map[string]uint32 // of the destinations that have only one
-	Key   string
+	HTTP   []*networking.HTTPRoute
+	Ports  map[string]uint32 // of the destinations that have only one
+	Affine map[string]bool   // the destinations with session affinity
+	Key    string
 }
 
 // finder finds the rules that apply to one caller.
@@ -108,7 +109,7 @@ func (f *finder) viewOf(v *mesh.VirtualService) *VirtualService {
 
 // newView keeps the routes of v that gateway and the caller can take.
 func newView(snapshot *mesh.Snapshot, v *mesh.VirtualService, gateway string, c caller) *VirtualService {
-	view := &VirtualService{VirtualService: v, Ports: map[string]uint32{}}
+	view := &VirtualService{VirtualService: v, Ports: map[string]uint32{}, Affine: map[string]bool{}}
 	h := mesh.NewHash().Add(v.Key)
 	for i, r := range v.Spec.GetHttp() {
 		matches, ok := keep(r.GetMatch(), v, gateway, c)
@@ -121,9 +122,14 @@ func newView(snapshot *mesh.Snapshot, v *mesh.VirtualService, gateway string, c 
 			h.Message(m)
 		}
 		for _, host := range mesh.DestinationsOf(r, v.Namespace) {
-			if s := newFinder(snapshot, c).service(host); s != nil && len(s.Ports) == 1 {
+			s := newFinder(snapshot, c).service(host)
+			if s != nil && len(s.Ports) == 1 {
 				view.Ports[host] = s.Ports[0].Number
 				h.Add(host).Uint(uint64(s.Ports[0].Number))
+			}
+			if s != nil && s.Affinity {
+				view.Affine[host] = true
+				h.Add("affinity", host)
 			}
 		}
 	}

@@ -284,6 +284,8 @@ func someService(meta metav1.ObjectMeta, how byte) *corev1.Service {
 	case 5:
 		local := corev1.ServiceInternalTrafficPolicyLocal
 		k.Spec.InternalTrafficPolicy = &local
+	case 6:
+		k.Spec.SessionAffinity = corev1.ServiceAffinityClientIP
 	}
 	return k
 }
