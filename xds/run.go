@@ -4,7 +4,8 @@
 //	source ──mesh.Inputs──▶ mesh ──*Snapshot──▶ scope ──Scope──▶ envoy ──*resource.Set──▶ server
 //
 // source is the only one that knows the API server, server the only one that knows streams; the three between them are
-// pure. This package puts them together and gives them their addresses and certificates.
+// pure. Beside them analyze looks for rules without effect, so that no push waits for it. This package puts them together and
+// gives them their addresses and certificates.
 package xds
 
 import (
@@ -15,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
@@ -23,7 +25,9 @@ import (
 
 	"github.com/mesh-operator/mesh-operator/internal/certclient"
 	"github.com/mesh-operator/mesh-operator/internal/connlimit"
+	"github.com/mesh-operator/mesh-operator/internal/debounce"
 	"github.com/mesh-operator/mesh-operator/internal/monitoring"
+	"github.com/mesh-operator/mesh-operator/xds/analyze"
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 	"github.com/mesh-operator/mesh-operator/xds/server"
 	"github.com/mesh-operator/mesh-operator/xds/source"
@@ -62,6 +66,7 @@ type pilot struct {
 	listeners    []listener
 	build        func(*mesh.Snapshot, mesh.Inputs) *mesh.Snapshot
 	snapshot     atomic.Pointer[mesh.Snapshot]
+	published    chan struct{} // there is a snapshot that was not analyzed
 }
 
 type listener struct {
@@ -74,7 +79,7 @@ func newPilot(ctx context.Context, o Options) (*pilot, error) {
 	if o.GRPCAddress == "" && o.InsecureAddress == "" {
 		return nil, errors.New("no address to serve proxies on: set --grpc-address or --insecure-grpc-addr")
 	}
-	p := &pilot{o: o, build: mesh.Build, monitoring: monitoring.New("istio-pilot", o.Monitoring, o.Logger)}
+	p := &pilot{o: o, build: mesh.Build, published: make(chan struct{}, 1), monitoring: monitoring.New("istio-pilot", o.Monitoring, o.Logger)}
 	p.server = server.New(o.Logger, p.monitoring.Registry)
 	p.monitoring.Registry.MustRegister(&proxies{snapshot: p.snapshot.Load, synced: p.server.Synced})
 	p.source = source.New(source.Options{
@@ -122,6 +127,10 @@ func (p *pilot) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return p.monitoring.Run(ctx) })
 	group.Go(func() error { return p.source.Run(ctx) })
+	group.Go(func() error {
+		debounce.Run(ctx, p.published, analysisPause, p.analyze)
+		return nil
+	})
 	if p.certificates != nil {
 		group.Go(func() error { return p.certificates.Run(ctx) })
 	}
@@ -155,9 +164,24 @@ func (p *pilot) replace(in mesh.Inputs) {
 	snapshot := p.build(previous, in)
 	p.server.Publish(snapshot)
 	p.snapshot.Store(snapshot)
+	select {
+	case p.published <- struct{}{}:
+	default:
+	}
 	if previous == nil {
 		p.o.Logger.Info("configuration complete", "services", snapshot.Services.Len(), "pods", in.Pods.Len(), "config", in.Config.Len())
 	}
+}
+
+// analysisPause follows each analysis. It looks at the whole mesh, and nobody waits for it.
+var analysisPause = debounce.Pause{Factor: 10, Shortest: 3 * time.Second, Longest: time.Minute}
+
+// analyze reports the findings of the newest snapshot.
+func (p *pilot) analyze() {
+	start, snapshot := time.Now(), p.snapshot.Load()
+	findings := analyze.Check(snapshot)
+	p.server.ReportFindings(findings)
+	p.o.Logger.Debug("configuration analyzed", "findings", len(findings), "took", time.Since(start))
 }
 
 func (p *pilot) checkReady() error {

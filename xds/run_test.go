@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,6 +37,9 @@ func options() Options {
 		Kubernetes: fake.NewClientset(&corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "bookinfo", Name: "reviews-1"},
 			Status:     corev1.PodStatus{PodIPs: []corev1.PodIP{{IP: "10.244.0.1"}}},
+		}, &corev1.Service{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "bookinfo", Name: "reviews"},
+			Spec:       corev1.ServiceSpec{ExternalIPs: []string{"192.0.2.1"}},
 		}),
 		Dynamic:         fakedynamic.NewSimpleDynamicClient(runtime.NewScheme()),
 		MeshNamespace:   "istio-system",
@@ -45,7 +50,8 @@ func options() Options {
 
 // TestRun starts all of pilot against an API server in memory that has no Istio kinds, and is one proxy of it.
 func TestRun(t *testing.T) {
-	o := options()
+	o, log := options(), &lockedBuffer{}
+	o.Logger = slog.New(slog.NewTextHandler(log, nil))
 	o.Monitoring.Debug = fmt.Sprintf("127.0.0.1:%d", envoytest.FreePort(t))
 	ctx, cancel := context.WithCancel(t.Context())
 	p, err := newPilot(ctx, o)
@@ -73,9 +79,45 @@ func TestRun(t *testing.T) {
 			t.Errorf("%s does not say %q:\n%s", path, want, body)
 		}
 	}
+	waitLogged(t, log, "object=Service/bookinfo/reviews field=spec.externalIPs")
 	cancel()
 	if err := <-done; err != nil {
 		t.Errorf("run ends with %v", err)
+	}
+}
+
+// TestFindingsFollowPublish has a Service of which one field is not followed, and the same without it: the push logs nothing, the
+// analysis beside it logs the finding, and later that it is gone.
+func TestFindingsFollowPublish(t *testing.T) {
+	var log bytes.Buffer
+	o := options()
+	o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	p, err := newPilot(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.listeners[0].Close()
+	with := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "s"}, Spec: corev1.ServiceSpec{ExternalIPs: []string{"192.0.2.1"}}}
+	without := &corev1.Service{ObjectMeta: with.ObjectMeta}
+	const found, gone = `level=WARN msg="configuration has no effect" object=Service/a/s field=spec.externalIPs`, `level=INFO msg="configuration problem is gone" object=Service/a/s field=spec.externalIPs`
+	for _, c := range []struct {
+		service     *corev1.Service
+		found, gone int
+	}{{with, 1, 0}, {with, 1, 0}, {without, 1, 1}} {
+		before := log.String()
+		p.publish(mesh.Inputs{MeshNamespace: "root", Services: mesh.Objects(c.service)})
+		if strings.Count(log.String(), "externalIPs") != strings.Count(before, "externalIPs") {
+			t.Errorf("the push logs findings:\n%s", &log)
+		}
+		select {
+		case <-p.published:
+			p.analyze()
+		default:
+			t.Error("no analysis follows the push")
+		}
+		if n, m := strings.Count(log.String(), found), strings.Count(log.String(), gone); n != c.found || m != c.gone {
+			t.Errorf("the finding is logged %d times, and that it is gone %d times, want %d and %d:\n%s", n, m, c.found, c.gone, &log)
+		}
 	}
 }
 
@@ -178,6 +220,40 @@ func waitReady(t *testing.T, url string) {
 		case <-tick.C:
 		}
 	}
+}
+
+// waitLogged waits for a line of the log.
+func waitLogged(t *testing.T, log *lockedBuffer, text string) {
+	t.Helper()
+	deadline := time.NewTimer(20 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !strings.Contains(log.String(), text) {
+		select {
+		case <-deadline.C:
+			t.Fatalf("the log does not say %q:\n%s", text, log)
+		case <-tick.C:
+		}
+	}
+}
+
+// lockedBuffer is a log that is read while it is written.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	all bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(line []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.all.Write(line)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.all.String()
 }
 
 func TestInvalidAddressFailsAtStart(t *testing.T) {

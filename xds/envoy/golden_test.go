@@ -31,6 +31,7 @@ import (
 
 	"github.com/mesh-operator/mesh-operator/internal/golden"
 	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
+	"github.com/mesh-operator/mesh-operator/xds/analyze"
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 	"github.com/mesh-operator/mesh-operator/xds/resource"
 	"github.com/mesh-operator/mesh-operator/xds/scope"
@@ -64,7 +65,9 @@ func translate(t *testing.T, c golden.Case) (*resource.Set, []mesh.Problem) {
 	t.Helper()
 	snapshot, s := view(t, c)
 	set, problems := NewBuilder().Build(s)
-	return set, append(slices.Clone(snapshot.Problems), problems...)
+	all := slices.Concat(snapshot.Problems, analyze.Check(snapshot))
+	slices.SortFunc(all, mesh.CompareProblems)
+	return set, append(all, problems...)
 }
 
 func view(t *testing.T, c golden.Case) (*mesh.Snapshot, scope.Scope) {

@@ -23,18 +23,14 @@ type index struct {
 	slices       table.Groups[*discoveryv1.EndpointSlice] // by service
 	podServices  table.Groups[bool]                       // by endpointPod: the services with it behind them
 	addresses    table.Groups[*corev1.Pod]                // by addressKey
-	proxied      table.Groups[bool]                       // the pods that have a proxy, by namespace
 	aliases      table.Groups[*corev1.Service]            // of type ExternalName, by the host that they stand for
-	policies     policies
+	policies     Policies
 	config       table.Table[*configEntry]
-	invalid      table.Table[*configEntry]      // those that have problems, and Services that have
-	unresolved   table.Table[*configEntry]      // rules that refer to nothing
-	secrets      table.Groups[bool]             // the Secrets of a name, as namespace/name
-	secretUsers  table.Groups[bool]             // by the name of a Secret: the rules that refer to it
-	subsets      table.Groups[bool]             // by subsetKey: the rules that define it
-	rules        table.Groups[*DestinationRule] // by namespace
-	gatewayHosts table.Table[int]               // of VirtualServices, by age: their hosts at all servers of their Gateways
-	httpPorts    table.Groups[bool]             // by namespace: the numbers with the hosts that speak HTTP there
+	invalid      table.Table[*configEntry] // by the object: those that have problems
+	secrets      table.Groups[bool]        // the Secrets of a name, as namespace/name
+	secretUsers  table.Groups[bool]        // by the name of a Secret: the rules that refer to it
+	gatewayHosts table.Table[int]          // of VirtualServices, by age: their hosts at all servers of their Gateways
+	httpPorts    table.Groups[bool]        // by namespace: the numbers with the hosts that speak HTTP there
 }
 
 // configEntry is what became of a configuration object.
@@ -74,17 +70,14 @@ func Build(prev *Snapshot, in Inputs) *Snapshot {
 	return &s
 }
 
-// updateProblems gathers what is wrong, if that has changed.
+// updateProblems collects the problems of the inputs, if they have changed.
 func (s *Snapshot) updateProblems(prev *Snapshot) {
-	s.updateReferences(prev)
-	if s.index.unresolved == prev.index.unresolved && s.index.invalid == prev.index.invalid {
+	if s.index.invalid == prev.index.invalid {
 		return
 	}
 	var all []Problem
-	for _, found := range []table.Table[*configEntry]{s.index.unresolved, s.index.invalid} {
-		for c := range found.Values() {
-			all = append(all, c.problems...)
-		}
+	for entry := range s.index.invalid.Values() {
+		all = append(all, entry.problems...)
 	}
 	slices.SortFunc(all, CompareProblems)
 	s.Problems = slices.Compact(all)
@@ -164,13 +157,13 @@ func (s *Snapshot) updatePolicy(c table.Change[*istioconfig.Object]) {
 	p := &s.index.policies
 	if c.Had {
 		if _, ok := c.Old.Spec.(*security.PeerAuthentication); ok {
-			p.all = p.all.Without(c.Old.Namespace, ageOf(c.Old.Created, objectOf(*c.Old)))
+			p.ByNamespace = p.ByNamespace.Without(c.Old.Namespace, ageOf(c.Old.Created, objectOf(*c.Old)))
 		}
 	}
 	if c.Has {
 		if spec, ok := c.New.Spec.(*security.PeerAuthentication); ok {
 			o := c.New
-			p.all = p.all.With(o.Namespace, ageOf(o.Created, objectOf(*o)), &policy{objectOf(*o), o.Namespace, o.Created, spec})
+			p.ByNamespace = p.ByNamespace.With(o.Namespace, ageOf(o.Created, objectOf(*o)), &PeerAuthentication{objectOf(*o), o.Namespace, o.Created, spec})
 		}
 	}
 }
@@ -232,9 +225,6 @@ func (s *Snapshot) indexPod(p *corev1.Pod, in bool, dirty map[string]bool) {
 		return
 	}
 	name := NameOf(p).String()
-	if p.Labels[tlsModeLabel] != "" || proxyTypeOf(p) == Router {
-		s.index.proxied = setIn(s.index.proxied, p.Namespace, name, true, in && running(p))
-	}
 	maps.Insert(dirty, s.index.podServices.Get(name).All())
 	for _, ip := range ipsOf(p) {
 		if !p.Spec.HostNetwork {

@@ -1,30 +1,28 @@
 package mesh
 
 import (
-	"fmt"
-
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
-	"github.com/mesh-operator/mesh-operator/xds/resource"
 	"github.com/mesh-operator/mesh-operator/xds/table"
 )
 
 // What one object may come to. A port of a Service is a cluster, and one that speaks HTTP a listener and routes, in every proxy
 // of the mesh; each has all rules of the VirtualService for the service.
 const (
-	maxPorts       = 1000
-	maxHTTPPorts   = 100
-	maxSubsetPorts = 50 // of a service of which every subset gets a cluster
+	MaxPorts       = 1000
+	MaxHTTPPorts   = 100
+	MaxSubsetPorts = 50 // of a service of which every subset gets a cluster
 
-	// maxUnregisteredBytes bounds, in bytes, the rules for hosts that are not Services, on all their ports together.
-	maxUnregisteredBytes = 4 * istioconfig.MaxRuleBytes
+	// MaxUnregisteredBytes bounds, in bytes, the rules for hosts that are not Services, on all their ports together.
+	MaxUnregisteredBytes = 4 * istioconfig.MaxRuleBytes
 )
 
 // AllowsSubsets tells whether the service's endpoints can be divided into subsets.
-func (s *Service) AllowsSubsets() bool { return len(s.Ports) <= maxSubsetPorts }
+func (s *Service) AllowsSubsets() bool { return len(s.Ports) <= MaxSubsetPorts }
 
-func (s *Service) httpPorts() int {
+// CountHTTPPorts counts the ports that speak HTTP.
+func (s *Service) CountHTTPPorts() int {
 	n := 0
 	for _, p := range s.Ports {
 		if p.Protocol.IsHTTP() {
@@ -35,10 +33,10 @@ func (s *Service) httpPorts() int {
 }
 
 // portsOf lists the ports of a Service that proxies know, with what is spoken there: none if they are far too many, and no
-// HTTP if those are too many. unfollowed tells its author.
+// HTTP if those are too many. xds/analyze reports it.
 func portsOf(k *corev1.Service) (ports []corev1.ServicePort, protocol func(corev1.ServicePort) Protocol) {
-	ports, http := countPorts(k)
-	if protocol = protocolOf; http > maxHTTPPorts {
+	ports, http := CountPorts(k)
+	if protocol = protocolOf; http > MaxHTTPPorts {
 		protocol = func(p corev1.ServicePort) Protocol {
 			if protocolOf(p).IsHTTP() {
 				return TCP
@@ -46,13 +44,14 @@ func portsOf(k *corev1.Service) (ports []corev1.ServicePort, protocol func(corev
 			return protocolOf(p)
 		}
 	}
-	if len(ports) > maxPorts {
+	if len(ports) > MaxPorts {
 		ports = nil
 	}
 	return ports, protocol
 }
 
-func countPorts(k *corev1.Service) (ports []corev1.ServicePort, http int) {
+// CountPorts lists the TCP ports of a Service and counts those that speak HTTP.
+func CountPorts(k *corev1.Service) (ports []corev1.ServicePort, http int) {
 	for _, p := range k.Spec.Ports {
 		if !isTCP(p.Protocol) {
 			continue
@@ -64,49 +63,30 @@ func countPorts(k *corev1.Service) (ports []corev1.ServicePort, http int) {
 	return ports, http
 }
 
-// tooManyPorts reports what a Service's ports are too many for.
-func tooManyPorts(k *corev1.Service) []Problem {
-	ports, http := countPorts(k)
-	var problems []Problem
-	for _, b := range []struct {
-		n, most   int
-		what, not string
-	}{
-		{len(ports), maxPorts, "ports", "none can be called through the mesh"},
-		{http, maxHTTPPorts, "HTTP ports", "they are treated as TCP, and no VirtualService has an effect on them"},
-		{len(ports), maxSubsetPorts, "ports", "subsets of DestinationRules have no effect"},
-	} {
-		if b.n > b.most {
-			reason := fmt.Sprintf("%d %s are more than %d: %s; write several Services", b.n, b.what, b.most, b.not)
-			problems = append(problems, Problem{Object: resource.Object("Service/" + k.Namespace + "/" + k.Name), Field: "spec.ports", Reason: reason})
-		}
-	}
-	return problems
-}
-
 // TooLargeFor tells whether the rules would be too much for a service, if all hosts of the VirtualService had as many ports.
 func (v *VirtualService) TooLargeFor(s *Service) bool {
-	return v.hostWeight*s.httpPorts()*v.bytes > istioconfig.MaxRuleBytes
+	return v.hostWeight*s.CountHTTPPorts()*v.bytes > istioconfig.MaxRuleBytes
 }
 
-// mayBeTooLarge tells whether there can be a service that the rules are too much for.
-func (v *VirtualService) mayBeTooLarge() bool {
-	return v.hostWeight*maxHTTPPorts*v.bytes > istioconfig.MaxRuleBytes
+// MayBeTooLarge tells whether there can be a service that the rules are too much for.
+func (v *VirtualService) MayBeTooLarge() bool {
+	return v.hostWeight*MaxHTTPPorts*v.bytes > istioconfig.MaxRuleBytes
 }
 
 // TooLargeUnregistered tells whether the rules are too much for the hosts that are not Services.
 func (s *Snapshot) TooLargeUnregistered(v *VirtualService) bool {
-	hosts, ports := s.unregisteredWeight(v)
-	return hosts*ports*v.bytes > maxUnregisteredBytes
+	hosts, ports := s.UnregisteredWeight(v)
+	return hosts*ports*v.bytes > MaxUnregisteredBytes
 }
 
 // TooLargeAtGateways tells whether the rules would be too much for the hosts that the VirtualService has, at all servers of all
 // Gateways that it names together: one for "*" has all of theirs.
 func (s *Snapshot) TooLargeAtGateways(v *VirtualService) bool {
-	return s.hostsAtGateways(v)*v.bytes > istioconfig.MaxRuleBytes
+	return s.HostsAtGateways(v)*v.bytes > istioconfig.MaxRuleBytes
 }
 
-func (s *Snapshot) hostsAtGateways(v *VirtualService) int {
+// HostsAtGateways counts the hosts that the VirtualService has at all servers of all Gateways that it names.
+func (s *Snapshot) HostsAtGateways(v *VirtualService) int {
 	return s.index.gatewayHosts.Get(ageOf(v.Created, v.Object))
 }
 

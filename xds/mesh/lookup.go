@@ -35,7 +35,7 @@ func (s *Snapshot) put(model any, in bool) {
 			s.Lookup.partial = set(s.Lookup.partial, string(m.Object), true, in)
 		}
 		s.Lookup.Rules = setAt(s.Lookup.Rules, m.Host, m.Namespace, age, m, in)
-		s.index.putRule(age, m, in)
+		s.index.putSecrets(age, clientSecrets(m.Spec), in)
 	case *Gateway:
 		age := ageOf(m.Created, m.Object)
 		s.Gateways = set(s.Gateways, age, m, in)
@@ -63,14 +63,6 @@ func (l *Lookup) putRoutes(age string, v *VirtualService, in bool) {
 	for key := range v.Sources {
 		l.RoutesBySource = setIn(l.RoutesBySource, key, age, v, in)
 	}
-}
-
-func (x *index) putRule(age string, d *DestinationRule, in bool) {
-	x.rules = setIn(x.rules, d.Namespace, age, d, in)
-	for _, subset := range d.Spec.GetSubsets() {
-		x.subsets = setIn(x.subsets, subsetKey(d.Host, subset.GetName()), age, true, in)
-	}
-	x.putSecrets(age, clientSecrets(d.Spec), in)
 }
 
 func (x *index) putSecrets(age string, names []string, in bool) {

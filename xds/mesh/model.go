@@ -4,6 +4,7 @@ import (
 	"time"
 
 	networking "istio.io/api/networking/v1alpha3"
+	security "istio.io/api/security/v1beta1"
 
 	"github.com/mesh-operator/mesh-operator/xds/resource"
 )
@@ -143,6 +144,14 @@ type Gateway struct {
 	Spec      *networking.Gateway
 	Hosts     []ServerHosts // by server
 	Key       string
+}
+
+// PeerAuthentication is a PeerAuthentication object.
+type PeerAuthentication struct {
+	Object    resource.Object
+	Namespace string
+	Created   time.Time
+	Spec      *security.PeerAuthentication
 }
 
 // Credential is what a gateway proves itself with, or verifies its peers with, from a Secret.

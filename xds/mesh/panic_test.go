@@ -64,11 +64,3 @@ func TestPanicCostsOneObject(t *testing.T) {
 		}
 	}
 }
-
-// TestPanicInCheckNamesObjects panics in the check of two rules.
-func TestPanicInCheckNamesObjects(t *testing.T) {
-	found := Build(nil, Inputs{}).check(func(*references) { panic("odd") }, "DestinationRule/a/x", "DestinationRule/a/y")
-	if len(found) != 2 || found[0].Object != "DestinationRule/a/x" || found[1].Object != "DestinationRule/a/y" || found[0].Stack == "" {
-		t.Errorf("the panic is a problem of %+v, want of both rules", found)
-	}
-}

@@ -2,7 +2,6 @@ package mesh
 
 import (
 	"iter"
-	"time"
 
 	security "istio.io/api/security/v1beta1"
 	corev1 "k8s.io/api/core/v1"
@@ -12,30 +11,23 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/table"
 )
 
-// policy is a PeerAuthentication.
-type policy struct {
-	object    resource.Object
-	namespace string
-	created   time.Time
-	spec      *security.PeerAuthentication
-}
+// Policies are all PeerAuthentications, and decide what a workload's port admits. The narrowest scope that sets a mode decides:
+// port, workload, namespace, mesh; of several objects in one scope the strictest mode holds, so that nobody opens what another has
+// closed. Where none sets one, the mesh's settings hold: they outlive the definition of PeerAuthentication and all objects of it.
+type Policies struct {
+	ByNamespace table.Groups[*PeerAuthentication] // oldest first
 
-// policies finds what a workload's port admits. The narrowest scope that sets a mode decides: port, workload, namespace,
-// mesh; of several objects in one scope the strictest mode holds, so that nobody opens what another has closed. Where none sets
-// one, the mesh's settings hold: they outlive the definition of PeerAuthentication and all objects of it.
-type policies struct {
 	root string
 	base MTLSMode
-	all  table.Groups[*policy] // by namespace, oldest first
 }
 
-func (p *policies) follow(s *Settings) { p.root, p.base = s.RootNamespace, s.MTLS }
+func (p *Policies) follow(s *Settings) { p.root, p.base = s.RootNamespace, s.MTLS }
 
 // changed lists the namespaces, of those that there are, in which something else holds than before.
-func (p policies) changed(before policies, namespaces table.Table[table.Table[*corev1.Service]]) map[string]bool {
+func (p Policies) changed(before Policies, namespaces table.Table[table.Table[*corev1.Service]]) map[string]bool {
 	out := map[string]bool{}
 	everywhere := p.root != before.root || p.base != before.base
-	for c := range table.Diff(before.all.Table, p.all.Table) {
+	for c := range table.Diff(before.ByNamespace.Table, p.ByNamespace.Table) {
 		out[c.Key] = true
 		everywhere = everywhere || c.Key == p.root
 	}
@@ -62,34 +54,34 @@ func (e effect) on(port uint32) MTLSMode {
 }
 
 // of computes the effect on a workload from the widest scope to the narrowest.
-func (p policies) of(namespace string, labels map[string]string) effect {
+func (p Policies) of(namespace string, labels map[string]string) effect {
 	e := effect{mode: p.base}
-	e.apply(p.withoutSelector(p.root))
+	e.apply(p.WithoutSelector(p.root))
 	if namespace != p.root {
-		e.apply(p.withoutSelector(namespace))
+		e.apply(p.WithoutSelector(namespace))
 	}
-	own := p.selecting(namespace, labels)
+	own := p.Selecting(namespace, labels)
 	e.apply(own)
 	for candidate := range own {
-		for port := range candidate.spec.GetPortLevelMtls() {
+		for port := range candidate.Spec.GetPortLevelMtls() {
 			if e.ports == nil {
 				e.ports = map[uint32]MTLSMode{}
 			}
-			e.ports[port] = strictest(own, func(p *policy) MTLSMode { return p.on(port) }, e.mode)
+			e.ports[port] = Strictest(own, func(p *PeerAuthentication) MTLSMode { return p.ModeOn(port) }, e.mode)
 		}
 	}
 	return e
 }
 
-func (e *effect) apply(scope iter.Seq[*policy]) {
-	e.mode = strictest(scope, (*policy).mode, e.mode)
+func (e *effect) apply(scope iter.Seq[*PeerAuthentication]) {
+	e.mode = Strictest(scope, (*PeerAuthentication).Mode, e.mode)
 	for p := range scope {
-		e.sources = append(e.sources, p.object)
+		e.sources = append(e.sources, p.Object)
 	}
 }
 
-// strictest returns the strictest mode that one of several policies sets, or inherited if none sets one.
-func strictest(scope iter.Seq[*policy], mode func(*policy) MTLSMode, inherited MTLSMode) MTLSMode {
+// Strictest returns the strictest mode that one of several policies sets, or inherited if none sets one.
+func Strictest(scope iter.Seq[*PeerAuthentication], mode func(*PeerAuthentication) MTLSMode, inherited MTLSMode) MTLSMode {
 	var found MTLSMode
 	for p := range scope {
 		if m := mode(p); strictness[m] > strictness[found] {
@@ -101,34 +93,37 @@ func strictest(scope iter.Seq[*policy], mode func(*policy) MTLSMode, inherited M
 
 var strictness = map[MTLSMode]int{Disable: 1, Permissive: 2, Strict: 3}
 
-// withoutSelector lists the policies for a whole namespace or, in the root namespace, the mesh; the oldest first.
-func (p policies) withoutSelector(namespace string) iter.Seq[*policy] {
+// WithoutSelector lists the policies for a whole namespace or, in the root namespace, the mesh; the oldest first.
+func (p Policies) WithoutSelector(namespace string) iter.Seq[*PeerAuthentication] {
 	return p.where(namespace, func(selector map[string]string) bool { return len(selector) == 0 })
 }
 
-// selecting lists the policies whose selector the labels of a workload fulfil, the oldest first.
-func (p policies) selecting(namespace string, labels map[string]string) iter.Seq[*policy] {
+// Selecting lists the policies whose selector the labels of a workload fulfil, the oldest first.
+func (p Policies) Selecting(namespace string, labels map[string]string) iter.Seq[*PeerAuthentication] {
 	return p.where(namespace, func(selector map[string]string) bool { return len(selector) > 0 && Selects(selector, labels) })
 }
 
-func (p policies) where(namespace string, match func(selector map[string]string) bool) iter.Seq[*policy] {
-	return func(yield func(*policy) bool) {
-		for candidate := range p.all.Get(namespace).Values() {
-			if match(candidate.selector()) && !yield(candidate) {
+func (p Policies) where(namespace string, match func(selector map[string]string) bool) iter.Seq[*PeerAuthentication] {
+	return func(yield func(*PeerAuthentication) bool) {
+		for candidate := range p.ByNamespace.Get(namespace).Values() {
+			if match(candidate.Selector()) && !yield(candidate) {
 				return
 			}
 		}
 	}
 }
 
-func (p *policy) selector() map[string]string { return p.spec.GetSelector().GetMatchLabels() }
+// Selector is the labels of the workloads that the policy is for; empty: all of its namespace.
+func (p *PeerAuthentication) Selector() map[string]string {
+	return p.Spec.GetSelector().GetMatchLabels()
+}
 
-// mode is the mode that the policy sets; empty: it sets none.
-func (p *policy) mode() MTLSMode { return modeOf(p.spec.GetMtls()) }
+// Mode is the mode that the policy sets; empty: it sets none.
+func (p *PeerAuthentication) Mode() MTLSMode { return modeOf(p.Spec.GetMtls()) }
 
-// on is the mode that the policy sets for a port; empty: it sets none.
-func (p *policy) on(port uint32) MTLSMode {
-	return MTLSMode(firstOf(string(modeOf(p.spec.GetPortLevelMtls()[port])), string(p.mode())))
+// ModeOn is the mode that the policy sets for a port; empty: it sets none.
+func (p *PeerAuthentication) ModeOn(port uint32) MTLSMode {
+	return MTLSMode(firstOf(string(modeOf(p.Spec.GetPortLevelMtls()[port])), string(p.Mode())))
 }
 
 func modeOf(m *security.PeerAuthentication_MutualTLS) MTLSMode {

@@ -46,7 +46,7 @@ type ProxyView struct {
 
 	pod      *corev1.Pod
 	services table.Table[*corev1.Service]
-	policies [2]table.Table[*policy] // of the mesh and the namespace
+	policies [2]table.Table[*PeerAuthentication] // of the mesh and the namespace
 	base     MTLSMode
 }
 
@@ -69,7 +69,7 @@ func (s *Snapshot) UpdateProxy(before *ProxyView, namespace, pod string) *ProxyV
 	policies := s.index.policies
 	now := ProxyView{
 		pod: p, services: s.index.selecting.Get(namespace), base: policies.base,
-		policies: [2]table.Table[*policy]{policies.all.Get(policies.root), policies.all.Get(namespace)},
+		policies: [2]table.Table[*PeerAuthentication]{policies.ByNamespace.Get(policies.root), policies.ByNamespace.Get(namespace)},
 	}
 	if before != nil {
 		if now.Proxy = before.Proxy; now == *before {

@@ -29,22 +29,12 @@ func (s *Snapshot) updateService(name string) {
 	namespace, short, _ := strings.Cut(name, "/")
 	host := HostOf(namespace, short)
 	k := s.in.Services.Get(name)
-	s.updateUnfollowed(name, k)
+	s.index.invalid = s.index.invalid.Without("Service/" + name) // of a panic that is solved
 	if k == nil || k.Spec.Type == corev1.ServiceTypeExternalName {
 		s.putService(host, nil)
 		return
 	}
 	s.putService(host, s.buildService(s.inputsOf(k)))
-}
-
-// updateUnfollowed keeps what a service asks for and proxies do not do.
-func (s *Snapshot) updateUnfollowed(name string, k *corev1.Service) {
-	key := "Service/" + name
-	if k == nil || k.Spec.Type == corev1.ServiceTypeExternalName || len(unfollowed(k)) == 0 {
-		s.index.invalid = s.index.invalid.Without(key)
-		return
-	}
-	s.index.invalid = s.index.invalid.With(key, &configEntry{problems: unfollowed(k)})
 }
 
 // updatePodServices keeps the list of the services that a pod is behind.

@@ -76,9 +76,9 @@ func (s *Snapshot) UnregisteredPorts(v *VirtualService, single map[string]uint32
 	return newPorts(numbers)
 }
 
-// unregisteredWeight counts the hosts that are not Services and, at most, their ports. A host of another namespace counts even
+// UnregisteredWeight counts the hosts that are not Services and, at most, their ports. A host of another namespace counts even
 // while a Service has it: the owner of that Service may delete it. A destination without a port counts as one.
-func (s *Snapshot) unregisteredWeight(v *VirtualService) (hosts, ports int) {
+func (s *Snapshot) UnregisteredWeight(v *VirtualService) (hosts, ports int) {
 	for _, host := range v.Hosts {
 		if service := s.Service(host); service == nil || service.Namespace != v.Namespace {
 			hosts++

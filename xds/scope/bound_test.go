@@ -11,11 +11,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
+	"github.com/mesh-operator/mesh-operator/xds/analyze"
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 )
 
 func told(s *mesh.Snapshot, reason string) bool {
-	for _, p := range s.Problems {
+	for _, p := range analyze.Check(s) {
 		if strings.Contains(p.Reason, reason) {
 			return true
 		}
@@ -48,7 +49,7 @@ func TestSubsetsAreBounded(t *testing.T) {
 		s := mesh.Build(nil, in)
 		rule := For(s, sidecar("web", nil)).Outbound.Services.Get("pay.shop.svc.cluster.local").Rule
 		if got := len(rule.Subsets); got != c.want || c.problem != "" && !told(s, c.problem) || c.problem == "" && told(s, "more") {
-			t.Errorf("%s: %d subsets, want %d and a problem of %q; problems: %v", name, got, c.want, c.problem, s.Problems)
+			t.Errorf("%s: %d subsets, want %d and a problem of %q; problems: %v", name, got, c.want, c.problem, analyze.Check(s))
 		}
 	}
 }
@@ -89,7 +90,7 @@ func TestRoutesPerGatewaysAreBounded(t *testing.T) {
 		}
 		got := routesOf(v, "gate") + routesOf(v, "another")
 		if refused := told(s, fmt.Sprintf("for each of %d hosts of all servers are more than", c.gateways*c.servers*c.hosts)); got != c.want || refused != (c.want == 0) {
-			t.Errorf("%+v: routes for %d hosts; problems: %v", c, got, s.Problems)
+			t.Errorf("%+v: routes for %d hosts; problems: %v", c, got, analyze.Check(s))
 		}
 	}
 }
@@ -151,7 +152,7 @@ func TestRoutesPerPortsAreBounded(t *testing.T) {
 			t.Errorf("%s: the service has ports %v", name, pay.Ports)
 		}
 		if c.problem == "" && told(s, "more than") || !told(s, c.problem) && c.problem != "" {
-			t.Errorf("%s: want a problem of %q; problems: %v", name, c.problem, s.Problems)
+			t.Errorf("%s: want a problem of %q; problems: %v", name, c.problem, analyze.Check(s))
 		}
 	}
 }
@@ -187,7 +188,7 @@ func TestRouteBoundFollowsPorts(t *testing.T) {
 		out := v.Scope(ClassOf(sidecar("shop", nil))).Outbound
 		routed, foreign := out.Services.Get("pay.shop.svc.cluster.local").Routes != nil, !out.Foreign.Empty()
 		if routed != c.routed || foreign != c.foreign || told(s, "of Service/shop/pay, are more") == c.routed || told(s, "of namespace shop") == c.foreign {
-			t.Errorf("with %d ports of %s: routed %v, elsewhere %v, want %v and %v; problems: %v", len(c.service.Spec.Ports), c.service.Name, routed, foreign, c.routed, c.foreign, s.Problems)
+			t.Errorf("with %d ports of %s: routed %v, elsewhere %v, want %v and %v; problems: %v", len(c.service.Spec.Ports), c.service.Name, routed, foreign, c.routed, c.foreign, analyze.Check(s))
 		}
 	}
 }

@@ -26,6 +26,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
+	"github.com/mesh-operator/mesh-operator/xds/analyze"
 	"github.com/mesh-operator/mesh-operator/xds/envoy"
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 	"github.com/mesh-operator/mesh-operator/xds/resource"
@@ -86,7 +87,7 @@ func keepValid(valid, before, now table.Table[*istioconfig.Object]) table.Table[
 // told is everything that each proxy gets, and what is wrong.
 func told(b *envoy.Builder, v *views, proxies map[string]*mesh.ProxyView) map[string]string {
 	s := v.snapshot()
-	out := map[string]string{"problems": fmt.Sprint(s.Problems)}
+	out := map[string]string{"problems": fmt.Sprint(s.Problems, analyze.Check(s))}
 	for _, namespace := range namespaces {
 		for _, name := range append(names, "gate") {
 			at := namespace + "/" + name

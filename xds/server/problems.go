@@ -6,8 +6,15 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 )
 
-// problems remembers what was logged, so that a problem is told when it appears and when it is solved, not at every push.
+// problems remembers what was logged, so that a problem is logged when it appears and when it is solved, not at every push.
 type problems map[mesh.Problem]bool
+
+// ReportFindings logs what xds/analyze has found in a published snapshot: a finding when it appears and when it is gone.
+func (s *Server) ReportFindings(now []mesh.Problem) {
+	s.reporting.Lock()
+	defer s.reporting.Unlock()
+	s.metrics.panics.Add(s.findings.report(s.log, now))
+}
 
 // report returns how many of the new ones are panics.
 func (p *problems) report(log *slog.Logger, now []mesh.Problem) (panics float64) {

@@ -28,6 +28,9 @@ type Server struct {
 	publishing sync.Mutex // one push at a time
 	problems   problems   // of the last push; guarded by publishing
 
+	reporting sync.Mutex
+	findings  problems // of the last analysis; guarded by reporting
+
 	mu          sync.Mutex
 	views       *views // of the current snapshot; nil before the first
 	generation  uint64

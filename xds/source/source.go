@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/mesh-operator/mesh-operator/internal/debounce"
 	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 )
@@ -54,6 +55,9 @@ type Source struct {
 	in    mesh.Inputs // the last handed over; used by Run's goroutine only
 }
 
+// pause follows each rebuild. A storm of changes takes half a core at most.
+var pause = debounce.Pause{Factor: 1, Shortest: 10 * time.Millisecond, Longest: 500 * time.Millisecond}
+
 // feed is one watched resource: what it puts into the inputs, and whether its first list has arrived.
 type feed interface {
 	name() string
@@ -82,7 +86,7 @@ func (s *Source) Run(ctx context.Context) error {
 		})
 	}
 	group.Go(func() error {
-		debounce(ctx, s.dirty.signal, s.publish)
+		debounce.Run(ctx, s.dirty.signal, pause, s.publish)
 		return nil
 	})
 	return group.Wait()

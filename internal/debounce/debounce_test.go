@@ -1,4 +1,4 @@
-package source
+package debounce
 
 import (
 	"context"
@@ -9,12 +9,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestDebounce runs on a clock of its own. Each case says when changes happen and when rebuilds must start.
-func TestDebounce(t *testing.T) {
+// TestRun runs on a clock of its own. Each case says when changes happen and when runs must start.
+func TestRun(t *testing.T) {
 	const ms = time.Millisecond
 	cases := map[string]struct {
 		reason  string
-		takes   time.Duration // a rebuild
+		takes   time.Duration // a run
 		changes []time.Duration
 		want    []time.Duration
 	}{
@@ -24,17 +24,17 @@ func TestDebounce(t *testing.T) {
 			want:    []time.Duration{0, 100 * ms},
 		},
 		"Burst": {
-			reason:  "Changes right after a rebuild become one more, when the pause is over.",
+			reason:  "Changes right after a run become one more, when the pause is over.",
 			changes: []time.Duration{0, 1 * ms, 2 * ms, 9 * ms},
 			want:    []time.Duration{0, 10 * ms},
 		},
-		"SlowRebuild": {
-			reason:  "The pause is as long as the rebuild took.",
+		"SlowWork": {
+			reason:  "The pause is as long as the work took.",
 			takes:   40 * ms,
 			changes: []time.Duration{0, 5 * ms, 70 * ms},
 			want:    []time.Duration{0, 80 * ms},
 		},
-		"VerySlowRebuild": {
+		"VerySlowWork": {
 			reason:  "The pause is bounded.",
 			takes:   3 * time.Second,
 			changes: []time.Duration{0, 5 * ms},
@@ -44,7 +44,7 @@ func TestDebounce(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				if diff := cmp.Diff(c.want, rebuilds(t, c.takes, c.changes)); diff != "" {
+				if diff := cmp.Diff(c.want, runs(t, c.takes, c.changes)); diff != "" {
 					t.Errorf("%s (-want +got):\n%s", c.reason, diff)
 				}
 			})
@@ -52,20 +52,23 @@ func TestDebounce(t *testing.T) {
 	}
 }
 
-func rebuilds(t *testing.T, takes time.Duration, changes []time.Duration) []time.Duration {
+func runs(t *testing.T, takes time.Duration, changes []time.Duration) []time.Duration {
 	ctx, cancel := context.WithCancel(t.Context())
-	dirty, start, done := newDirtySet(), time.Now(), make(chan struct{})
+	signal, start, done := make(chan struct{}, 1), time.Now(), make(chan struct{})
 	var got []time.Duration
 	go func() {
 		defer close(done)
-		debounce(ctx, dirty.signal, func() {
+		Run(ctx, signal, Pause{Factor: 1, Shortest: 10 * time.Millisecond, Longest: 500 * time.Millisecond}, func() {
 			got = append(got, time.Since(start))
 			<-time.After(takes)
 		})
 	}()
 	for _, at := range changes {
 		<-time.After(at - time.Since(start))
-		dirty.mark("pods")
+		select {
+		case signal <- struct{}{}:
+		default:
+		}
 		synctest.Wait()
 	}
 	<-time.After(10 * time.Second)
