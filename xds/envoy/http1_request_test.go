@@ -53,6 +53,27 @@ func TestHTTP1Clients(t *testing.T) {
 	}
 }
 
+// TestHTTP10WithoutHost: where the address of a Service has a listener of its own, as with ALLOW_ANY, an HTTP/1.0 request without
+// a host is one to that Service, by its rules and with mutual TLS.
+func TestHTTP10WithoutHost(t *testing.T) {
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, "%s %s", r.URL, r.Host) }))
+	t.Cleanup(app.Close)
+	ca, port := newAuthority(t), envoytest.FreePort(t)
+	text := pairMesh(port, "http", "STRICT", "/dev/null") + `---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {namespace: default, name: server}
+spec: {hosts: [server], http: [{rewrite: {uri: /rewritten}, route: [{destination: {host: server}}]}]}
+`
+	startServerFor(t, text, port, ca.issue(t, "server"), app.Listener.Addr().String())
+	text = strings.Replace(text, "'accessLogFile: /dev/null'", "'outboundTrafficPolicy: {mode: ALLOW_ANY}'", 1)
+	address := startOutbound(t, text, "10.96.0.20_80", ca.issue(t, "client")).address
+	const want = "200 /rewritten server.default.svc.cluster.local"
+	if got := rawRequest(t, address, "GET / HTTP/1.0\r\n\r\n"); got != want {
+		t.Errorf("answer %q, want %q", got, want)
+	}
+}
+
 // rawRequest sends bytes and returns the status and body of the response.
 func rawRequest(t *testing.T, address, request string) string {
 	t.Helper()

@@ -49,7 +49,8 @@ func anythingBut(text string) *matcherv3.StringMatcher {
 	return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_SafeRegex{SafeRegex: &matcherv3.RegexMatcher{Regex: regex}}}
 }
 
-// noHost is the host of an HTTP/1.0 request that a workload sends without one. Envoy finds services by host, so such a
-// request is handled as one to an unknown host: sent to its original address, or refused. No client can resolve the name
-// (RFC 6761).
+// noHost is the host of an HTTP/1.0 request without one, to a listener that all addresses of a port share: Envoy finds
+// services by host, so it is handled as a request to an unknown host. No client can resolve the name (RFC 6761). Listeners
+// of one service have that service's host in its place. (Neither a header mutation may set the host, nor does a cluster
+// matcher on the destination's address work: it ends Envoy 1.40 with a segmentation fault.)
 const noHost = "no-host.invalid"

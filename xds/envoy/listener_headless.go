@@ -38,9 +38,9 @@ func (c *collector) headlessListeners(s *scope.Service, p *mesh.Port, addresses 
 func (c *collector) httpListeners(s *scope.Service, p *mesh.Port, addresses []address, routes string) {
 	for _, a := range addresses {
 		name := a.ip + "_" + number(a.port)
-		c.add(mesh.NewHash().Add("http address listener", routes, name, c.httpListenerName(number(p.Number))), []resource.Object{s.Object}, func(d *draft) {
+		c.add(mesh.NewHash().Add("http address listener", routes, name, c.httpListenerName(number(p.Number)), s.Host), []resource.Object{s.Object}, func(d *draft) {
 			l := c.outboundListener(a.ip, a.port)
-			c.routeHTTP(l, "outbound_"+c.httpListenerName(number(p.Number)), routes)
+			c.routeHTTP(l, "outbound_"+c.httpListenerName(number(p.Number)), routes, s.Host)
 			d.emit(resource.Listener, l.Name, l)
 		})
 	}
@@ -75,12 +75,13 @@ func renameClusters(action *routev3.RouteAction, host, suffix string) {
 }
 
 // routeHTTP routes what is HTTP and sends everything else the way of unknown traffic. A client may be silent for as long as it
-// likes, as pools of connections are: after a deadline its requests would not be routed.
-func (c *collector) routeHTTP(l *listenerv3.Listener, stat, routes string) {
+// likes, as pools of connections are: after a deadline its requests would not be routed. HTTP/1.0 requests without a host get
+// hostless.
+func (c *collector) routeHTTP(l *listenerv3.Listener, stat, routes, hostless string) {
 	l.ListenerFilters = []*listenerv3.ListenerFilter{tlsInspector(), httpInspector()}
 	l.ListenerFiltersTimeout = seconds(0)
 	manager := withRoutes(c.hcm(stat), routes)
-	manager.HttpProtocolOptions.DefaultHostForHttp_10 = noHost
+	manager.HttpProtocolOptions.DefaultHostForHttp_10 = hostless
 	l.FilterChains = []*listenerv3.FilterChain{{
 		Name:             "http",
 		FilterChainMatch: &listenerv3.FilterChainMatch{TransportProtocol: "raw_buffer", ApplicationProtocols: []string{"http/1.0", "http/1.1", "h2c"}},

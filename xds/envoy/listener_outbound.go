@@ -49,7 +49,7 @@ const serverFirstTimeout = 1
 func (c *collector) httpListener(port string) *listenerv3.Listener {
 	n, _ := strconv.ParseUint(port, 10, 32)
 	l := c.outboundListener(c.wildcard(), uint32(n))
-	c.routeHTTP(l, "outbound_"+l.Name, port)
+	c.routeHTTP(l, "outbound_"+l.Name, port, noHost)
 	if c.scope.Settings.AllowAnyOutbound {
 		l.ListenerFiltersTimeout, l.ContinueOnListenerFiltersTimeout = seconds(serverFirstTimeout), true
 	}
