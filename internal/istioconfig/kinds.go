@@ -33,6 +33,7 @@ type definition struct {
 	rewrite         func(*rewriter, object)       // replaces old spellings, and brings hosts into one form; may be nil
 	validate        func(*checker, proto.Message) // nil: pilot does not enforce the kind, so objects of it are refused
 	warn            func(*checker, proto.Message) // may be nil
+	unreadable      *Unreadable                   // of a kind that fails closed
 	alternative     string                        // of a kind that is not enforced: what its author can do
 }
 
@@ -70,6 +71,10 @@ var definitions = []definition{
 		kind: PeerAuthentication, group: securityGroup, resource: "peerauthentications", versions: twoVersions,
 		spec:     func() proto.Message { return &security.PeerAuthentication{} },
 		validate: typed((*checker).peerAuthentication),
+		unreadable: &Unreadable{
+			Spec:   &security.PeerAuthentication{Mtls: &security.PeerAuthentication_MutualTLS{Mode: security.PeerAuthentication_MutualTLS_STRICT}},
+			Effect: "STRICT for its namespace",
+		},
 	},
 	{
 		kind: "ServiceEntry", group: networkingGroup, resource: "serviceentries", versions: threeVersions,
@@ -122,6 +127,22 @@ var definitions = []definition{
 		alternative: "implement it in the application",
 	},
 }
+
+// Unreadable is what holds in the place of an object that cannot be decoded. It must not be modified.
+type Unreadable struct {
+	Spec   proto.Message
+	Effect string // in words, for the log
+}
+
+// Unreadable returns what holds in the place of an object of the kind that cannot be decoded; nil: nothing does.
+func (k Kind) Unreadable() *Unreadable {
+	d, _ := definitionOf(k)
+	return d.unreadable
+}
+
+// FailsClosed tells whether to ignore an object of the kind would admit what it forbids. An invalid one then has the effect that it
+// can have, and one that cannot be decoded that of Unreadable.
+func (k Kind) FailsClosed() bool { return k.Unreadable() != nil }
 
 // typed adapts a check of one message type to the table.
 func typed[S proto.Message](check func(*checker, S)) func(*checker, proto.Message) {

@@ -7,12 +7,9 @@ import (
 	"strings"
 	"time"
 
-	networking "istio.io/api/networking/v1alpha3"
-	security "istio.io/api/security/v1beta1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 
-	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
 	"github.com/mesh-operator/mesh-operator/xds/resource"
 	"github.com/mesh-operator/mesh-operator/xds/table"
 )
@@ -33,13 +30,6 @@ type index struct {
 	httpPorts    table.Groups[bool]        // by namespace: the numbers with the hosts that speak HTTP there
 }
 
-// configEntry is what became of a configuration object.
-type configEntry struct {
-	object   resource.Object
-	spec     any // *VirtualService, *DestinationRule, *Gateway or nil
-	problems []Problem
-}
-
 // Build makes the model of in. It starts from prev, which may be nil, and computes what has changed since.
 func Build(prev *Snapshot, in Inputs) *Snapshot {
 	if prev == nil {
@@ -53,11 +43,7 @@ func Build(prev *Snapshot, in Inputs) *Snapshot {
 		s.index.policies.follow(settings)
 	}
 	for c := range table.Diff(prev.in.Config, in.Config) {
-		s.updatePolicy(c)                            // not guarded: without one, plaintext might be let in
-		if c.Had && c.Has && !c.New.SameAs(*c.Old) { // whose last valid version is another object's
-			s.guarded(c.Key, func() { s.updateConfig(table.Change[*istioconfig.Object]{Key: c.Key, Old: c.Old, Had: true}) })
-		}
-		s.guarded(c.Key, func() { s.updateConfig(c) })
+		s.updateConfig(c)
 	}
 	for name := range s.dirtyServices(prev) {
 		s.updatePodServices(prev, name)
@@ -83,89 +69,10 @@ func (s *Snapshot) updateProblems(prev *Snapshot) {
 	s.Problems = slices.Compact(all)
 }
 
-// updateConfig replaces the model of one object. An object that is invalid has no effect, but while its last valid version
-// is known, that one stays.
-func (s *Snapshot) updateConfig(c table.Change[*istioconfig.Object]) {
-	before := s.index.config.Get(c.Key)
-	if !c.Has {
-		s.replace(before, nil)
-		s.index.config, s.index.invalid = s.index.config.Without(c.Key), s.index.invalid.Without(c.Key)
-		return
-	}
-	now := &configEntry{object: resource.Object(c.Key)}
-	for _, p := range istioconfig.Validate(*c.New) {
-		now.problems = append(now.problems, Problem{Object: now.object, Field: p.Field, Reason: p.Reason})
-	}
-	if now.problems = LimitProblems(now.problems); len(now.problems) == 0 {
-		now.spec = modelOf(*c.New)
-		s.index.invalid = s.index.invalid.Without(c.Key)
-	} else {
-		s.index.invalid = s.index.invalid.With(c.Key, now)
-	}
-	if len(now.problems) > 0 && before != nil || before != nil && before.spec != nil && keyOf(before.spec) == keyOf(now.spec) {
-		now.spec = before.spec
-	}
-	s.index.config = s.index.config.With(c.Key, now)
-	s.replace(before, now)
-}
-
-func modelOf(o istioconfig.Object) any {
-	switch spec := o.Spec.(type) {
-	case *networking.VirtualService:
-		return newVirtualService(o, spec)
-	case *networking.DestinationRule:
-		return newDestinationRule(o, spec)
-	case *networking.Gateway:
-		return newGateway(o, spec)
-	}
-	return nil
-}
-
-func keyOf(model any) string {
-	switch m := model.(type) {
-	case *VirtualService:
-		return m.Key
-	case *DestinationRule:
-		return m.Key
-	case *Gateway:
-		return m.Key
-	}
-	return ""
-}
-
-// replace takes one model out of the snapshot and puts another in.
-func (s *Snapshot) replace(before, now *configEntry) {
-	if before != nil && now != nil && before.spec == now.spec {
-		return
-	}
-	if before != nil {
-		s.put(before.spec, false)
-	}
-	if now != nil {
-		s.put(now.spec, true)
-	}
-}
-
 // ageOf orders objects: the oldest first; of equally old ones the name decides, so that every replica decides alike.
 func ageOf(created time.Time, o resource.Object) string {
 	const beforeYearOne = 1 << 40
 	return fmt.Sprintf("%020d.%09d %s", created.Unix()+beforeYearOne, created.Nanosecond(), o)
-}
-
-// updatePolicy keeps the PeerAuthentications. An invalid one has the effect it can have: ignoring one would admit plaintext.
-func (s *Snapshot) updatePolicy(c table.Change[*istioconfig.Object]) {
-	p := &s.index.policies
-	if c.Had {
-		if _, ok := c.Old.Spec.(*security.PeerAuthentication); ok {
-			p.ByNamespace = p.ByNamespace.Without(c.Old.Namespace, ageOf(c.Old.Created, objectOf(*c.Old)))
-		}
-	}
-	if c.Has {
-		if spec, ok := c.New.Spec.(*security.PeerAuthentication); ok {
-			o := c.New
-			p.ByNamespace = p.ByNamespace.With(o.Namespace, ageOf(o.Created, objectOf(*o)), &PeerAuthentication{objectOf(*o), o.Namespace, o.Created, spec})
-		}
-	}
 }
 
 // dirtyServices finds the services that something they are made from has changed of, by namespace/name, and brings the

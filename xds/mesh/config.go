@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	networking "istio.io/api/networking/v1alpha3"
+	security "istio.io/api/security/v1beta1"
 
 	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
 )
@@ -114,6 +115,15 @@ func newGateway(o istioconfig.Object, spec *networking.Gateway) *Gateway {
 	}
 	return g
 }
+
+func newPeerAuthentication(o istioconfig.Object, spec *security.PeerAuthentication) *PeerAuthentication {
+	return &PeerAuthentication{Object: objectOf(o), Namespace: o.Namespace, Created: o.Created, Spec: spec, Key: configKey(o)}
+}
+
+func (v *VirtualService) key() string     { return v.Key }
+func (d *DestinationRule) key() string    { return d.Key }
+func (g *Gateway) key() string            { return g.Key }
+func (p *PeerAuthentication) key() string { return p.Key }
 
 // Exported tells whether an object of namespace owner with that exportTo list is for namespace client.
 func Exported(exportTo []string, owner, client string) bool {

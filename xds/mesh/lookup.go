@@ -21,27 +21,32 @@ type Lookup struct {
 	partial table.Table[bool] // the rules for sidecars that have a host with a wildcard within a label
 }
 
-// put takes a model in or out.
-func (s *Snapshot) put(model any, in bool) {
-	switch m := model.(type) {
-	case *VirtualService:
-		age := ageOf(m.Created, m.Object)
-		s.VirtualServices = set(s.VirtualServices, age, m, in)
-		s.Lookup.putRoutes(age, m, in)
-	case *DestinationRule:
-		age := ageOf(m.Created, m.Object)
-		s.Rules = set(s.Rules, age, m, in)
-		if istioconfig.PartialWildcard(m.Host) {
-			s.Lookup.partial = set(s.Lookup.partial, string(m.Object), true, in)
-		}
-		s.Lookup.Rules = setAt(s.Lookup.Rules, m.Host, m.Namespace, age, m, in)
-		s.index.putSecrets(age, clientSecrets(m.Spec), in)
-	case *Gateway:
-		age := ageOf(m.Created, m.Object)
-		s.Gateways = set(s.Gateways, age, m, in)
-		s.Lookup.Gateways = set(s.Lookup.Gateways, Name{m.Namespace, m.Name}.String(), m, in)
-		s.index.putSecrets(age, serverSecrets(m.Spec), in)
+func (s *Snapshot) putVirtualService(v *VirtualService, in bool) {
+	age := ageOf(v.Created, v.Object)
+	s.VirtualServices = set(s.VirtualServices, age, v, in)
+	s.Lookup.putRoutes(age, v, in)
+}
+
+func (s *Snapshot) putDestinationRule(d *DestinationRule, in bool) {
+	age := ageOf(d.Created, d.Object)
+	s.Rules = set(s.Rules, age, d, in)
+	if istioconfig.PartialWildcard(d.Host) {
+		s.Lookup.partial = set(s.Lookup.partial, string(d.Object), true, in)
 	}
+	s.Lookup.Rules = setAt(s.Lookup.Rules, d.Host, d.Namespace, age, d, in)
+	s.index.putSecrets(age, clientSecrets(d.Spec), in)
+}
+
+func (s *Snapshot) putGateway(g *Gateway, in bool) {
+	age := ageOf(g.Created, g.Object)
+	s.Gateways = set(s.Gateways, age, g, in)
+	s.Lookup.Gateways = set(s.Lookup.Gateways, Name{g.Namespace, g.Name}.String(), g, in)
+	s.index.putSecrets(age, serverSecrets(g.Spec), in)
+}
+
+func (s *Snapshot) putPeerAuthentication(p *PeerAuthentication, in bool) {
+	policies := &s.index.policies
+	policies.ByNamespace = setIn(policies.ByNamespace, p.Namespace, ageOf(p.Created, p.Object), p, in)
 }
 
 func (l *Lookup) putRoutes(age string, v *VirtualService, in bool) {

@@ -152,6 +152,7 @@ type PeerAuthentication struct {
 	Namespace string
 	Created   time.Time
 	Spec      *security.PeerAuthentication
+	Key       string
 }
 
 // Credential is what a gateway proves itself with, or verifies its peers with, from a Secret.

@@ -83,6 +83,6 @@ func (s *Snapshot) guarded(object string, step func()) {
 	before := *s
 	if problem := Guarded(resource.Object(object), step); problem != nil {
 		*s = before
-		s.index.invalid = s.index.invalid.With(object, &configEntry{object: problem.Object, problems: []Problem{*problem}})
+		s.index.invalid = s.index.invalid.With(object, &configEntry{problems: []Problem{*problem}})
 	}
 }

@@ -53,6 +53,36 @@ func TestMeshModeChange(t *testing.T) {
 	}
 }
 
+// TestInvalidPolicyHolds has an invalid PeerAuthentication, at first and as a change of a valid one: it is reported, and its mode holds.
+func TestInvalidPolicyHolds(t *testing.T) {
+	in := smallMesh()
+	in.MTLS = Permissive
+	AddConfig(&in.Config, peerAuthentication("ns", "p", 1, &security.PeerAuthentication{Mtls: mode(security.PeerAuthentication_MutualTLS_PERMISSIVE)}))
+	before := Build(nil, in)
+	AddConfig(&in.Config, peerAuthentication("ns", "p", 1, &security.PeerAuthentication{
+		Mtls: mode(security.PeerAuthentication_MutualTLS_STRICT), PortLevelMtls: map[uint32]*security.PeerAuthentication_MutualTLS{0: mode(security.PeerAuthentication_MutualTLS_DISABLE)},
+	}))
+	for name, s := range map[string]*Snapshot{"at first": Build(nil, in), "as a change": Build(before, in)} {
+		if len(s.Problems) == 0 {
+			t.Errorf("%s: no problem is reported", name)
+		}
+		wantAdmitted(t, s, Strict)
+	}
+}
+
+// TestEveryEnforcedKindHasARow: an object that galley accepts has an effect.
+func TestEveryEnforcedKindHasARow(t *testing.T) {
+	enforced := istioconfig.EnforcedKinds()
+	for _, k := range enforced {
+		if kinds[k].model == nil || kinds[k].model(istioconfig.Object{Kind: k, Spec: k.NewSpec()}) == nil {
+			t.Errorf("kind %s is enforced and has no model", k)
+		}
+	}
+	if len(kinds) != len(enforced) {
+		t.Errorf("there are %d rows for %d kinds", len(kinds), len(enforced))
+	}
+}
+
 func wantAdmitted(t *testing.T, s *Snapshot, want MTLSMode) {
 	t.Helper()
 	p, ok := s.Proxy("ns", "a-1")

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	security "istio.io/api/security/v1beta1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -144,16 +143,17 @@ func (f *configFeed) take(before, after any) {
 	f.changed()
 }
 
-// fallback gives an object that can't be decoded the effect that it says: that of its last good version. Without one it has none,
-// but for a PeerAuthentication: what was to forbid plaintext must not admit it, so its namespace is STRICT.
+// fallback gives an object that can't be decoded the effect that it returns: that of its last good version. Without one it has none,
+// or, where the kind fails closed, that of Kind.Unreadable.
 func (f *configFeed) fallback(raw *unstructured.Unstructured) string {
 	const fallbackGeneration = -1 // a generation that no object has
 	o := istioconfig.Object{
 		Kind: f.kind, Namespace: raw.GetNamespace(), Name: raw.GetName(), UID: raw.GetUID(), Created: raw.GetCreationTimestamp().Time, Generation: fallbackGeneration,
-		Spec: &security.PeerAuthentication{Mtls: &security.PeerAuthentication_MutualTLS{Mode: security.PeerAuthentication_MutualTLS_STRICT}},
 	}
 	key, deleted := mesh.ConfigName(o), func(now *istioconfig.Object) bool { return !now.SameAs(o) }
-	if f.kind == istioconfig.PeerAuthentication {
+	unreadable := f.kind.Unreadable()
+	if unreadable != nil {
+		o.Spec = unreadable.Spec
 		f.objects.put(key, &o, deleted)
 	} else {
 		f.objects.drop(key, deleted)
@@ -163,7 +163,7 @@ func (f *configFeed) fallback(raw *unstructured.Unstructured) string {
 	case now == nil:
 		return "none"
 	case now.Generation == fallbackGeneration:
-		return "STRICT for its namespace"
+		return unreadable.Effect
 	}
 	return "that of its last version"
 }
