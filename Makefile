@@ -64,7 +64,7 @@ test-steps:
 provisions: cluster images
 
 .PHONY: test-unit
-test-unit: envoy ## run the tests that need no cluster (real Envoy processes included)
+test-unit: envoy prometheus ## run the tests that need no cluster (real Envoy processes included)
 	$(call timed,$@,$(if $(RACE),env CGO_ENABLED=1) go test -timeout 30m $(TEST_FLAGS) $(if $(RACE),-race) $$(go list ./... | grep -v -e /e2e/scenarios -e /e2e/apiserver))
 
 .PHONY: test-cluster
@@ -128,6 +128,10 @@ modules: ## download the Go modules that the checks need
 .PHONY: envoy
 envoy: ## fetch the Envoy that the tests and the proxyv2 image use
 	@go run ./e2e/images fetch envoy
+
+.PHONY: prometheus
+prometheus: ## fetch the Prometheus that the tests and its image use
+	@go run ./e2e/images fetch prometheus
 
 .PHONY: bench
 bench: ## measure what a change costs pilot, as ratios (see bench/README.md)

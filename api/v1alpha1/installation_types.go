@@ -70,6 +70,10 @@ type InstallationSpec struct {
 	// +optional
 	ThreeScale *ThreeScaleSpec `json:"threeScale,omitempty"`
 
+	// prometheus collects the metrics of the mesh. It is installed unless it says enabled: false.
+	// +optional
+	Prometheus *PrometheusSpec `json:"prometheus,omitempty"`
+
 	// components tunes the parts of the control plane: replicas, resources, placement, image.
 	// +optional
 	Components *ComponentsSpec `json:"components,omitempty"`

@@ -2,9 +2,11 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -51,8 +53,17 @@ func (d *demo) proof(ctx context.Context, seen versionCounts, took time.Duration
 	if err := d.urls(ctx); err != nil {
 		return fmt.Errorf("show the URLs: %w", err)
 	}
-	fmt.Fprintf(d.out, "\nkubeconfig: %s\ntook %s\n", d.lab.Kubeconfig, took.Round(time.Second))
+	fmt.Fprintf(d.out, "\nPrometheus: http://localhost:9090 while this runs: %s port-forward -n istio-system svc/prometheus 9090\n", d.kubectl())
+	fmt.Fprintf(d.out, "kubeconfig: %s\ntook %s\n", d.lab.Kubeconfig, took.Round(time.Second))
 	return nil
+}
+
+// kubectl is the command that reaches this cluster.
+func (d *demo) kubectl() string {
+	if d.name == existing {
+		return cmp.Or(os.Getenv("KUBECTL"), "kubectl")
+	}
+	return ".bin/cluster kubectl --name " + d.name + " --"
 }
 
 func (d *demo) heading(format string, args ...any) {

@@ -37,7 +37,10 @@ var addons = []addon{
 	{
 		Image: Image{
 			Name: "prometheus", Title: "Prometheus as Debian packs it, with its classic page",
-			Layers:     [][]Entry{libc, prometheusPage, {{From: Prometheus, Path: "/usr/bin/prometheus", To: "/bin/prometheus"}}},
+			Layers: [][]Entry{
+				libc, prometheusPage, {{From: Prometheus, Path: "/usr/bin/prometheus", To: "/usr/bin/prometheus"}},
+				{{From: Build, Path: "/out/prometheus", To: "/bin/prometheus"}}, // Debian's lacks the discovery of Kubernetes
+			},
 			Entrypoint: []string{"/bin/prometheus"}, User: "65534:65534", // nobody, as in the official image
 		},
 		Version: prometheusVersion, Licence: "Apache-2.0", Source: "package prometheus of Debian 12", Variable: "RELATED_IMAGE_PROMETHEUS",

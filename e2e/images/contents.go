@@ -50,6 +50,7 @@ var programs = map[string]string{
 	"bookinfo":      "./e2e/apps/bookinfo",
 	"httpbin":       "./e2e/apps/httpbin",
 	"sleep":         "./e2e/apps/sleep",
+	"prometheus":    "./e2e/apps/prometheus",
 }
 
 var users = Entry{From: Repository, Path: "e2e/images/files/passwd", To: "/etc/passwd"}

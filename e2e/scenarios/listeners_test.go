@@ -72,6 +72,7 @@ var ourPods = []struct {
 	{"istio-system", "istio=pilot", map[int]string{15011: "client certificate", 15014: open}},
 	{"istio-system", "istio=galley", map[int]string{9443: "the API server's port", 15014: open}},
 	{"istio-system", "istio=sidecar-injector", map[int]string{9443: "the API server's port", 15014: open}},
+	{"istio-system", "istio=prometheus", map[int]string{9090: "queries, read-only (docs/prometheus.md)"}},
 }
 
 const open = "/ready, /version and /metrics, read-only"

@@ -75,8 +75,9 @@ func (l *lifecycle) createInstallation(t *testing.T) {
 	in, err := mesh.Installation(within(t, 30*time.Second))
 	must(t, err)
 	images, _, _ := unstructured.NestedStringSlice(in.Object, "status", "images")
-	if text := strings.Join(images, " "); len(images) != 2 || !strings.Contains(text, "/mesh-operator") || !strings.Contains(text, "/proxyv2") {
-		t.Errorf("status.images is %v, want one of mesh-operator and one of proxyv2", images)
+	if text := strings.Join(images, " "); len(images) != 3 || !strings.Contains(text, "/mesh-operator") ||
+		!strings.Contains(text, "/proxyv2") || !strings.Contains(text, "/prometheus") {
+		t.Errorf("status.images is %v, want one each of mesh-operator, proxyv2 and prometheus", images)
 	}
 	l.root = fingerprint(t)
 	l.granted = grantedPermissions(t)
@@ -132,8 +133,15 @@ func injectionWarning(t *testing.T) {
 func (l *lifecycle) optionalParts(t *testing.T) {
 	t.Run("on", func(t *testing.T) {
 		edit(t, `{"spec":{"components":{"pilot":{"autoscaling":{"minReplicas":1,"maxReplicas":2},"podDisruptionBudget":{"minAvailable":1}}},
-			"gateways":[{"name":"my-gateway","type":"Ingress","service":{"ports":[{"name":"http","port":8088}]}}]}}`)
+			"gateways":[{"name":"my-gateway","type":"Ingress","service":{"ports":[{"name":"http","port":8088}]}}],
+			"prometheus":{"volume":{"size":"1Gi"}}}}`)
 	})
+	if _, err := mesh.Client.CoreV1().PersistentVolumeClaims("istio-system").Get(within(t, 30*time.Second), "prometheus", metav1.GetOptions{}); err != nil {
+		t.Errorf("the claim that spec does not ask for any more: %v", err)
+	}
+	_, err := mesh.Kubectl(within(t, 30*time.Second), "patch", "-n", "istio-operator", "installation", "istio-installation", "--type=merge",
+		"-p", `{"spec":{"uninstall":{"data":"Delete"}}}`)
+	must(t, err)
 	must(t, mesh.Client.CoreV1().Secrets("istio-system").Delete(within(t, 30*time.Second), "istio-ca-secret", metav1.DeleteOptions{}))
 	must(t, lab.Until(within(t, time.Minute), "citadel restores its root", func(ctx context.Context) error {
 		_, err := mesh.Client.CoreV1().Secrets("istio-system").Get(ctx, "istio-ca-secret", metav1.GetOptions{})

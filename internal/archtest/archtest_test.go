@@ -84,7 +84,7 @@ var testImports = map[string][]string{
 // confined names packages that only some of our folders may import; the longest prefix wins.
 var confined = map[string][]string{
 	"helm.sh/helm":                           {"internal/helm"},
-	"k8s.io/client-go/informers":             {"xds/source", "ca", "injector", "controllers"},
+	"k8s.io/client-go/informers":             {"xds/source", "ca", "injector", "controllers", "e2e/apps/prometheus"},
 	"github.com/fluxcd":                      {"internal/apply", "controllers"},
 	"sigs.k8s.io/controller-runtime":         {"controllers", "cmd", "internal/apply", "e2e"},
 	"github.com/google/nftables":             {"proxy/redirect"},

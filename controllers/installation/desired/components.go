@@ -15,6 +15,8 @@ const (
 	ComponentCitadel  = "citadel"
 	ComponentGalley   = "galley"
 	ComponentInjector = "sidecarInjector"
+
+	ComponentPrometheus = "prometheus"
 )
 
 // Row describes one component. Adding a component is a chart, a row and a values function: CONTRIBUTING.md has the recipe.
@@ -67,6 +69,8 @@ func Components() Catalog {
 		{Name: ComponentInjector, Workload: "istio-sidecar-injector", Chart: "sidecar-injector", Stage: StageInjector, Image: OperatorImage,
 			SidecarImage: ProxyImage, Values: injectorValues, Webhook: "MutatingWebhookConfiguration",
 			Section: section(func(c *v1alpha1.ComponentsSpec) *v1alpha1.ComponentSpec { return c.SidecarInjector })},
+		{Name: ComponentPrometheus, Workload: "prometheus", Chart: "prometheus", Stage: StageAddons, Image: PrometheusImage,
+			Section: prometheusSection, Values: prometheusValues},
 	}
 }
 

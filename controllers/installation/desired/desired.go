@@ -2,8 +2,8 @@
 // objects, in which order. It reads nothing but its input and writes nothing.
 //
 //	components.go  the table of components
-//	images.go      which images spec means
-//	values.go      spec -> values of the charts; gateways.go: those of gateways
+//	images.go      which images spec means; addon_images.go: those of other projects
+//	values.go      spec -> values of the charts; gateways.go: those of gateways, prometheus.go: of Prometheus
 //	spec.go        what spec asks for in vain, and what of it is invalid
 //	desired.go     values -> charts -> objects, in stages
 package desired

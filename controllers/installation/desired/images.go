@@ -2,6 +2,7 @@ package desired
 
 import (
 	"cmp"
+	"maps"
 	"regexp"
 	"strings"
 
@@ -19,7 +20,7 @@ const (
 )
 
 // ownImages are the images that spec.istio and spec.images choose, with the variable of the operator's environment that
-// names the built-in one. Images of other projects get a table of their own, with the section of spec that chooses them.
+// names the built-in one. Images of other projects are in addon_images.go.
 var ownImages = []struct{ name, variable string }{
 	{OperatorImage, "RELATED_IMAGE_MESH_OPERATOR"},
 	{ProxyImage, "RELATED_IMAGE_PROXYV2"},
@@ -32,6 +33,9 @@ func BuiltInImages(getenv func(string) string) Images {
 	out := Images{}
 	for _, image := range ownImages {
 		out[image.name] = cmp.Or(getenv(image.variable), builtInRegistry+image.name+":"+version.Version)
+	}
+	for _, image := range addonImages {
+		out[image.name] = cmp.Or(getenv(image.variable), image.official)
 	}
 	return out
 }
@@ -78,8 +82,14 @@ var historicVersion = regexp.MustCompile(`^v?0\.([0-9]|1[0-2])(\.[0-9]+)?$`)
 //	custom    historic  <prefix>, our version
 //	custom    other     <prefix>, that tag
 //
-// community: true is the row of a historic prefix.
+// community: true is the row of a historic prefix. Images of add-ons follow spec.images.registry and the flag alone.
 func ChooseImages(spec *v1alpha1.InstallationSpec, defaults ImageDefaults) (Images, []v1alpha1.Warning) {
+	images, warnings := chooseOwnImages(spec, defaults)
+	maps.Copy(images, chooseAddonImages(spec, defaults))
+	return images, warnings
+}
+
+func chooseOwnImages(spec *v1alpha1.InstallationSpec, defaults ImageDefaults) (Images, []v1alpha1.Warning) {
 	istio := spec.Istio
 	if istio == nil {
 		istio = &v1alpha1.IstioSpec{}
@@ -125,14 +135,22 @@ func customImages(spec *v1alpha1.InstallationSpec, defaults ImageDefaults, prefi
 
 // fallbackImages are the images of an Installation that names none in spec.istio.
 func fallbackImages(spec *v1alpha1.InstallationSpec, defaults ImageDefaults) Images {
-	registry := defaults.Registry
+	if registry := chosenRegistry(spec, defaults); registry != "" {
+		return named(registryPrefix(registry), version.Version)
+	}
+	out := Images{}
+	for _, image := range ownImages {
+		out[image.name] = defaults.BuiltIn[image.name]
+	}
+	return out
+}
+
+// chosenRegistry is the registry of the Installation, else of the operator's flag; empty: each image has its own.
+func chosenRegistry(spec *v1alpha1.InstallationSpec, defaults ImageDefaults) string {
 	if spec.Images != nil && spec.Images.Registry != "" {
-		registry = spec.Images.Registry
+		return spec.Images.Registry
 	}
-	if registry == "" {
-		return defaults.BuiltIn
-	}
-	return named(registryPrefix(registry), version.Version)
+	return defaults.Registry
 }
 
 func registryPrefix(registry string) string { return strings.TrimSuffix(registry, "/") + "/" }

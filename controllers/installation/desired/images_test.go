@@ -1,6 +1,7 @@
 package desired
 
 import (
+	"maps"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -49,6 +50,10 @@ func TestChooseImages(t *testing.T) {
 			defaults.Registry = c.flag
 			got, warnings := ChooseImages(in, defaults)
 			want := Images{OperatorImage: c.want + "mesh-operator" + c.tag, ProxyImage: c.want + "proxyv2" + c.tag}
+			got = maps.Clone(got)
+			for _, addon := range addonImages {
+				delete(got, addon.name)
+			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("images (-want +got):\n%s", diff)
 			}
@@ -120,5 +125,27 @@ func TestPrecedenceOfMutualTLS(t *testing.T) {
 				t.Errorf("mtlsMode() = %s, %q; want %s, refused %t", mode, problem, c.want, c.refused)
 			}
 		})
+	}
+}
+
+// TestAddonImages: the images of other projects follow the registry, and nothing of spec.istio.
+func TestAddonImages(t *testing.T) {
+	environment := map[string]string{"RELATED_IMAGE_JAEGER": "r.example:5000/a/jaeger@sha256:00"}
+	defaults := ImageDefaults{BuiltIn: BuiltInImages(func(name string) string { return environment[name] })}
+	for text, want := range map[string]string{
+		`{}`: "docker.io/prom/prometheus:v2.55.1 r.example:5000/a/jaeger@sha256:00 docker.io/opensearchproject/opensearch:2.19.1",
+		`istio: {prefix: mirror.example.com/mesh, version: "9"}`: "docker.io/prom/prometheus:v2.55.1 r.example:5000/a/jaeger@sha256:00 docker.io/opensearchproject/opensearch:2.19.1",
+		`images: {registry: "m.example:5000/mesh/"}`:             "m.example:5000/mesh/prometheus:v2.55.1 m.example:5000/mesh/jaeger@sha256:00 m.example:5000/mesh/opensearch:2.19.1",
+	} {
+		got, _ := ChooseImages(specOf(t, text), defaults)
+		if got := got[PrometheusImage] + " " + got[JaegerImage] + " " + got[ElasticsearchImage]; got != want {
+			t.Errorf("%s:\n got %s\nwant %s", text, got, want)
+		}
+	}
+	in := Input{Spec: specOf(t, `prometheus: {image: "own.example/prometheus:1"}`), Images: defaults.BuiltIn, Catalog: Components()}
+	for _, row := range in.Catalog {
+		if row.Name == ComponentPrometheus && row.image(in) != "own.example/prometheus:1" {
+			t.Errorf("the section's image is %s", row.image(in))
+		}
 	}
 }

@@ -17,9 +17,10 @@ import (
 // field of the Installation and the way out.
 func invalidComponents(spec *v1alpha1.InstallationSpec) []string {
 	problems := append(invalidReferences(spec), invalidTracing(spec)...)
-	for name, c := range controlPlane(spec) {
-		problems = append(problems, invalidComponent("spec.components."+name, c)...)
+	for field, c := range fixedComponents(spec) {
+		problems = append(problems, invalidComponent(field, c)...)
 	}
+	problems = append(problems, invalidPrometheus(spec.Prometheus)...)
 	for i := range spec.Gateways {
 		field := "spec.gateways[" + spec.Gateways[i].Name + "]"
 		problems = append(problems, invalidComponent(field, &spec.Gateways[i].ComponentSpec)...)
@@ -32,18 +33,21 @@ func invalidComponents(spec *v1alpha1.InstallationSpec) []string {
 	return problems
 }
 
-// controlPlane yields the sections of spec.components that are given, by field.
-func controlPlane(spec *v1alpha1.InstallationSpec) iter.Seq2[string, *v1alpha1.ComponentSpec] {
+// fixedComponents yields the sections of components that are given, by field: all but gateways, which spec names.
+func fixedComponents(spec *v1alpha1.InstallationSpec) iter.Seq2[string, *v1alpha1.ComponentSpec] {
 	return func(yield func(string, *v1alpha1.ComponentSpec) bool) {
 		c := spec.Components
 		if c == nil {
-			return
+			c = &v1alpha1.ComponentsSpec{}
 		}
 		for _, part := range []struct {
-			name string
-			spec *v1alpha1.ComponentSpec
-		}{{"pilot", c.Pilot}, {"citadel", c.Citadel}, {"galley", c.Galley}, {"sidecarInjector", c.SidecarInjector}} {
-			if part.spec != nil && !yield(part.name, part.spec) {
+			field string
+			spec  *v1alpha1.ComponentSpec
+		}{
+			{"spec.components.pilot", c.Pilot}, {"spec.components.citadel", c.Citadel}, {"spec.components.galley", c.Galley},
+			{"spec.components.sidecarInjector", c.SidecarInjector}, {"spec.prometheus", prometheusSection(spec)},
+		} {
+			if part.spec != nil && !yield(part.field, part.spec) {
 				return
 			}
 		}

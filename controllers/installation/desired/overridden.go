@@ -24,8 +24,7 @@ func userVariables(env []v1alpha1.EnvVar) []v1alpha1.EnvVar {
 // overridden warns about labels and variables of the Installation that the component's own replace.
 func overridden(spec *v1alpha1.InstallationSpec) []v1alpha1.Warning {
 	var warnings []v1alpha1.Warning
-	for name, c := range controlPlane(spec) {
-		field := "spec.components." + name
+	for field, c := range fixedComponents(spec) {
 		warnings = append(warnings, noEffect(field+".podLabels", c.PodLabels, ownRoleLabel)...)
 		warnings = append(warnings, overriddenVariables(field, c.Env, ownVariables)...)
 	}
