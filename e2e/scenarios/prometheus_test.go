@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
-	"strconv"
 	"testing"
 	"time"
 
@@ -20,12 +19,9 @@ type sample struct {
 	Value  [2]any
 }
 
-// query asks the mesh's Prometheus, for now or for the time at.
-func query(ctx context.Context, expression string, at ...time.Time) ([]sample, error) {
+// query asks the mesh's Prometheus.
+func query(ctx context.Context, expression string) ([]sample, error) {
 	values := url.Values{"query": {expression}}
-	for _, t := range at {
-		values.Set("time", strconv.FormatInt(t.Unix(), 10))
-	}
 	client := mesh.ThroughPod("istio-system", "app=prometheus", 9090)
 	defer client.CloseIdleConnections()
 	reply, err := lab.Get(ctx, lab.Request{URL: "http://prometheus/api/v1/query?" + values.Encode(), Client: client})
@@ -115,24 +111,4 @@ func httpbinImage(t *testing.T) string {
 	}
 	t.Fatal("the sample has no Deployment")
 	return ""
-}
-
-// TestInstallationPrometheusVolume restarts Prometheus with a volume: it still knows what it collected before.
-func TestInstallationPrometheusVolume(t *testing.T) {
-	installation(t)
-	claims := mesh.Client.CoreV1().PersistentVolumeClaims("istio-system")
-	atEnd(t, time.Minute, func(ctx context.Context) error {
-		return claims.Delete(ctx, "prometheus", metav1.DeleteOptions{}) // the operator keeps it
-	})
-	edit(t, `{"spec":{"prometheus":{"retention":"2d","volume":{"size":"1Gi"}}}}`)
-	eventuallyQuery(t, `min(up{job="istio-control-plane", component="pilot"})`, "1")
-	before := time.Now()
-	restart(t, "istio-system", "prometheus")
-	must(t, lab.Until(within(t, 2*time.Minute), "the metrics from before are there", func(ctx context.Context) error {
-		result, err := query(ctx, `up{job="istio-control-plane", component="pilot"}`, before)
-		if err == nil && len(result) == 0 {
-			err = fmt.Errorf("there are none")
-		}
-		return err
-	}))
 }
