@@ -19,9 +19,12 @@ type sample struct {
 	Value  [2]any
 }
 
-// query asks the mesh's Prometheus.
-func query(ctx context.Context, expression string) ([]sample, error) {
+// query asks the mesh's Prometheus, for now or for the time at.
+func query(ctx context.Context, expression string, at ...time.Time) ([]sample, error) {
 	values := url.Values{"query": {expression}}
+	for _, t := range at {
+		values.Set("time", t.Format(time.RFC3339Nano))
+	}
 	client := mesh.ThroughPod("istio-system", "app=prometheus", 9090)
 	defer client.CloseIdleConnections()
 	reply, err := lab.Get(ctx, lab.Request{URL: "http://prometheus/api/v1/query?" + values.Encode(), Client: client})
@@ -62,8 +65,8 @@ spec:
   - {name: httpbin, image: %s, imagePullPolicy: IfNotPresent}
 `
 
-// TestPrometheus queries what Prometheus collects while only mutual TLS is accepted: of the control plane, of sidecars and gateways,
-// and of a pod without a sidecar that asks for it.
+// TestPrometheus queries what Prometheus collects while only mutual TLS is accepted: of the control plane, of sidecars and gateways
+// with the call graph of a page, and of a pod without a sidecar that asks for it.
 func TestPrometheus(t *testing.T) {
 	readyMesh(t)
 	sharedBookinfo(t)
@@ -75,6 +78,16 @@ func TestPrometheus(t *testing.T) {
 	eventuallyQuery(t, `count(envoy_server_live{namespace="istio-system", app="istio-ingressgateway"} == 1)`, "1")
 	eventuallyQuery(t, `count(pilot_xds)`, "1")
 	eventuallyQuery(t, `count(mesh:proxies:pods)`, "1")
+
+	must(t, opensPage(within(t, time.Minute), site{namespace: bookinfo}))
+	for _, edge := range []string{
+		`reporter="source", source_workload="istio-ingressgateway", destination_workload="productpage-v1", destination_service_name="productpage"`,
+		`reporter="source", source_workload="productpage-v1", destination_workload="details-v1", destination_service_namespace="bookinfo"`,
+		`reporter="destination", source_workload="productpage-v1", destination_workload="details-v1", connection_security_policy="mutual_tls"`,
+		`reporter="destination", source_workload="istio-ingressgateway", source_workload_namespace="istio-system", destination_workload="productpage-v1"`,
+	} {
+		eventuallyQuery(t, `count(sum(istio_requests_total{response_code="200", `+edge+`}))`, "1")
+	}
 
 	namespace(t, "annotated", nil)
 	pods, err := mesh.Client.CoreV1().Pods("bookinfo").List(within(t, 30*time.Second), metav1.ListOptions{LabelSelector: "app=details"})
@@ -111,4 +124,24 @@ func httpbinImage(t *testing.T) string {
 	}
 	t.Fatal("the sample has no Deployment")
 	return ""
+}
+
+// TestInstallationPrometheusVolume restarts Prometheus with a volume: it still knows what it collected before.
+func TestInstallationPrometheusVolume(t *testing.T) {
+	installation(t)
+	claims := mesh.Client.CoreV1().PersistentVolumeClaims("istio-system")
+	atEnd(t, time.Minute, func(ctx context.Context) error {
+		return claims.Delete(ctx, "prometheus", metav1.DeleteOptions{}) // the operator keeps it
+	})
+	edit(t, `{"spec":{"prometheus":{"retention":"2d","volume":{"size":"1Gi"}}}}`)
+	eventuallyQuery(t, `min(up{job="istio-control-plane", component="pilot"})`, "1")
+	before := time.Now()
+	restart(t, "istio-system", "prometheus")
+	must(t, lab.Until(within(t, 2*time.Minute), "the metrics from before are there", func(ctx context.Context) error {
+		result, err := query(ctx, `up{job="istio-control-plane", component="pilot"}`, before)
+		if err == nil && len(result) == 0 {
+			err = fmt.Errorf("there are none")
+		}
+		return err
+	}))
 }
