@@ -16,9 +16,10 @@ import (
 
 // demo is one invocation of the command.
 type demo struct {
-	name string
-	out  io.Writer
-	lab  *lab.Lab
+	name     string
+	operator string // kustomization of the operator for an existing cluster
+	out      io.Writer
+	lab      *lab.Lab
 
 	gateway *http.Client // to the ingress gateway of a cluster that is not ours
 }

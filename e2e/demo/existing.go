@@ -117,7 +117,7 @@ func (d *demo) deleteInstallation(ctx context.Context) error {
 func (d *demo) deleteOperator(ctx context.Context) error {
 	timeout := time.After(30 * time.Second)
 	for {
-		err := d.delete("-k", "config/default")(ctx)
+		err := d.delete("-k", d.operator)(ctx)
 		if err == nil || !strings.Contains(err.Error(), "remove it first") {
 			return err
 		}

@@ -26,6 +26,7 @@ func main() {
 func newCommand() *cobra.Command {
 	d := &demo{out: os.Stdout}
 	root := &cobra.Command{Use: "demo", Short: "The mesh on a local cluster", SilenceUsage: true, SilenceErrors: true}
+	root.PersistentFlags().StringVar(&d.operator, "operator", "config/default", "kustomization of the operator for an existing cluster, such as one of yours with images of a mirror")
 	root.PersistentFlags().StringVar(&d.name, "name", "demo", "name of the local cluster, or "+existing+": the current context of your kubeconfig")
 	add := func(use, short string, run func(context.Context) error) {
 		root.AddCommand(&cobra.Command{Use: use, Short: short, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {

@@ -43,8 +43,8 @@ func (d *demo) up(ctx context.Context) error {
 
 func (d *demo) installOperator(ctx context.Context) error {
 	operator := lab.Operator
-	if d.name == existing { // its nodes pull the official images
-		operator = "config/default"
+	if d.name == existing {
+		operator = d.operator
 	}
 	if _, err := d.lab.Kubectl(ctx, "apply", "--server-side", "-k", operator); err != nil {
 		return err

@@ -49,7 +49,7 @@ func demo(t *testing.T, command string) string {
 	root, err := filepath.Abs("../..")
 	must(t, err)
 	kubectl := fmt.Sprintf("%s kubectl --name %s --", filepath.Join(root, ".bin", "cluster"), mesh.Name)
-	run := exec.CommandContext(within(t, 8*time.Minute), "go", "run", "./e2e/demo", command, "--name", "existing")
+	run := exec.CommandContext(within(t, 8*time.Minute), "go", "run", "./e2e/demo", command, "--name", "existing", "--operator", lab.Operator)
 	run.Dir = root
 	run.Env = append(os.Environ(), "KUBECONFIG="+mesh.Kubeconfig, "KUBECTL="+kubectl)
 	var out, failures bytes.Buffer

@@ -89,14 +89,14 @@ func TestPrometheus(t *testing.T) {
 		eventuallyQuery(t, `count(sum(istio_requests_total{response_code="200", `+edge+`}))`, "1")
 	}
 
-	namespace(t, "annotated", nil)
+	namespace(t, "scraped", nil)
 	pods, err := mesh.Client.CoreV1().Pods("bookinfo").List(within(t, 30*time.Second), metav1.ListOptions{LabelSelector: "app=details"})
 	must(t, err)
 	if len(pods.Items) == 0 {
 		t.Fatal("no pod of details")
 	}
-	apply(t, "annotated", fmt.Sprintf(annotatedHTTPBin, httpbinImage(t)))
-	eventuallyQuery(t, `count(up{job="kubernetes-pods", namespace="annotated", pod="annotated"} == 1)`, "1")
+	apply(t, "scraped", fmt.Sprintf(annotatedHTTPBin, httpbinImage(t)))
+	eventuallyQuery(t, `count(up{job="kubernetes-pods", namespace="scraped", pod="annotated"} == 1)`, "1")
 	// A pod with a sidecar is scraped once, by the agent's port.
 	result, err := query(within(t, 30*time.Second), fmt.Sprintf("up{pod=%q}", pods.Items[0].Name))
 	must(t, err)
