@@ -1,7 +1,15 @@
 package v1alpha1
 
-// JaegerSpec asks for distributed tracing, which this version does not install.
+// JaegerSpec asks for distributed tracing. This version installs Jaeger with storage in memory: storage.type Memory.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.replicas) || self.replicas <= 1",message="replicas: every Jaeger keeps traces of its own in memory, so there can be one at most; write 0 or 1, or remove the field"
+// +kubebuilder:validation:XValidation:rule="!has(self.autoscaling)",message="autoscaling: every Jaeger keeps traces of its own in memory, so there can be one at most; remove the field"
+// +kubebuilder:validation:XValidation:rule="!has(self.storage) || !has(self.external)",message="storage: external names a tracing system that somebody else runs; remove one of storage and external"
 type JaegerSpec struct {
+	ComponentSpec `json:",inline"`
+	// storage is where traces are kept. Unset: Jaeger is not installed.
+	// +optional
+	Storage *JaegerStorageSpec `json:"storage,omitempty"`
 	// external is a tracing system that somebody else runs; spec.telemetry.tracing says what is reported to it.
 	// +optional
 	External *JaegerExternalSpec `json:"external,omitempty"`
@@ -18,6 +26,13 @@ type JaegerSpec struct {
 	// +kubebuilder:pruning:PreserveUnknownFields
 	// +optional
 	ElasticsearchMemory *Scalar `json:"elasticsearch_memory,omitempty"`
+}
+
+// JaegerStorageSpec says where traces are kept.
+type JaegerStorageSpec struct {
+	// type is Memory: the last 10000 traces, which a new pod starts without. Nothing else is implemented yet.
+	// +kubebuilder:validation:Enum=Memory
+	Type string `json:"type"`
 }
 
 // KialiSpec asks for the mesh's console, which this version does not install.

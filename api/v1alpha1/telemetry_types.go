@@ -9,9 +9,9 @@ type TelemetrySpec struct {
 
 // TracingSpec says which requests are traced and how spans are reported.
 type TracingSpec struct {
-	// provider is how proxies report spans: Zipkin (JSON over HTTP, to spec.jaeger.external.zipkinURL), OTLP (OpenTelemetry over
-	// gRPC, to spec.jaeger.external.otlpURL) or None. Unset: OTLP if spec.jaeger.external gives otlpURL, Zipkin if it gives
-	// zipkinURL, else None.
+	// provider is how proxies report spans: Zipkin (JSON over HTTP), OTLP (OpenTelemetry over gRPC) or None. The collector is the
+	// installed Jaeger, or zipkinURL or otlpURL of spec.jaeger.external. Unset: Zipkin if Jaeger is installed, OTLP if external
+	// gives otlpURL, Zipkin if it gives zipkinURL, else None.
 	// +kubebuilder:validation:Enum=Zipkin;OTLP;None
 	// +optional
 	Provider string `json:"provider,omitempty"`

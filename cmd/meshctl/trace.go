@@ -37,7 +37,7 @@ func newTraceCommand(s streams) *cobra.Command {
 			"service whose proxy reported it, the operation, and the status. A star marks the slowest path: from the first\n" +
 			"span always on to the slowest one below.\n\n" +
 			"SERVICE is what spans carry, APPLICATION.NAMESPACE. The traces come from the query API of Jaeger.",
-		Example: "  kubectl port-forward -n tracing service/jaeger-query 16686:16686 &\n  meshctl trace productpage.myproject --url http://127.0.0.1:16686",
+		Example: "  kubectl port-forward -n istio-system service/jaeger-query 16686:16686 &\n  meshctl trace productpage.myproject --url http://127.0.0.1:16686",
 		Args:    oneService,
 		RunE:    func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args[0]) },
 	}

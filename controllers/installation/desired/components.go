@@ -17,6 +17,7 @@ const (
 	ComponentInjector = "sidecarInjector"
 
 	ComponentPrometheus = "prometheus"
+	ComponentJaeger     = "jaeger"
 )
 
 // Row describes one component. Adding a component is a chart, a row and a values function: CONTRIBUTING.md has the recipe.
@@ -42,6 +43,8 @@ type Row struct {
 	Section func(*v1alpha1.InstallationSpec) *v1alpha1.ComponentSpec
 	// Enabled decides whether the component is installed; nil: unless its section says enabled: false.
 	Enabled func(*v1alpha1.InstallationSpec) bool
+	// Optional says that status lists the component only while it is enabled.
+	Optional bool
 	// Values are the chart's values beyond the common ones; nil: none.
 	Values func(Input) (map[string]any, error)
 	// Webhook is the kind of the webhook configuration that is named like the workload; empty: none.
@@ -71,6 +74,8 @@ func Components() Catalog {
 			Section: section(func(c *v1alpha1.ComponentsSpec) *v1alpha1.ComponentSpec { return c.SidecarInjector })},
 		{Name: ComponentPrometheus, Workload: "prometheus", Chart: "prometheus", Stage: StageAddons, Image: PrometheusImage,
 			Section: prometheusSection, Values: prometheusValues},
+		{Name: ComponentJaeger, Workload: "jaeger", Chart: "jaeger", Stage: StageAddons, Image: JaegerImage,
+			Section: jaegerSection, Enabled: jaegerEnabled, Optional: true, Values: jaegerValues},
 	}
 }
 

@@ -110,7 +110,7 @@ func Build(in Input) (Plan, error) {
 	}
 	plan.SidecarVersion = versionOf(injector)
 	for _, row := range in.Catalog.rows(in.Spec) {
-		if row.Workload != "" {
+		if row.Workload != "" && (!row.Optional || row.enabled(in.Spec)) {
 			plan.Components = append(plan.Components, componentOf(in, row))
 		}
 		if !row.enabled(in.Spec) {

@@ -1,6 +1,7 @@
 package desired
 
 import (
+	"cmp"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -23,6 +24,7 @@ var specs = map[string]string{
 	"minimal": "{}",
 	"full": `
 gateways: [{name: partner}]
+jaeger: {storage: {type: Memory}}
 components:
   pilot: {autoscaling: {maxReplicas: 2}, podDisruptionBudget: {minAvailable: 1}}`,
 }
@@ -206,6 +208,9 @@ func TestPodLabelKeysAreEscaped(t *testing.T) {
 	}
 }
 
+// addonLiveness are the pages of programs of other projects.
+var addonLiveness = map[string]string{"prometheus": "/-/healthy", "jaeger": "/status"}
+
 // TestRolesHaveLivenessProbes: a role that does not answer any more is restarted, and one that is only not ready is not.
 func TestRolesHaveLivenessProbes(t *testing.T) {
 	for _, d := range append(deployments(t), configured[appsv1.Deployment](t, "Deployment")...) {
@@ -213,11 +218,9 @@ func TestRolesHaveLivenessProbes(t *testing.T) {
 			if c.Name == "istio-proxy" {
 				continue // the agent of a gateway has no such page yet
 			}
-			if c.Name == "prometheus" && c.LivenessProbe != nil && c.LivenessProbe.HTTPGet.Path == "/-/healthy" {
-				continue
-			}
-			if c.LivenessProbe == nil || c.LivenessProbe.HTTPGet == nil || c.LivenessProbe.HTTPGet.Path != "/live" {
-				t.Errorf("%s has no liveness probe on /live", d.Name)
+			path := cmp.Or(addonLiveness[c.Name], "/live")
+			if c.LivenessProbe == nil || c.LivenessProbe.HTTPGet == nil || c.LivenessProbe.HTTPGet.Path != path {
+				t.Errorf("%s has no liveness probe on %s", d.Name, path)
 			}
 		}
 	}

@@ -23,9 +23,9 @@ var unsupportedComponents = []string{"jaeger", "kiali", "launcher"}
 // UnsupportedParts lists the parts of spec that are not implemented, sorted by component.
 func UnsupportedParts(spec *v1alpha1.InstallationSpec) []Unsupported {
 	var parts []Unsupported
-	if spec.Jaeger != nil && spec.Jaeger.External == nil {
+	if spec.Jaeger != nil && spec.Jaeger.External == nil && !jaegerEnabled(spec) && !isFalse(spec.Jaeger.Enabled) {
 		parts = append(parts, Unsupported{Component: "jaeger", Field: "spec.jaeger",
-			Message: "this version does not install Jaeger; requests are not traced"})
+			Message: "this version installs Jaeger with storage in memory only; write spec.jaeger.storage.type: Memory, or requests are not traced"})
 	}
 	if kialiEnabled(spec.Kiali) {
 		parts = append(parts, Unsupported{Component: "kiali", Field: "spec.kiali",

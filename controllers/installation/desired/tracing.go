@@ -1,6 +1,7 @@
 package desired
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -29,6 +30,10 @@ func tracing(spec *v1alpha1.InstallationSpec) (provider, collector string) {
 	}
 	if spec.Telemetry != nil && spec.Telemetry.Tracing != nil {
 		provider = spec.Telemetry.Tracing.Provider
+	}
+	if jaegerEnabled(spec) && provider != providerNone {
+		provider = cmp.Or(provider, providerZipkin)
+		return provider, jaegerCollector(provider)
 	}
 	switch {
 	case provider == providerOTLP || provider == "" && external.OTLPURL != "":
