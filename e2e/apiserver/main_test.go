@@ -131,7 +131,8 @@ func runOperator(ctx context.Context, transport *Transport, catalog desired.Cata
 	_ = installation.Run(ctx, installation.Options{ // what it could not do shows in the cluster
 		Config: config, Logger: slog.New(slog.DiscardHandler), Catalog: catalog,
 		Images: desired.ImageDefaults{BuiltIn: desired.Images{
-			desired.OperatorImage: "registry.example/mesh-operator:1", desired.ProxyImage: "registry.example/proxyv2:1", "throwaway": "registry.example/throwaway:1",
+			desired.OperatorImage: "registry.example/mesh-operator:1", desired.ProxyImage: "registry.example/proxyv2:1",
+			desired.PrometheusImage: "registry.example/prometheus:1", "throwaway": "registry.example/throwaway:1",
 		}},
 	})
 }
