@@ -9,6 +9,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/mesh-operator/mesh-operator/internal/telemetry"
 )
 
 // Redirect holds the flags of istio-init.
@@ -35,6 +37,7 @@ type options struct {
 	volumes       []corev1.Volume
 	mounts        []corev1.VolumeMount
 	variables     []corev1.EnvVar // of the proxy
+	statistics    telemetry.Statistics
 	warnings      []string
 }
 

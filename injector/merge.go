@@ -11,6 +11,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/mesh-operator/mesh-operator/internal/telemetry"
 )
 
 // proxyID is the user and group of the proxy, whose traffic is not captured.
@@ -176,6 +178,7 @@ var variables = map[string]setting{
 	"PROXY_CONCURRENCY":          {between(strconv.Atoi, 0, 128), "a number of threads from 0, one per core, to 128"},
 	"TERMINATION_DRAIN_DURATION": {between(time.ParseDuration, 0, 24*time.Hour), "a duration from 0s to 24h"},
 	"DRAIN_DURATION":             {between(time.ParseDuration, time.Second, time.Hour), "a duration from 1s to 1h"},
+	telemetry.StatisticsVariable: {validStatistics, `a selection such as {"prefixes": ["cluster."]}`},
 }
 
 func between[T cmp.Ordered](parse func(string) (T, error), least, most T) func(string) bool {

@@ -16,6 +16,8 @@ import (
 	meshv1alpha1 "istio.io/api/mesh/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
+
+	"github.com/mesh-operator/mesh-operator/internal/telemetry"
 )
 
 const (
@@ -43,6 +45,12 @@ var (
 			return nil
 		},
 		"proxyMetadata": proxyMetadata,
+		"proxyStatsMatcher": func(o *options, c *meshv1alpha1.ProxyConfig) error {
+			m := c.ProxyStatsMatcher
+			return o.includeStatistics(telemetry.Statistics{
+				Prefixes: m.InclusionPrefixes, Suffixes: m.InclusionSuffixes, Regexps: m.InclusionRegexps,
+			})
+		},
 		"statusPort": func(_ *options, c *meshv1alpha1.ProxyConfig) error {
 			return fixed("statusPort", c.StatusPort, 15020)
 		},
@@ -69,10 +77,9 @@ var (
 		"sds":                        "the service account's token is read where the injector mounts it",
 	}
 	ignoredFields = map[string]string{
-		"tracing":                    "this version does not trace requests",
-		"tracingServiceName":         "this version does not trace requests",
-		"zipkinAddress":              "this version does not trace requests",
-		"proxyStatsMatcher":          choosesMetrics,
+		"tracing":                    tracesRequests,
+		"tracingServiceName":         tracesRequests,
+		"zipkinAddress":              tracesRequests,
 		"extraStatTags":              choosesMetrics,
 		"statNameLength":             choosesMetrics,
 		"statsCompression":           choosesMetrics,
@@ -94,8 +101,9 @@ var (
 )
 
 const (
+	tracesRequests    = "spec.telemetry.tracing and spec.jaeger of the Installation set tracing up for all pods"
 	bootstrapIsClosed = "the proxy's bootstrap is not open to change"
-	choosesMetrics    = "all of the proxy's metrics are on port 15020; what to keep is Prometheus' choice (metric_relabel_configs)"
+	choosesMetrics    = "metrics are on port 15020; sidecar.istio.io/statsInclusionPrefixes, -Suffixes and -Regexps add statistics of Envoy to them"
 	scrapesMetrics    = "metrics are on port 15020, /stats/prometheus, for whoever scrapes them"
 )
 

@@ -37,11 +37,15 @@ func TestEveryFieldOfProxyConfigHasAnAnswer(t *testing.T) {
 func FuzzProxyConfig(f *testing.F) {
 	f.Add("concurrency: 2\nproxyMetadata: {PROXY_LOG_LEVEL: debug, LD_PRELOAD: x}")
 	f.Add(`{"terminationDrainDuration": "5s", "drain_duration": "1.5s"}`)
+	f.Add("proxyStatsMatcher: {inclusionRegexps: [\"cluster\\\\..*$\"], inclusionPrefixes: [listener]}")
 	f.Add("a: &a [*a]")
 	f.Fuzz(func(t *testing.T, text string) {
 		var o options
 		if err := proxyConfig(&o, text); err != nil {
 			return
+		}
+		if err := o.setStatistics(); err != nil {
+			t.Fatal(err)
 		}
 		for _, v := range o.variables {
 			if known, found := variables[v.Name]; !found || !known.valid(v.Value) {

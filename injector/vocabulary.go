@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/mesh-operator/mesh-operator/internal/telemetry"
 )
 
 // Every annotation and label that Istio defines for pods (istio.io/api/annotation, istio.io/api/label) is in one of these
@@ -31,6 +33,9 @@ var obeyedAnnotations = map[string]func(*options, string) error{
 	"status.sidecar.istio.io/port":                     only("15020", "the agent listens there in every pod"),
 	"prometheus.istio.io/merge-metrics":                boolean(func(o *options) *bool { return &o.mergeMetrics }),
 	"sidecar.istio.io/nativeSidecar":                   nativeSidecar,
+	"sidecar.istio.io/statsInclusionPrefixes":          statistics(func(s *telemetry.Statistics) *[]string { return &s.Prefixes }),
+	"sidecar.istio.io/statsInclusionSuffixes":          statistics(func(s *telemetry.Statistics) *[]string { return &s.Suffixes }),
+	"sidecar.istio.io/statsInclusionRegexps":           statistics(func(s *telemetry.Statistics) *[]string { return &s.Regexps }),
 	userVolumeKey:                                      userVolume,
 	userVolumeMountKey:                                 userVolumeMount,
 	proxyConfigKey:                                     proxyConfig,
@@ -78,9 +83,6 @@ var ignoredAnnotations = map[string]string{
 	"sidecar.istio.io/statsFlushInterval":                   scrapesMetrics,
 	"sidecar.istio.io/statsHistogramBins":                   choosesMetrics,
 	"sidecar.istio.io/statsHistogramBuckets":                choosesMetrics,
-	"sidecar.istio.io/statsInclusionPrefixes":               choosesMetrics,
-	"sidecar.istio.io/statsInclusionRegexps":                choosesMetrics,
-	"sidecar.istio.io/statsInclusionSuffixes":               choosesMetrics,
 }
 
 // obeyedLabels have an effect here, in citadel or in pilot.
@@ -120,6 +122,9 @@ func readAnnotations(annotations map[string]string, values Values) (options, err
 			continue
 		}
 		o.warnIgnored("annotation", name, ignoredAnnotations[name])
+	}
+	if err := o.setStatistics(); err != nil {
+		return o, err
 	}
 	return o, checkResources(o.proxy.Resources)
 }

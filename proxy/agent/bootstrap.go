@@ -34,7 +34,7 @@ func Bootstrap(c Config) ([]byte, error) {
 		"admin":                   object{"address": socketAddress("127.0.0.1", c.Ports.Admin)},
 		"overload_manager":        overloadManager(c.MemoryLimit),
 		"layered_runtime":         runtimeLayers(),
-		"stats_config":            statsConfig(),
+		"stats_config":            statsConfig(c.Statistics),
 		"watchdogs":               watchdogs(),
 		"stats_eviction_interval": duration(statsEvictionInterval),
 		// Most clusters never get a request. Envoy creates their traffic counters with the first one.

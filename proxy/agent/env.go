@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mesh-operator/mesh-operator/internal/certclient"
+	"github.com/mesh-operator/mesh-operator/internal/telemetry"
 )
 
 // Role is the kind of proxy.
@@ -60,6 +61,8 @@ type Config struct {
 	Probes  map[string]Probe // by path of the agent
 	Metrics *AppMetrics      // nil: the application has none
 
+	Statistics telemetry.Statistics // of Envoy, beside those that every proxy has
+
 	Concurrency   int // worker threads; 0: one per CPU
 	LogLevel      string
 	DrainDuration time.Duration // when the pod stops
@@ -88,6 +91,7 @@ func Environment(role Role, getenv func(string) string) (Config, error) {
 		PilotAddress:   e.hostPort("PILOT_ADDRESS", DefaultPilot),
 		Probes:         decode[map[string]Probe](e, "ISTIO_KUBE_APP_PROBERS"),
 		Metrics:        e.appMetrics("ISTIO_PROMETHEUS_ANNOTATIONS"),
+		Statistics:     decode[telemetry.Statistics](e, telemetry.StatisticsVariable),
 		Concurrency:    e.number("PROXY_CONCURRENCY", 2, 0, 1024),
 		LogLevel:       e.oneOf("PROXY_LOG_LEVEL", "warning", logLevels),
 		DrainDuration:  e.duration("TERMINATION_DRAIN_DURATION", 5*time.Second),
@@ -99,6 +103,9 @@ func Environment(role Role, getenv func(string) string) (Config, error) {
 	c.Workload = e.optional("ISTIO_META_WORKLOAD_NAME", c.PodName)
 	c.PilotServerName, _, _ = net.SplitHostPort(c.PilotAddress)
 	e.checkProbes(c.Probes)
+	if err := c.Statistics.Check(); err != nil {
+		e.fail(telemetry.StatisticsVariable, "is wrong: %v", err)
+	}
 	return c, e.err
 }
 

@@ -25,6 +25,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/mesh-operator/mesh-operator/internal/envoytest"
+	"github.com/mesh-operator/mesh-operator/internal/telemetry"
 )
 
 // secretFrom refers to a secret on the SDS socket in one of the two protocols.
@@ -92,7 +93,12 @@ func configuration(version string, clusters []*clusterv3.Cluster, listeners []*l
 
 // TestPodBecomesReadyOnlyWithConfiguration also shows who pilot sees, what a stranger gets, and how the proxy leaves.
 func TestPodBecomesReadyOnlyWithConfiguration(t *testing.T) {
-	p := startPod(t, time.Hour, func(c *Config) { c.DrainDuration = 2 * time.Second }) // long enough to be seen
+	p := startPod(t, time.Hour, func(c *Config) {
+		c.DrainDuration = 2 * time.Second // long enough to be seen
+		c.Statistics = telemetry.Statistics{
+			Prefixes: []string{"cluster.outbound|9080||ratings.default.svc.cluster.local.membership"}, Suffixes: []string{".downstream_rq_2xx"},
+		}
+	})
 	p.waitUnready("no clusters from pilot yet")
 	if code, _ := p.get(p.config.Ports.Health, "/healthz/ready"); code == 200 {
 		t.Error("ready before there is configuration")
@@ -216,7 +222,7 @@ func checkOpenPorts(t *testing.T, p *pod) {
 	}
 }
 
-// checkNames: the label of a cluster is its whole name.
+// checkNames: the page has the selected statistics and those that the pod asks for, and the label of a cluster is its whole name.
 func checkNames(t *testing.T, p *pod) {
 	t.Helper()
 	_, page := p.get(p.config.Ports.Agent, "/stats/prometheus")
@@ -228,6 +234,11 @@ func checkNames(t *testing.T, p *pod) {
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("no %s in the metrics", want)
+		}
+	}
+	for _, unwanted := range []string{`max_host_weight{cluster_name="outbound`, "envoy_listener_ssl_", "envoy_http_downstream_flow_control"} {
+		if strings.Contains(page, unwanted) {
+			t.Errorf("%s is in the metrics, which nobody selected", unwanted)
 		}
 	}
 }

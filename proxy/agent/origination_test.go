@@ -83,7 +83,8 @@ func TestCertificatesByFile(t *testing.T) {
 	servers, clients := newFakeCA(t, time.Hour), newFakeCA(t, time.Hour)
 	dir := t.TempDir()
 	chain, key, roots := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key"), filepath.Join(dir, "ca.crt")
-	p, port := startPod(t, time.Hour), envoytest.FreePort(t)
+	port := envoytest.FreePort(t)
+	p := startPod(t, time.Hour, func(c *Config) { c.Statistics.Regexps = []string{`cluster\.bank\.ssl\.fail_.*`} })
 	p.pilot.publish(configuration("1",
 		[]*clusterv3.Cluster{bankCluster(bank(t, servers, clients), certfile.PairName(chain, key), certfile.RootsName(roots, ""))},
 		[]*listenerv3.Listener{plainListener(port, "bank")}))

@@ -1,11 +1,14 @@
 package agent
 
+import "github.com/mesh-operator/mesh-operator/internal/telemetry"
+
 // statsConfig extracts labels from the parts of Envoy's stat names that differ from service to service. Envoy's default
 // rules end a cluster's name at its first dot, inside the host name; these rules end it where a known stat begins.
-func statsConfig() object {
+func statsConfig(included telemetry.Statistics) object {
 	tag := func(name, regex string) object { return object{"tag_name": name, "regex": regex} }
 	return object{
 		"use_all_default_tags": false,
+		"stats_matcher":        statsMatcher(included),
 		"stats_tags": []object{
 			tag("cluster_name", `^cluster\.((.+?\.svc\.cluster\.local|.+?)\.)(?:`+clusterStats+`)`),
 			tag("http_conn_manager_prefix", `^http\.((.+?)\.)(?:downstream_|rds\.|no_|passthrough_|rq_|tracing\.|user_agent\.)`),

@@ -33,11 +33,6 @@ scrape_configs:
   {{- include "prometheus.podLabels" . | nindent 2 }}
   {{- include "prometheus.workload" . | nindent 2 }}
   metric_relabel_configs:
-  # Envoy's own statistics of each cluster, listener and route are thousands of series a proxy. What is kept: istio_*, the state of the
-  # server, of the managers of clusters and listeners, of the agent, and what applications serve.
-  - source_labels: [__name__]
-    regex: envoy_(cluster_([^m]|m[^a]|max).*|listener_([^m]|m[^a]).*|http_.*|tcp_.*|vhost_.*)
-    action: drop
   # A proxy does not decide whose traffic it counts: its own side is the workload that was scraped.
   {{- range $side := list "source" "destination" }}
   {{- range $from, $to := dict "namespace" "workload_namespace" "workload" "workload" }}
