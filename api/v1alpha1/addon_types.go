@@ -1,13 +1,16 @@
 package v1alpha1
 
-// JaegerSpec asks for distributed tracing. This version installs Jaeger with storage in memory: storage.type Memory.
+import corev1 "k8s.io/api/core/v1"
+
+// JaegerSpec asks for distributed tracing: by a Jaeger of the mesh's own, or by a tracing system that is there already (external).
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.replicas) || self.replicas <= 1",message="replicas: every Jaeger keeps traces of its own in memory, so there can be one at most; write 0 or 1, or remove the field"
-// +kubebuilder:validation:XValidation:rule="!has(self.autoscaling)",message="autoscaling: every Jaeger keeps traces of its own in memory, so there can be one at most; remove the field"
+// +kubebuilder:validation:XValidation:rule="!has(self.replicas) || self.replicas <= 1 || !has(self.storage) || self.storage.type == 'Elasticsearch'",message="replicas: with this storage every Jaeger keeps traces of its own, so there can be one at most; write 0 or 1, or remove the field"
+// +kubebuilder:validation:XValidation:rule="!has(self.autoscaling) || !has(self.storage) || self.storage.type == 'Elasticsearch'",message="autoscaling: with this storage every Jaeger keeps traces of its own, so there can be one at most; remove the field"
 // +kubebuilder:validation:XValidation:rule="!has(self.storage) || !has(self.external)",message="storage: external names a tracing system that somebody else runs; remove one of storage and external"
 type JaegerSpec struct {
+	// The settings of the collector, or of the one Jaeger that storage in memory and on a volume has.
 	ComponentSpec `json:",inline"`
-	// storage is where traces are kept. Unset: Jaeger is not installed.
+	// storage is where traces are kept. Unset: in Elasticsearch.
 	// +optional
 	Storage *JaegerStorageSpec `json:"storage,omitempty"`
 	// external is a tracing system that somebody else runs; spec.telemetry.tracing says what is reported to it.
@@ -21,7 +24,8 @@ type JaegerSpec struct {
 	// +kubebuilder:pruning:PreserveUnknownFields
 	// +optional
 	Version *Scalar `json:"version,omitempty"`
-	// elasticsearch_memory is the memory of the storage behind Jaeger, such as 1Gi.
+	// elasticsearch_memory is the memory of Elasticsearch, request and limit, such as 1Gi or 1000MB; half of it is the heap. At least
+	// 512Mi. Unset: 1Gi.
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:pruning:PreserveUnknownFields
 	// +optional
@@ -29,10 +33,53 @@ type JaegerSpec struct {
 }
 
 // JaegerStorageSpec says where traces are kept.
+//
+// +kubebuilder:validation:XValidation:rule="self.type != 'Memory' || !has(self.volume)",message="volume: storage in memory has none; remove it, or write type: Badger"
+// +kubebuilder:validation:XValidation:rule="self.type != 'Badger' || has(self.volume)",message="volume: Badger keeps traces on a volume; write volume: {size: 10Gi}, or type: Memory"
+// +kubebuilder:validation:XValidation:rule="self.type == 'Elasticsearch' || !has(self.elasticsearch)",message="elasticsearch: the storage is another one; remove it, or write type: Elasticsearch"
+// +kubebuilder:validation:XValidation:rule="self.type != 'Memory' || !has(self.retentionDays)",message="retentionDays: storage in memory keeps the last 10000 traces; remove it, or write another type"
 type JaegerStorageSpec struct {
-	// type is Memory: the last 10000 traces, which a new pod starts without. Nothing else is implemented yet.
-	// +kubebuilder:validation:Enum=Memory
-	Type string `json:"type"`
+	// type is Elasticsearch (StatefulSet elasticsearch, and a collector and a query service of their own), Badger (files on a volume
+	// of the one Jaeger) or Memory (the last 10000 traces, which a new pod starts without).
+	// +kubebuilder:validation:Enum=Elasticsearch;Badger;Memory
+	// +kubebuilder:default=Elasticsearch
+	// +optional
+	Type string `json:"type,omitempty"`
+	// volume keeps traces when the pod is replaced, in a PersistentVolumeClaim. Removing the section, or the Installation, leaves the
+	// claim behind, unless spec.uninstall.data is Delete. Unset: none; a new pod of Elasticsearch starts without traces.
+	// +optional
+	Volume *VolumeSpec `json:"volume,omitempty"`
+	// retentionDays is how long traces are kept. Unset: 7.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=3650
+	// +optional
+	RetentionDays *int32 `json:"retentionDays,omitempty"`
+	// elasticsearch configures it.
+	// +optional
+	Elasticsearch *ElasticsearchSpec `json:"elasticsearch,omitempty"`
+}
+
+// ElasticsearchSpec configures the storage behind Jaeger.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.replicas) || self.replicas <= 1",message="replicas: this is one server, not a cluster of them; write 0 or 1, or name a cluster of yours in external"
+// +kubebuilder:validation:XValidation:rule="!has(self.autoscaling)",message="autoscaling: this is one server, not a cluster of them; remove the field, or name a cluster of yours in external"
+type ElasticsearchSpec struct {
+	ComponentSpec `json:",inline"`
+	// external is an Elasticsearch (7 or 8) or OpenSearch that somebody else runs; none is installed.
+	// +optional
+	External *ElasticsearchExternalSpec `json:"external,omitempty"`
+}
+
+// ElasticsearchExternalSpec is a server or cluster that somebody else runs.
+type ElasticsearchExternalSpec struct {
+	// url is its address, such as https://elasticsearch.logging:9200.
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[-A-Za-z0-9.:]+/?$')",message="no address of a server; write http://host:port or https://host:port, without a path"
+	URL string `json:"url"`
+	// secretRef names a Secret in istio-system with the keys username and password, and with ca.crt where the server's certificate
+	// is not of a public authority. Unset: no password.
+	// +optional
+	SecretRef *corev1.LocalObjectReference `json:"secretRef,omitempty"`
 }
 
 // KialiSpec asks for the mesh's console, which this version does not install.

@@ -53,8 +53,8 @@ type InstallationSpec struct {
 	// (see also images).
 	// +optional
 	Istio *IstioSpec `json:"istio,omitempty"`
-	// jaeger asks for distributed tracing: by a Jaeger with storage in memory (storage), or by a tracing system that is there already
-	// (external). Without either, or with Elasticsearch, nothing is installed, and status.components says so.
+	// jaeger asks for distributed tracing: by a Jaeger of the mesh's own, whose storage is Elasticsearch unless storage says
+	// otherwise, or by a tracing system that is there already (external).
 	// +optional
 	Jaeger *JaegerSpec `json:"jaeger,omitempty"`
 	// kiali asks for the mesh's console when both username and password are given. Accepted; this version does not install

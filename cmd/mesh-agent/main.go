@@ -1,5 +1,5 @@
-// Command mesh-agent is the data plane's binary: it runs Envoy in a pod (proxy), drains it (proxy drain), and captures the
-// pod's traffic (redirect). Every pod of a mesh runs it, so it links few packages; internal/archtest has the list.
+// Command mesh-agent is the data plane's binary: it runs Envoy in a pod (proxy), drains it (proxy drain), captures the
+// pod's traffic (redirect), and carries connections between add-ons (tunnel). Every pod of a mesh runs it, so it links few packages; internal/archtest has the list.
 package main
 
 import (
@@ -11,7 +11,7 @@ import (
 func main() { command.Main(newRootCommand()) }
 
 func newRootCommand() *cobra.Command {
-	root := command.Root("mesh-agent", "Run and drain the proxy of a pod, and capture the pod's traffic", newProxyCommand(), newRedirectCommand())
+	root := command.Root("mesh-agent", "Run and drain the proxy of a pod, and capture the pod's traffic", newProxyCommand(), newRedirectCommand(), newTunnelCommand())
 	root.CompletionOptions.DisableDefaultCmd = true
 	return root
 }

@@ -26,7 +26,7 @@ func withThrowaway() desired.Catalog {
 		Name: "throwaway", Workload: "throwaway", WorkloadKind: "StatefulSet", Chart: "throwaway",
 		Charts: os.DirFS(filepath.Join(server.Root, "controllers/installation/desired/testdata/charts")),
 		Stage:  desired.StageAddons, Image: "throwaway",
-		Enabled: func(spec *v1alpha1.InstallationSpec) bool { return spec.Jaeger != nil },
+		Enabled: func(spec *v1alpha1.InstallationSpec) bool { return spec.Launcher != nil },
 		Values:  func(desired.Input) (map[string]any, error) { return map[string]any{"port": 80}, nil },
 	})
 }
@@ -47,7 +47,7 @@ func TestAddedComponent(t *testing.T) {
 	atEnd(t, func(ctx context.Context) error { return deleteNamespace(ctx, "istio-system") })
 	withPermissions(t, withThrowaway())
 	startOperatorWith(t, noFaults, withThrowaway())
-	create(t, map[string]any{"jaeger": map[string]any{}})
+	create(t, map[string]any{"launcher": map[string]any{}})
 	waitReady(t, stepTimeout)
 	state, found := componentState(t, "throwaway")
 	if !found || state != "Ready" {
@@ -60,20 +60,20 @@ func TestAddedComponent(t *testing.T) {
 		_, err := daemons.Get(ctx, "throwaway-node", metav1.GetOptions{})
 		return err
 	}))
-	change(t, `{"spec": {"jaeger": null}}`)
+	change(t, `{"spec": {"launcher": null}}`)
 	must(t, lab.Gone(timeout(t, stepTimeout), "the StatefulSet that spec no longer enables", func(ctx context.Context) error {
 		_, err := sets.Get(ctx, "throwaway", metav1.GetOptions{})
 		return err
 	}))
 	claim := volumeClaim(t, true)
-	change(t, `{"spec": {"jaeger": {}}}`)
+	change(t, `{"spec": {"launcher": {}}}`)
 	waitReady(t, stepTimeout)
 	remove(t)
 	waitGone(t, stepTimeout)
 	if kept := volumeClaim(t, false); kept != claim {
 		t.Errorf("the volume claim after the removal is %s, want %s", kept, claim)
 	}
-	create(t, map[string]any{"jaeger": map[string]any{}, "uninstall": map[string]any{"data": "Delete"}})
+	create(t, map[string]any{"launcher": map[string]any{}, "uninstall": map[string]any{"data": "Delete"}})
 	waitReady(t, stepTimeout)
 	if again := volumeClaim(t, true); again != claim {
 		t.Errorf("the volume claim after another install is %s, want %s", again, claim)

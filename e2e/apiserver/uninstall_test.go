@@ -112,9 +112,9 @@ func TestIstioDefinitionDeleted(t *testing.T) {
 func TestUnsupportedFields(t *testing.T) {
 	cleanUp(t)
 	startOperator(t, noFaults)
-	create(t, map[string]any{"threeScale": map[string]any{"enabled": true}, "jaeger": map[string]any{"version": 1.9}})
+	create(t, map[string]any{"threeScale": map[string]any{"enabled": true}, "launcher": map[string]any{}, "kiali": map[string]any{"version": 1.9}})
 	waitCondition(t, "Ready", "Unsupported: spec.threeScale.enabled: this version does not install the 3scale adapter")
-	waitCondition(t, "SpecSupported", "spec.jaeger, spec.threeScale.enabled")
+	waitCondition(t, "SpecSupported", "spec.launcher, spec.threeScale.enabled")
 	in, err := server.Installation(t.Context())
 	must(t, err)
 	if text := fmt.Sprint(in.Object["status"]); !strings.Contains(text, "UnquotedNumber") {
@@ -122,7 +122,7 @@ func TestUnsupportedFields(t *testing.T) {
 	}
 	change(t, `{"spec": {"threeScale": {"enabled": false}}}`)
 	waitReady(t, stepTimeout)
-	waitCondition(t, "SpecSupported", "spec.jaeger")
+	waitCondition(t, "SpecSupported", "spec.launcher")
 	remove(t)
 	waitGone(t, stepTimeout)
 }

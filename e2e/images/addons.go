@@ -57,6 +57,19 @@ var addons = []addon{
 		Version: jaegerVersion, Licence: "Apache-2.0", Source: "Go module github.com/jaegertracing/jaeger v1.76.0, whose cmd/jaeger is Jaeger " + jaegerVersion,
 		Variable: "RELATED_IMAGE_JAEGER",
 	},
+	openSearch,
+	{
+		Image: Image{
+			Name: "jaeger-es-index-cleaner", Title: "Jaeger's clean-up of the indices in Elasticsearch",
+			Layers: [][]Entry{{
+				debian("/etc/ssl/certs/ca-certificates.crt"),
+				{From: IndexCleaner, To: "/go/bin/es-index-cleaner"},
+			}},
+			Entrypoint: []string{"/go/bin/es-index-cleaner"}, User: "10001:10001", // as in the official image
+		},
+		Version: jaegerVersion, Licence: "Apache-2.0", Source: "Go module github.com/jaegertracing/jaeger v1.76.0, cmd/es-index-cleaner",
+		Variable: "RELATED_IMAGE_JAEGER_ES_INDEX_CLEANER",
+	},
 }
 
 // allImages are the images of this repository and then the add-ons.
@@ -108,20 +121,25 @@ func (b *builder) fetchPrometheus(ctx context.Context, path string) error {
 // this one's go.sum.
 const jaegerModule = "e2e/images/jaeger"
 
-// jaegerPath is another folder for other modules.
-func (b *builder) jaegerPath() string {
+// jaegerPath is the path of a program of Jaeger's, in another folder for other modules.
+func (b *builder) jaegerPath(program string) string {
 	h := sha256.New()
 	for _, name := range []string{"go.mod", "go.sum"} {
 		text, _ := os.ReadFile(filepath.Join(b.root, jaegerModule, name)) // the compiler reports a file that is missing
 		h.Write(text)
 	}
-	return filepath.Join(b.cache, "jaeger-"+jaegerVersion+"-"+hex.EncodeToString(h.Sum(nil))[:8], "jaeger")
+	return filepath.Join(b.cache, "jaeger-"+jaegerVersion+"-"+hex.EncodeToString(h.Sum(nil))[:8], program)
 }
 
-func (b *builder) compileJaeger(ctx context.Context, path string) error {
+// compileJaeger returns the step that compiles a program of Jaeger's.
+func (b *builder) compileJaeger(program string) func(ctx context.Context, path string) error {
+	return func(ctx context.Context, path string) error { return b.goBuildJaeger(ctx, program, path) }
+}
+
+func (b *builder) goBuildJaeger(ctx context.Context, program, path string) error {
 	return b.run(ctx, filepath.Join(b.root, jaegerModule), "env", "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64", "GOFLAGS=-mod=readonly",
 		"go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -X github.com/jaegertracing/jaeger/internal/version.latestVersion=v"+jaegerVersion,
-		"-o", path, "github.com/jaegertracing/jaeger/cmd/jaeger")
+		"-o", path, "github.com/jaegertracing/jaeger/cmd/"+program)
 }
 
 // expand replaces folders by the files and links in them.

@@ -87,7 +87,11 @@ func (b *builder) source(e Entry) string {
 	case Prometheus:
 		return filepath.Join(b.prometheusPath(), e.Path)
 	case Jaeger:
-		return b.jaegerPath()
+		return b.jaegerPath("jaeger")
+	case IndexCleaner:
+		return b.jaegerPath("es-index-cleaner")
+	case OpenSearch:
+		return filepath.Join(b.openSearchPath(), e.Path)
 	default:
 		return filepath.Join(b.root, e.Path)
 	}

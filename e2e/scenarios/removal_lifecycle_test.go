@@ -62,7 +62,7 @@ func (l *lifecycle) installOperator(t *testing.T) {
 
 func (l *lifecycle) createInstallation(t *testing.T) {
 	started := time.Now()
-	must(t, mesh.ApplyFile(within(t, 30*time.Second), "istio-operator", sampleInstallation))
+	must(t, applyInstallation(within(t, 30*time.Second)))
 	must(t, mesh.InstallationReady(within(t, 5*time.Minute)))
 	t.Logf("create to Ready: %.1fs", time.Since(started).Seconds())
 	eventuallyLogs(t, "istio-operator", "name=istio-operator", "", "Installing istio for Installation istio-installation")
@@ -75,9 +75,9 @@ func (l *lifecycle) createInstallation(t *testing.T) {
 	in, err := mesh.Installation(within(t, 30*time.Second))
 	must(t, err)
 	images, _, _ := unstructured.NestedStringSlice(in.Object, "status", "images")
-	if text := strings.Join(images, " "); len(images) != 3 || !strings.Contains(text, "/mesh-operator") ||
-		!strings.Contains(text, "/proxyv2") || !strings.Contains(text, "/prometheus") {
-		t.Errorf("status.images is %v, want one each of mesh-operator, proxyv2 and prometheus", images)
+	if text := strings.Join(images, " "); len(images) != 2 || !strings.Contains(text, "/mesh-operator") ||
+		!strings.Contains(text, "/proxyv2") {
+		t.Errorf("status.images is %v, want one each of mesh-operator and proxyv2", images)
 	}
 	l.root = fingerprint(t)
 	l.granted = grantedPermissions(t)
@@ -134,7 +134,7 @@ func (l *lifecycle) optionalParts(t *testing.T) {
 	t.Run("on", func(t *testing.T) {
 		edit(t, `{"spec":{"components":{"pilot":{"autoscaling":{"minReplicas":1,"maxReplicas":2},"podDisruptionBudget":{"minAvailable":1}}},
 			"gateways":[{"name":"my-gateway","type":"Ingress","service":{"ports":[{"name":"http","port":8088}]}}],
-			"prometheus":{"volume":{"size":"1Gi"}}}}`)
+			"prometheus":{"enabled":true,"volume":{"size":"1Gi"}}}}`)
 	})
 	if _, err := mesh.Client.CoreV1().PersistentVolumeClaims("istio-system").Get(within(t, 30*time.Second), "prometheus", metav1.GetOptions{}); err != nil {
 		t.Errorf("the claim that spec does not ask for any more: %v", err)
@@ -195,7 +195,7 @@ func namesRunningSidecars(t *testing.T) {
 func (l *lifecycle) installAgain(t *testing.T) {
 	before, err := mesh.Client.CoreV1().Pods(bookinfo).List(within(t, 30*time.Second), metav1.ListOptions{})
 	must(t, err)
-	must(t, mesh.ApplyFile(within(t, 30*time.Second), "istio-operator", sampleInstallation))
+	must(t, applyInstallation(within(t, 30*time.Second)))
 	must(t, mesh.InstallationReady(within(t, 4*time.Minute)))
 	if again := fingerprint(t); again != l.root {
 		t.Errorf("the root is %s, and was %s", again, l.root)

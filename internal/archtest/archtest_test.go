@@ -63,6 +63,7 @@ var imports = map[string][]string{
 	"internal/workload":                  {},
 	"proxy/agent":                        {"internal"},
 	"proxy/redirect":                     {"internal"},
+	"proxy/tunnel":                       {"internal"},
 	"xds":                                {"internal", "xds"},
 	"xds/analyze":                        {"internal", "xds/mesh", "xds/resource", "xds/table"},
 	"xds/table":                          {},

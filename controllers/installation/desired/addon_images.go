@@ -11,6 +11,7 @@ const (
 	PrometheusImage    = "prometheus"
 	JaegerImage        = "jaeger"
 	ElasticsearchImage = "elasticsearch" // OpenSearch, which speaks Elasticsearch's API and is free software
+	IndexCleanerImage  = "jaeger-es-index-cleaner"
 )
 
 // addonImages are images of other projects, which the image of their component's section chooses (spec.prometheus.image), with the
@@ -20,6 +21,7 @@ var addonImages = []struct{ name, variable, official string }{
 	{PrometheusImage, "RELATED_IMAGE_PROMETHEUS", "docker.io/prom/prometheus:v2.55.1"},
 	{JaegerImage, "RELATED_IMAGE_JAEGER", "docker.io/jaegertracing/jaeger:2.13.0"},
 	{ElasticsearchImage, "RELATED_IMAGE_ELASTICSEARCH", "docker.io/opensearchproject/opensearch:2.19.1"},
+	{IndexCleanerImage, "RELATED_IMAGE_JAEGER_ES_INDEX_CLEANER", "docker.io/jaegertracing/jaeger-es-index-cleaner:2.13.0"},
 }
 
 // chooseAddonImages returns the built-in images or, where a registry is chosen, their last name and tag in that registry: a

@@ -18,14 +18,14 @@ func throwaway() Row {
 	return Row{
 		Name: "throwaway", Workload: "throwaway", WorkloadKind: "StatefulSet", Chart: "throwaway", Charts: os.DirFS("testdata/charts"),
 		Stage: StageAddons, Image: "throwaway", Endpoints: true,
-		Enabled: func(spec *v1alpha1.InstallationSpec) bool { return spec.Jaeger != nil },
+		Enabled: func(spec *v1alpha1.InstallationSpec) bool { return spec.Launcher != nil },
 		Values:  func(Input) (map[string]any, error) { return map[string]any{"port": 80}, nil },
 	}
 }
 
 // TestAddingAComponent adds a component without a change of other code.
 func TestAddingAComponent(t *testing.T) {
-	in := Input{Spec: specOf(t, "jaeger: {}"), Images: Images{"throwaway": "example.com/throwaway:1"}, Catalog: append(Components(), throwaway())}
+	in := Input{Spec: specOf(t, "launcher: {}"), Images: Images{"throwaway": "example.com/throwaway:1"}, Catalog: append(Components(), throwaway())}
 	plan, err := Build(in)
 	if err != nil {
 		t.Fatal(err)

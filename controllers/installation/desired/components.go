@@ -16,8 +16,11 @@ const (
 	ComponentGalley   = "galley"
 	ComponentInjector = "sidecarInjector"
 
-	ComponentPrometheus = "prometheus"
-	ComponentJaeger     = "jaeger"
+	ComponentPrometheus    = "prometheus"
+	ComponentElasticsearch = "elasticsearch"
+	ComponentJaeger        = "jaeger"
+	ComponentJaegerQuery   = "jaegerQuery"
+	ComponentJaegerAgent   = "jaegerAgent"
 )
 
 // Row describes one component. Adding a component is a chart, a row and a values function: CONTRIBUTING.md has the recipe.
@@ -27,6 +30,8 @@ type Row struct {
 	// Workload names the object that runs its pods, of kind WorkloadKind; empty: the component runs nothing, and has no line
 	// in status.components.
 	Workload string
+	// WorkloadOf returns the workload where it depends on spec; nil: it is Workload.
+	WorkloadOf func(*v1alpha1.InstallationSpec) string
 	// WorkloadKind is Deployment, StatefulSet, DaemonSet or Job; empty: Deployment.
 	WorkloadKind string
 	// Chart is the folder of its chart in Charts.
@@ -74,8 +79,14 @@ func Components() Catalog {
 			Section: section(func(c *v1alpha1.ComponentsSpec) *v1alpha1.ComponentSpec { return c.SidecarInjector })},
 		{Name: ComponentPrometheus, Workload: "prometheus", Chart: "prometheus", Stage: StageAddons, Image: PrometheusImage,
 			Section: prometheusSection, Values: prometheusValues},
-		{Name: ComponentJaeger, Workload: "jaeger", Chart: "jaeger", Stage: StageAddons, Image: JaegerImage,
+		{Name: ComponentElasticsearch, Workload: "elasticsearch", WorkloadKind: "StatefulSet", Chart: "elasticsearch", Stage: StageAddons,
+			Image: ElasticsearchImage, Section: elasticsearchSection, Enabled: ownElasticsearch, Optional: true, Values: elasticsearchValues},
+		{Name: ComponentJaeger, Workload: jaegerAll, WorkloadOf: jaegerWorkload, Chart: "jaeger", Stage: StageAddons, Image: JaegerImage,
 			Section: jaegerSection, Enabled: jaegerEnabled, Optional: true, Values: jaegerValues},
+		{Name: ComponentJaegerQuery, Workload: jaegerQuery, Chart: "jaeger", Stage: StageAddons, Image: JaegerImage,
+			Enabled: splitJaeger, Optional: true, Values: jaegerQueryValues},
+		{Name: ComponentJaegerAgent, Workload: jaegerAgent, WorkloadKind: "DaemonSet", Chart: "jaeger", Stage: StageAddons, Image: JaegerImage,
+			Enabled: splitJaeger, Optional: true, Values: jaegerAgentValues},
 	}
 }
 
@@ -92,6 +103,11 @@ func section(field func(*v1alpha1.ComponentsSpec) *v1alpha1.ComponentSpec) func(
 // rows returns the catalog with a row for every gateway of spec.
 func (c Catalog) rows(spec *v1alpha1.InstallationSpec) []Row {
 	out := slices.Clone(c)
+	for i := range out {
+		if out[i].WorkloadOf != nil {
+			out[i].Workload = out[i].WorkloadOf(spec)
+		}
+	}
 	for _, g := range gateways(spec) {
 		out = append(out, gatewayRow(g))
 	}

@@ -7,12 +7,28 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/owner"
 )
 
-// storageMemory is the type of spec.jaeger.storage that keeps traces in Jaeger's own memory.
-const storageMemory = "Memory"
+// The types of spec.jaeger.storage.
+const (
+	storageMemory        = "Memory"
+	storageBadger        = "Badger"
+	storageElasticsearch = "Elasticsearch"
+)
 
-// maxTraces is how many traces Jaeger keeps in memory; the oldest go first. A trace of Bookinfo has eight spans and takes about
-// 20 KiB.
-const maxTraces = 10000
+// The workloads of Jaeger. In memory and with Badger one process has all of its roles.
+const (
+	jaegerAll       = "jaeger"
+	jaegerCollector = "jaeger-collector"
+	jaegerQuery     = "jaeger-query"
+	jaegerAgent     = "jaeger-agent"
+)
+
+const (
+	// maxTraces is how many traces Jaeger keeps in memory; the oldest go first. A trace of Bookinfo has eight spans and takes about
+	// 20 KiB.
+	maxTraces = 10000
+
+	defaultTraceDays = 7
+)
 
 func jaegerSection(spec *v1alpha1.InstallationSpec) *v1alpha1.ComponentSpec {
 	if spec.Jaeger == nil {
@@ -21,20 +37,69 @@ func jaegerSection(spec *v1alpha1.InstallationSpec) *v1alpha1.ComponentSpec {
 	return &spec.Jaeger.ComponentSpec
 }
 
-// jaegerEnabled: the historic section without a storage asks for Elasticsearch, which is not implemented (UnsupportedParts).
 func jaegerEnabled(spec *v1alpha1.InstallationSpec) bool {
 	j := spec.Jaeger
-	return j != nil && j.External == nil && j.Storage != nil && j.Storage.Type == storageMemory && !isFalse(j.Enabled)
+	return j != nil && j.External == nil && !isFalse(j.Enabled)
+}
+
+// splitJaeger says that Jaeger's roles have workloads of their own, which share Elasticsearch.
+func splitJaeger(spec *v1alpha1.InstallationSpec) bool {
+	return jaegerEnabled(spec) && jaegerStorage(spec).Type == storageElasticsearch
+}
+
+// jaegerStorage returns the storage with its defaults; the historic section has none.
+func jaegerStorage(spec *v1alpha1.InstallationSpec) v1alpha1.JaegerStorageSpec {
+	var storage v1alpha1.JaegerStorageSpec
+	if spec.Jaeger != nil && spec.Jaeger.Storage != nil {
+		storage = *spec.Jaeger.Storage
+	}
+	if storage.Type == "" {
+		storage.Type = storageElasticsearch
+	}
+	if storage.RetentionDays == nil {
+		days := int32(defaultTraceDays)
+		storage.RetentionDays = &days
+	}
+	return storage
 }
 
 func isFalse(b *bool) bool { return b != nil && !*b }
 
-func jaegerValues(Input) (map[string]any, error) {
-	return map[string]any{"maxTraces": maxTraces}, nil
+// jaegerWorkload: the component jaeger is the process that proxies report spans to.
+func jaegerWorkload(spec *v1alpha1.InstallationSpec) string {
+	if splitJaeger(spec) {
+		return jaegerCollector
+	}
+	return jaegerAll
 }
 
-// jaegerCollector is the address that proxies report spans to, by provider.
-func jaegerCollector(provider string) string {
+func jaegerValues(in Input) (map[string]any, error) {
+	return jaegerRole(in, jaegerWorkload(in.Spec)), nil
+}
+
+func jaegerQueryValues(in Input) (map[string]any, error) { return jaegerRole(in, jaegerQuery), nil }
+
+func jaegerAgentValues(in Input) (map[string]any, error) { return jaegerRole(in, jaegerAgent), nil }
+
+// jaegerRole are the values of one workload of Jaeger.
+func jaegerRole(in Input, workload string) map[string]any {
+	storage := jaegerStorage(in.Spec)
+	values := map[string]any{
+		"workload": workload, "storage": storage.Type, "maxTraces": maxTraces, "retentionDays": *storage.RetentionDays,
+		"volume": volumeValues(storage.Volume), "external": nil, "tunnelImage": in.Images[ProxyImage],
+	}
+	if e := externalElasticsearch(in.Spec); e != nil {
+		secret := ""
+		if e.SecretRef != nil {
+			secret = e.SecretRef.Name
+		}
+		values["external"] = map[string]any{"url": e.URL, "secret": secret}
+	}
+	return values
+}
+
+// jaegerCollectorURL is the address that proxies report spans to, by provider.
+func jaegerCollectorURL(provider string) string {
 	if provider == providerOTLP {
 		return "http://jaeger-collector." + owner.MeshNamespace + ".svc.cluster.local:4317"
 	}
@@ -42,20 +107,27 @@ func jaegerCollector(provider string) string {
 }
 
 // invalidJaeger repeats the rules of the schema, for an Installation that is older than they are.
-func invalidJaeger(j *v1alpha1.JaegerSpec) []string {
+func invalidJaeger(spec *v1alpha1.InstallationSpec) []string {
+	j := spec.Jaeger
 	if j == nil {
 		return nil
 	}
 	var problems []string
-	const one = "every Jaeger keeps traces of its own in memory, so there can be one at most"
-	if j.Replicas != nil && *j.Replicas > 1 {
-		problems = append(problems, fmt.Sprintf("spec.jaeger.replicas: %d, but %s; write 0 or 1, or remove the field", *j.Replicas, one))
-	}
-	if j.Autoscaling != nil {
-		problems = append(problems, "spec.jaeger.autoscaling: "+one+"; remove the field")
+	storage := jaegerStorage(spec)
+	if storage.Type != storageElasticsearch {
+		const one = "with this storage every Jaeger keeps traces of its own, so there can be one at most"
+		if j.Replicas != nil && *j.Replicas > 1 {
+			problems = append(problems, fmt.Sprintf("spec.jaeger.replicas: %d, but %s; write 0 or 1, or remove the field", *j.Replicas, one))
+		}
+		if j.Autoscaling != nil {
+			problems = append(problems, "spec.jaeger.autoscaling: "+one+"; remove the field")
+		}
 	}
 	if j.Storage != nil && j.External != nil {
 		problems = append(problems, "spec.jaeger.storage: external names a tracing system that somebody else runs; remove one of storage and external")
 	}
-	return problems
+	if storage.Type == storageBadger && storage.Volume == nil {
+		problems = append(problems, "spec.jaeger.storage.volume: Badger keeps traces on a volume; write volume: {size: 10Gi}, or type: Memory")
+	}
+	return append(problems, invalidElasticsearch(spec)...)
 }

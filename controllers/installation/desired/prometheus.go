@@ -23,15 +23,14 @@ func prometheusValues(in Input) (map[string]any, error) {
 	if p == nil {
 		p = &v1alpha1.PrometheusSpec{}
 	}
-	retention, size, volume := "6h", resource.MustParse("2Gi"), any(nil)
+	retention, size := "6h", resource.MustParse("2Gi")
 	if v := p.Volume; v != nil {
 		retention, size = "15d", volumeSize(v)
-		volume = map[string]any{"size": size.String(), "storageClassName": v.StorageClassName}
 	}
 	return map[string]any{
 		"retention":     cmp.Or(p.Retention, retention),
 		"retentionSize": fmt.Sprintf("%dMB", size.Value()/5*4>>20), // Prometheus' MB is Kubernetes' Mi
-		"volume":        volume,
+		"volume":        volumeValues(p.Volume),
 	}, nil
 }
 

@@ -18,15 +18,11 @@ type Unsupported struct {
 }
 
 // unsupportedComponents are the possible values of Unsupported.Component that could be the name of a gateway.
-var unsupportedComponents = []string{"jaeger", "kiali", "launcher"}
+var unsupportedComponents = []string{"kiali", "launcher"}
 
 // UnsupportedParts lists the parts of spec that are not implemented, sorted by component.
 func UnsupportedParts(spec *v1alpha1.InstallationSpec) []Unsupported {
 	var parts []Unsupported
-	if spec.Jaeger != nil && spec.Jaeger.External == nil && !jaegerEnabled(spec) && !isFalse(spec.Jaeger.Enabled) {
-		parts = append(parts, Unsupported{Component: "jaeger", Field: "spec.jaeger",
-			Message: "this version installs Jaeger with storage in memory only; write spec.jaeger.storage.type: Memory, or requests are not traced"})
-	}
 	if kialiEnabled(spec.Kiali) {
 		parts = append(parts, Unsupported{Component: "kiali", Field: "spec.kiali",
 			Message: "this version does not install Kiali"})

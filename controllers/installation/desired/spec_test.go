@@ -35,8 +35,8 @@ func TestUnsupportedFields(t *testing.T) {
 		"threeScale on":                  {`threeScale: {enabled: true}`, "threeScale", "False Unsupported"},
 		"threeScale off":                 {`threeScale: {enabled: false, version: 0.2.0}`, "", "True Ready"},
 		"threeScale without enabled":     {`threeScale: {prefix: registry.example.com/}`, "", "True Ready"},
-		"jaeger":                         {`jaeger: {version: 1.9.0}`, "jaeger", "True Ready"},
-		"jaeger without a field":         {`jaeger: {}`, "jaeger", "True Ready"},
+		"jaeger":                         {`jaeger: {version: 1.9.0}`, "", "True Ready"},
+		"jaeger without a field":         {`jaeger: {}`, "", "True Ready"},
 		"jaeger of somebody else":        {`jaeger: {external: {otlpURL: "http://a:4317"}}`, "", "True Ready"},
 		"launcher":                       {`launcher: {openshift: {user: u, password: p}}`, "launcher", "True Ready"},
 		"launcher without a field":       {`launcher: {}`, "launcher", "True Ready"},
@@ -44,8 +44,8 @@ func TestUnsupportedFields(t *testing.T) {
 		"kiali without a password":       {`kiali: {username: u}`, "", "True Ready"},
 		"kiali without a user":           {`kiali: {password: p}`, "", "True Ready"},
 		"kiali without a field":          {`kiali: {}`, "", "True Ready"},
-		"everything":                     {`{jaeger: {}, kiali: {username: u, password: p}, launcher: {}, threeScale: {enabled: true}}`, "jaeger kiali launcher threeScale", "False Unsupported"},
-		"everything but what protects":   {`{jaeger: {}, kiali: {username: u, password: p}, launcher: {}}`, "jaeger kiali launcher", "True Ready"},
+		"everything":                     {`{jaeger: {}, kiali: {username: u, password: p}, launcher: {}, threeScale: {enabled: true}}`, "kiali launcher threeScale", "False Unsupported"},
+		"everything but what protects":   {`{jaeger: {}, kiali: {username: u, password: p}, launcher: {}}`, "kiali launcher", "True Ready"},
 		"the historic word of platforms": {`deployment_type: openshift`, "", "True Ready"},
 	} {
 		var parts []string

@@ -33,7 +33,7 @@ func tracing(spec *v1alpha1.InstallationSpec) (provider, collector string) {
 	}
 	if jaegerEnabled(spec) && provider != providerNone {
 		provider = cmp.Or(provider, providerZipkin)
-		return provider, jaegerCollector(provider)
+		return provider, jaegerCollectorURL(provider)
 	}
 	switch {
 	case provider == providerOTLP || provider == "" && external.OTLPURL != "":
