@@ -11,12 +11,13 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/telemetry"
 )
 
-// controlPlane are the accounts that serve under a Service's name, and that name. A table, because whatever could add to it
+// controlPlane are the accounts of the mesh's namespace that serve under a Service's name, and that name. A table, because whatever could add to it
 // could make itself the mesh's webhook.
 var controlPlane = map[string]string{
 	"istio-pilot-service-account":            "istio-pilot",
 	"istio-sidecar-injector-service-account": "istio-sidecar-injector",
 	"istio-galley-service-account":           "istio-galley",
+	"elasticsearch":                          "elasticsearch",
 }
 
 // names is everything of a certificate that says whose it is.

@@ -40,8 +40,8 @@ type InstallationList struct {
 
 // InstallationSpec is the mesh you want.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.telemetry) || !has(self.telemetry.tracing) || !has(self.telemetry.tracing.provider) || self.telemetry.tracing.provider != 'OTLP' || has(self.jaeger) && (has(self.jaeger.storage) || has(self.jaeger.external) && has(self.jaeger.external.otlpURL))",message="OTLP has no collector; write the address of one to spec.jaeger.external.otlpURL, such as http://otel-collector.observability:4317",fieldPath=".telemetry.tracing.provider"
-// +kubebuilder:validation:XValidation:rule="!has(self.telemetry) || !has(self.telemetry.tracing) || !has(self.telemetry.tracing.provider) || self.telemetry.tracing.provider != 'Zipkin' || has(self.jaeger) && (has(self.jaeger.storage) || has(self.jaeger.external) && has(self.jaeger.external.zipkinURL))",message="Zipkin has no collector; write the address of one to spec.jaeger.external.zipkinURL, such as http://zipkin.tracing:9411",fieldPath=".telemetry.tracing.provider"
+// +kubebuilder:validation:XValidation:rule="!has(self.telemetry) || !has(self.telemetry.tracing) || !has(self.telemetry.tracing.provider) || self.telemetry.tracing.provider != 'OTLP' || !has(self.jaeger) || has(self.jaeger.external) && has(self.jaeger.external.otlpURL) || !has(self.jaeger.external) && (!has(self.jaeger.enabled) || self.jaeger.enabled)",message="OTLP has no collector; write the address of one to spec.jaeger.external.otlpURL, such as http://otel-collector.observability:4317",fieldPath=".telemetry.tracing.provider"
+// +kubebuilder:validation:XValidation:rule="!has(self.telemetry) || !has(self.telemetry.tracing) || !has(self.telemetry.tracing.provider) || self.telemetry.tracing.provider != 'Zipkin' || !has(self.jaeger) || has(self.jaeger.external) && has(self.jaeger.external.zipkinURL) || !has(self.jaeger.external) && (!has(self.jaeger.enabled) || self.jaeger.enabled)",message="Zipkin has no collector; write the address of one to spec.jaeger.external.zipkinURL, such as http://zipkin.tracing:9411",fieldPath=".telemetry.tracing.provider"
 type InstallationSpec struct {
 	// deployment_type says what kind of cluster this is: "openshift" or "origin". It chose the set of images once; today all
 	// clusters run the same ones, and the field changes nothing. Unset: the same.
@@ -53,8 +53,9 @@ type InstallationSpec struct {
 	// (see also images).
 	// +optional
 	Istio *IstioSpec `json:"istio,omitempty"`
-	// jaeger asks for distributed tracing: by a Jaeger of the mesh's own, whose storage is Elasticsearch unless storage says
-	// otherwise, or by a tracing system that is there already (external).
+	// jaeger configures distributed tracing: by a Jaeger of the mesh's own, whose storage is Elasticsearch unless storage says
+	// otherwise, or by a tracing system that is there already (external). Unset: Jaeger with Elasticsearch, as in the historic
+	// product; enabled: false leaves it out.
 	// +optional
 	Jaeger *JaegerSpec `json:"jaeger,omitempty"`
 	// kiali asks for the mesh's console when both username and password are given. Accepted; this version does not install

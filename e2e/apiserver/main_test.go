@@ -132,7 +132,8 @@ func runOperator(ctx context.Context, transport *Transport, catalog desired.Cata
 		Config: config, Logger: slog.New(slog.DiscardHandler), Catalog: catalog,
 		Images: desired.ImageDefaults{BuiltIn: desired.Images{
 			desired.OperatorImage: "registry.example/mesh-operator:1", desired.ProxyImage: "registry.example/proxyv2:1",
-			desired.PrometheusImage: "registry.example/prometheus:1", "throwaway": "registry.example/throwaway:1",
+			desired.PrometheusImage: "registry.example/prometheus:1", desired.JaegerImage: "registry.example/jaeger:1",
+			desired.ElasticsearchImage: "registry.example/opensearch:1", desired.IndexCleanerImage: "registry.example/jaeger-es-index-cleaner:1", "throwaway": "registry.example/throwaway:1",
 		}},
 	})
 }

@@ -37,9 +37,10 @@ func jaegerSection(spec *v1alpha1.InstallationSpec) *v1alpha1.ComponentSpec {
 	return &spec.Jaeger.ComponentSpec
 }
 
+// jaegerEnabled is the historic rule: an Installation without the section gets Jaeger, with Elasticsearch.
 func jaegerEnabled(spec *v1alpha1.InstallationSpec) bool {
 	j := spec.Jaeger
-	return j != nil && j.External == nil && !isFalse(j.Enabled)
+	return j == nil || j.External == nil && !isFalse(j.Enabled)
 }
 
 // splitJaeger says that Jaeger's roles have workloads of their own, which share Elasticsearch.
