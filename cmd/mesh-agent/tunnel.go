@@ -33,7 +33,6 @@ type tunnelFlags struct {
 }
 
 func (f *tunnelFlags) register(cmd *cobra.Command, listen string) {
-	f.certificates = certclient.Options{Logger: slog.Default()}
 	flags := cmd.Flags()
 	flags.StringVar(&f.listen, "listen", listen, "address to accept connections on")
 	flags.StringVar(&f.readyAddress, "ready-address", ":15021", "address of the readiness probe, /healthz/ready")
@@ -103,6 +102,7 @@ func (f *tunnelFlags) run(ctx context.Context, end func(*certclient.Client) *tun
 	if err != nil {
 		return err
 	}
+	f.certificates.Logger = slog.Default() // the root command has set it up by now
 	client := certclient.New(f.certificates)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return client.Run(ctx) })
