@@ -69,6 +69,31 @@ type ForeignFields struct {
 	// +kubebuilder:pruning:PreserveUnknownFields
 	// +optional
 	Policy *Raw `json:"policy,omitempty"`
+	// tracing is a field of other resources. Refused: see telemetry.tracing and jaeger.
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +optional
+	Tracing *Raw `json:"tracing,omitempty"`
+	// general is a field of other resources. Refused: see injection.proxy.
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +optional
+	General *Raw `json:"general,omitempty"`
+	// techPreview is a field of other resources. Refused: there is no such list of experiments.
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +optional
+	TechPreview *Raw `json:"techPreview,omitempty"`
+	// unvalidatedValues is a field of other resources. Refused: see components, gateways and injection.
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +optional
+	UnvalidatedValues *Raw `json:"unvalidatedValues,omitempty"`
+	// namespace is a field of other resources. Refused: the mesh's namespace is istio-system.
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +optional
+	Namespace *Raw `json:"namespace,omitempty"`
 }
 
 // ForeignField is a field of ForeignFields and what its author can do.
@@ -95,4 +120,9 @@ var ForeignFieldTable = []ForeignField{
 	{"addons", "use spec.jaeger and spec.kiali", func(f *ForeignFields) *Raw { return f.Addons }},
 	{"addonComponents", "use spec.jaeger and spec.kiali", func(f *ForeignFields) *Raw { return f.AddonComponents }},
 	{"policy", "remove it, there is no Mixer", func(f *ForeignFields) *Raw { return f.Policy }},
+	{"tracing", "use spec.telemetry.tracing and spec.jaeger", func(f *ForeignFields) *Raw { return f.Tracing }},
+	{"general", "use spec.injection.proxy for logs, and remove the rest", func(f *ForeignFields) *Raw { return f.General }},
+	{"techPreview", "remove it, there is no list of experiments", func(f *ForeignFields) *Raw { return f.TechPreview }},
+	{"unvalidatedValues", "use spec.components, spec.gateways and spec.injection", func(f *ForeignFields) *Raw { return f.UnvalidatedValues }},
+	{"namespace", "remove it, the namespace of the mesh is istio-system", func(f *ForeignFields) *Raw { return f.Namespace }},
 }
