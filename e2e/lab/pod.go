@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/portforward"
@@ -90,14 +91,43 @@ func (l *Lab) Listening(_ context.Context, pod *corev1.Pod) ([]int, error) {
 }
 
 func processOf(pod *corev1.Pod) (string, error) {
+	return findProcess(pod, func(string) bool { return true })
+}
+
+// Process returns the id of the process of a pod that runs a program of this name. It needs root on the node.
+func (l *Lab) Process(pod *corev1.Pod, program string) (int, error) {
+	pid, err := findProcess(pod, func(folder string) bool {
+		name, err := os.ReadFile(filepath.Join(folder, "comm"))
+		return err == nil && strings.TrimSpace(string(name)) == program
+	})
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(pid)
+}
+
+// Kill kills that process, as the kernel does when memory runs out, and returns its id.
+func (l *Lab) Kill(pod *corev1.Pod, program string) (int, error) {
+	pid, err := l.Process(pod, program)
+	if err != nil {
+		return 0, err
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		return 0, fmt.Errorf("kill %s of pod %s: %w", program, pod.Name, err)
+	}
+	return pid, nil
+}
+
+// findProcess returns the name in /proc of a process of a pod that is as wanted says of its folder.
+func findProcess(pod *corev1.Pod, wanted func(folder string) bool) (string, error) {
 	groups, err := filepath.Glob("/proc/[0-9]*/cgroup")
 	if err != nil {
 		return "", err
 	}
 	for _, path := range groups {
 		text, err := os.ReadFile(path)
-		if err == nil && strings.Contains(string(text), "pod"+string(pod.UID)) {
-			return filepath.Base(filepath.Dir(path)), nil
+		if folder := filepath.Dir(path); err == nil && strings.Contains(string(text), "pod"+string(pod.UID)) && wanted(folder) {
+			return filepath.Base(folder), nil
 		}
 	}
 	return "", fmt.Errorf("find a process of pod %s: none on this machine", pod.Name)

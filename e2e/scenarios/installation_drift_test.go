@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
@@ -48,6 +50,58 @@ func TestInstallationDrift(t *testing.T) {
 		}))
 	})
 	t.Run("a port added by hand stays", addedPortStays)
+	t.Run("pods of a recreated account are replaced", accountRecreated)
+	t.Run("a component without pods gets them back", scaledToZero)
+}
+
+// accountRecreated deletes the account of citadel, which the operator puts back: the tokens of the running pod are those of an
+// account that is gone, so another pod takes over.
+func accountRecreated(t *testing.T) {
+	old, err := mesh.RunningPod(within(t, 30*time.Second), "istio-system", "istio=citadel")
+	must(t, err)
+	must(t, mesh.Client.CoreV1().ServiceAccounts("istio-system").Delete(within(t, 30*time.Second), old.Spec.ServiceAccountName, metav1.DeleteOptions{}))
+	must(t, lab.Until(within(t, 2*time.Minute), "only another pod runs", func(ctx context.Context) error {
+		pods, err := mesh.Client.CoreV1().Pods("istio-system").List(ctx, metav1.ListOptions{LabelSelector: "istio=citadel"})
+		if err == nil && slices.ContainsFunc(pods.Items, func(p corev1.Pod) bool { return p.UID == old.UID }) {
+			err = fmt.Errorf("pod %s still exists", old.Name)
+		}
+		return err
+	}))
+	must(t, settledMesh(within(t, 2*time.Minute)))
+}
+
+// scaledToZero scales galley to 0 by hand: meanwhile the mesh is not Ready, and then it is, with a pod.
+func scaledToZero(t *testing.T) {
+	ready := readySince(t)
+	patch := []byte(`{"spec":{"replicas":0}}`)
+	_, err := mesh.Client.AppsV1().Deployments("istio-system").Patch(within(t, 30*time.Second), "istio-galley", types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "somebody"})
+	must(t, err)
+	must(t, lab.Until(within(t, 2*time.Minute), "it was not Ready meanwhile", func(context.Context) error {
+		if !readySince(t).After(ready) {
+			return errors.New("Ready did not change")
+		}
+		return nil
+	}))
+	must(t, settledMesh(within(t, 2*time.Minute)))
+	_, err = mesh.RunningPod(within(t, 30*time.Second), "istio-system", "istio=galley")
+	must(t, err)
+}
+
+// readySince is when the status of condition Ready changed last.
+func readySince(t *testing.T) time.Time {
+	t.Helper()
+	in, err := mesh.Installation(within(t, 30*time.Second))
+	must(t, err)
+	conditions, _, _ := unstructured.NestedSlice(in.Object, "status", "conditions")
+	for _, c := range conditions {
+		if c, ok := c.(map[string]any); ok && c["type"] == "Ready" {
+			since, err := time.Parse(time.RFC3339, fmt.Sprint(c["lastTransitionTime"]))
+			must(t, err)
+			return since
+		}
+	}
+	t.Fatal("there is no condition Ready")
+	return time.Time{}
 }
 
 // isRestored deletes a Deployment of the mesh and waits for another one of its name.

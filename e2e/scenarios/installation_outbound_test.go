@@ -1,8 +1,10 @@
 package scenarios
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"net"
 	"testing"
 	"time"
 
@@ -56,6 +58,66 @@ func TestInstallationOutboundPolicy(t *testing.T) {
 		eventuallyStatus(t, "HTTP to an unknown host is answered", 200, bookinfo, http)
 		eventuallyStatus(t, "a connection to an unknown address is answered", 200, bookinfo, other)
 		eventuallyStatus(t, "services of the mesh are answered", 200, bookinfo, "http://details:9080/details/0")
+		serverSpeaksFirst(t)
 	})
 	refused(t)
+}
+
+// tenantService has an HTTP port on the number of a protocol in which the server speaks first.
+const tenantService = `
+apiVersion: v1
+kind: Service
+metadata: {name: tenant}
+spec: {ports: [{name: http, port: 3306}]}
+`
+
+// serverSpeaksFirst connects to a server without a Service on a port on which some Service speaks HTTP: the client gets the
+// server's greeting although it says nothing.
+func serverSpeaksFirst(t *testing.T) {
+	apply(t, outside, tenantService)
+	eventuallyStatus(t, "the port is HTTP in the mesh", 503, bookinfo, "http://tenant."+outside+":3306/")
+	server, err := mesh.RunningPod(within(t, 30*time.Second), outside, "app=unlisted")
+	must(t, err)
+	var listener net.Listener
+	must(t, mesh.InNetwork(server, func() (err error) {
+		listener, err = net.Listen("tcp", net.JoinHostPort(server.Status.PodIP, "3306"))
+		return err
+	}))
+	defer listener.Close()
+	go greet(listener)
+	client, err := mesh.RunningPod(within(t, 30*time.Second), bookinfo, "app=sleep")
+	must(t, err)
+	must(t, lab.Until(within(t, time.Minute), "the client gets the greeting", func(ctx context.Context) error {
+		var connection net.Conn
+		err := mesh.InNetwork(client, func() (err error) {
+			connection, err = (&net.Dialer{}).DialContext(ctx, "tcp", listener.Addr().String())
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		defer connection.Close()
+		if err := connection.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			return err
+		}
+		line, err := bufio.NewReader(connection).ReadString('\n')
+		if err == nil && line != greeting {
+			err = fmt.Errorf("got %q", line)
+		}
+		return err
+	}))
+}
+
+const greeting = "hello\n"
+
+// greet says hello to each client until the listener is closed.
+func greet(listener net.Listener) {
+	for {
+		connection, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		_, _ = connection.Write([]byte(greeting)) // a failure shows at the client
+		_ = connection.Close()
+	}
 }
