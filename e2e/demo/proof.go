@@ -39,7 +39,7 @@ func (d *demo) traffic(ctx context.Context) (versionCounts, error) {
 
 // proof prints pods, identities, versions and addresses.
 func (d *demo) proof(ctx context.Context, seen versionCounts, took time.Duration) error {
-	for _, section := range []func(context.Context) error{d.showPods, d.showIdentities} {
+	for _, section := range []func(context.Context) error{d.showPods, d.showIdentities, d.showCallGraph, d.showTrace} {
 		if err := section(ctx); err != nil {
 			return fmt.Errorf("show the result: %w", err)
 		}
@@ -53,7 +53,10 @@ func (d *demo) proof(ctx context.Context, seen versionCounts, took time.Duration
 	if err := d.urls(ctx); err != nil {
 		return fmt.Errorf("show the URLs: %w", err)
 	}
-	fmt.Fprintf(d.out, "\nPrometheus: http://localhost:9090 while this runs: %s port-forward -n istio-system svc/prometheus 9090\n", d.kubectl())
+	fmt.Fprintln(d.out)
+	for _, page := range []struct{ name, service, port string }{{"Prometheus", "prometheus", "9090"}, {"Jaeger", "jaeger-query", "16686"}} {
+		fmt.Fprintf(d.out, "%s: http://localhost:%s while this runs: %s port-forward -n istio-system svc/%s %s\n", page.name, page.port, d.kubectl(), page.service, page.port)
+	}
 	fmt.Fprintf(d.out, "kubeconfig: %s\ntook %s\n", d.lab.Kubeconfig, took.Round(time.Second))
 	return nil
 }

@@ -48,7 +48,7 @@ func TestInstallationElasticsearchVolume(t *testing.T) {
 	sharedBookinfo(t)
 	claims := mesh.Client.CoreV1().PersistentVolumeClaims("istio-system")
 	atEnd(t, time.Minute, func(ctx context.Context) error {
-		return claims.Delete(ctx, "data-elasticsearch-0", metav1.DeleteOptions{}) // the operator keeps it
+		return claims.Delete(ctx, "elasticsearch", metav1.DeleteOptions{}) // the operator keeps it
 	})
 	edit(t, `{"spec":{"jaeger":{"enabled":true,"elasticsearch_memory":"800MB","storage":{"volume":{"size":"1Gi"}}},"telemetry":{"tracing":{"samplingPercent":100}}}}`)
 	before := pageIsOneTree(t, "app=jaeger-query")

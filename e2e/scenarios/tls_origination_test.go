@@ -134,6 +134,7 @@ func sleepWithCertificate(t *testing.T) string {
       annotations:
         sidecar.istio.io/userVolume: '[{"name": "bank", "secret": {"secretName": "bank-client"}}]'
         sidecar.istio.io/userVolumeMount: '[{"name": "bank", "mountPath": "/etc/certs/bank", "readOnly": true}]'
+        sidecar.istio.io/statsInclusionSuffixes: .ssl.fail_verify_error,.ssl.fail_verify_san
     spec:`, 1)
 }
 
