@@ -78,7 +78,7 @@ func (t target) name() string {
 
 // original reports whether connections go to their original destination: the client of a headless service has chosen a pod.
 // A gateway's clients have not.
-func (t target) original() bool { return t.service.Headless && !t.router }
+func (t target) original() bool { return t.service.Resolution == mesh.ByClient && !t.router }
 
 // cluster is the target's Envoy cluster.
 func (t target) cluster(policy trafficPolicy) *clusterv3.Cluster {

@@ -28,9 +28,9 @@ func (c *collector) inboundClusters() {
 			continue
 		}
 		name := inboundName(p.Port)
-		c.add(mesh.NewHash().Add("inbound cluster", name, string(p.Protocol), p.Host), p.Sources, func(d *draft) {
+		c.add(mesh.NewHash().Add("inbound cluster", name, string(p.Protocol), p.Host, p.Name, p.Namespace), p.Sources, func(d *draft) {
 			cluster := originalCluster(name, from)
-			cluster.Metadata = inboundMetadata(p.Host)
+			cluster.Metadata = inboundMetadata(p)
 			setUpstreamProtocol(cluster, p.Protocol, nil)
 			d.emit(resource.Cluster, name, cluster)
 		})

@@ -72,7 +72,7 @@ func (c *collector) addressListeners(s *scope.Service) {
 	for _, p := range s.Ports {
 		if routedByHost(p) {
 			switch {
-			case s.Headless:
+			case s.Resolution == mesh.ByClient:
 				c.headlessListeners(s, p, c.unclaimed(first, s, p))
 			case c.scope.Settings.AllowAnyOutbound:
 				c.httpListeners(s, p, c.addressesOf(s, p), number(p.Number))
@@ -125,7 +125,7 @@ func (c *collector) addressesOf(s *scope.Service, p *mesh.Port) []address {
 	for _, ip := range s.Addresses {
 		list = append(list, address{ip: ip, port: p.Number})
 	}
-	if s.Headless {
+	if s.Resolution == mesh.ByClient {
 		own := s.Namespace == c.near || s.Namespace == c.scope.Settings.RootNamespace
 		for _, e := range p.Endpoints {
 			if !e.PodAddress && !own {

@@ -35,8 +35,9 @@ func routeSources(s *scope.Service) []resource.Object {
 // service emits the host of a service.
 func (d *draft) service(s *scope.Service, port uint32, near string) {
 	name := s.Host + ":" + number(port)
-	host := &routev3.VirtualHost{Name: name, Domains: domainsOf(s.Service, near), Routes: d.serviceRoutes(s, port)}
-	d.emitHost(&virtualHost{port: port, object: s.Object, sources: d.sources, created: s.Created, own: len(serviceNames(s.Namespace, s.Name, near))}, host)
+	own, others := domainsOf(s.Service, near)
+	host := &routev3.VirtualHost{Name: name, Domains: slices.Concat(own, others), Routes: d.serviceRoutes(s, port)}
+	d.emitHost(&virtualHost{port: port, object: s.Object, sources: d.sources, created: s.Created, own: len(own)}, host)
 }
 
 // serviceRoutes returns the routes of a service's VirtualService, or a default route.
@@ -142,35 +143,17 @@ func clusterAction(cluster string) *routev3.Route_Route {
 	}}
 }
 
-// domainsOf lists the domains by which a client may address a service: its names, those of its aliases, and its addresses. A pod of a headless
-// service has a name below each of the service's.
-func domainsOf(s *mesh.Service, caller string) []string {
-	domains := serviceNames(s.Namespace, s.Name, caller)
-	for _, a := range s.Aliases {
-		domains = append(domains, serviceNames(a.Namespace, a.Name, caller)...)
-	}
-	if s.Headless {
-		for _, name := range slices.Clone(domains) {
-			domains = append(domains, "*."+name)
-		}
-	}
+// domainsOf lists the domains by which a client may address a service: its own names, and those of its aliases and pods and its
+// addresses.
+func domainsOf(s *mesh.Service, caller string) (own, others []string) {
+	own, others = s.Names(caller)
 	for _, ip := range s.Addresses {
 		if a, err := netip.ParseAddr(ip); err == nil && a.Is6() {
 			ip = "[" + ip + "]"
 		}
-		domains = append(domains, ip)
+		others = append(others, ip)
 	}
-	return domains
-}
-
-// serviceNames lists the names of a Service, the short one only in its own namespace.
-func serviceNames(namespace, name, caller string) []string {
-	qualified := name + "." + namespace
-	names := []string{mesh.HostOf(namespace, name), qualified, qualified + ".svc"}
-	if caller == namespace {
-		names = append(names, name)
-	}
-	return names
+	return own, others
 }
 
 // untrustedHeaders are removed from requests of untrusted clients: services would trust them. Envoy removes most of its own

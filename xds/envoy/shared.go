@@ -80,7 +80,7 @@ func (b *Builder) service(s scope.Scope, view *scope.Service) part {
 // nearCaller is the caller's namespace if the service, or one of its aliases, is in it; for other callers, which use full names
 // only, it is empty.
 func nearCaller(s *mesh.Service, caller string) string {
-	if s.Namespace == caller || slices.ContainsFunc(s.Aliases, func(a mesh.Name) bool { return a.Namespace == caller }) {
+	if s.Namespace == caller || s.HasShortName(caller) {
 		return caller
 	}
 	return ""

@@ -1,10 +1,10 @@
 package envoy
 
 import (
-	"strings"
-
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/mesh-operator/mesh-operator/xds/mesh"
 )
 
 // telemetryMetadata is metadata of a cluster or endpoint that telemetry reads.
@@ -24,10 +24,8 @@ func clusterMetadata(t target) *corev3.Metadata {
 }
 
 // inboundMetadata names the service through which clients reach the workload's port.
-func inboundMetadata(host string) *corev3.Metadata {
-	name, rest, _ := strings.Cut(host, ".")
-	namespace, _, _ := strings.Cut(rest, ".")
-	return telemetryMetadata(map[string]string{"host": host, "name": name, "namespace": namespace})
+func inboundMetadata(p mesh.InboundPort) *corev3.Metadata {
+	return telemetryMetadata(map[string]string{"host": p.Host, "name": p.Name, "namespace": p.Namespace})
 }
 
 // fixedClusterMetadata names a cluster that stands for no service.

@@ -2,7 +2,6 @@ package envoy
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
@@ -73,52 +72,69 @@ func encodeRoutes(name string, frames ...[]byte) []byte {
 }
 
 // claim lists the hosts of a port. Envoy rejects a configuration with a duplicate domain, so the older of two services gets
-// an address or alias that both claim, and Services precede other hosts. A service always gets its own names.
+// an address or alias that both claim, and services precede other hosts. A service always gets its own names.
 func (c *collector) claim(port string, services table.Table[*virtualHost]) []*virtualHost {
-	hosts := slices.Collect(services.Values())
-	owners := map[string]*virtualHost{}
-	for _, h := range hosts {
-		for _, a := range h.domains[h.own:] {
-			if owners[a] == nil || h.created.Before(owners[a].created) {
-				owners[a] = h
-			}
-		}
-	}
-	for i, h := range hosts {
-		lost := slices.DeleteFunc(slices.Clone(h.domains[h.own:]), func(a string) bool { return owners[a] == h })
-		if len(lost) > 0 {
-			hosts[i] = h.without(lost)
-		}
-	}
 	n := portNumber(port)
 	for v := range c.scope.Outbound.Foreign.Values() {
 		if v.On.Has(n) {
 			c.foreignHosts(v, n)
 		}
 	}
-	for _, h := range c.hosts {
-		domain := h.domains[0]
-		if owners[domain] != nil || c.isName(domain, services) {
-			c.problems = append(c.problems, mesh.Problem{Object: h.object, Reason: "every domain of " + h.name + " belongs to an older object"})
-			continue
+	all := slices.Collect(services.Values())
+	own, owners := c.ownNames(all), map[string]*virtualHost{}
+	for _, h := range all {
+		for _, a := range h.domains[h.own:] {
+			if !own[a] && (owners[a] == nil || h.created.Before(owners[a].created)) {
+				owners[a] = h
+			}
 		}
-		owners[domain] = h
-		hosts = append(hosts, h)
+	}
+	hosts := make([]*virtualHost, 0, len(all)+len(c.hosts))
+	for _, h := range all {
+		lost := slices.DeleteFunc(slices.Clone(h.domains[h.own:]), func(a string) bool { return owners[a] == h })
+		switch {
+		case len(lost) == len(h.domains):
+			c.claimed(h)
+		case len(lost) > 0:
+			hosts = append(hosts, h.without(lost))
+		default:
+			hosts = append(hosts, h)
+		}
+	}
+	for _, h := range c.hosts {
+		if domain := h.domains[0]; owners[domain] != nil || own[domain] {
+			c.claimed(h)
+		} else {
+			owners[domain] = h
+			hosts = append(hosts, h)
+		}
 	}
 	return hosts
 }
 
-// isName reports whether a domain is a name of one of the services.
-func (c *collector) isName(domain string, services table.Table[*virtualHost]) bool {
-	for _, suffix := range []string{"", ".svc", ".svc." + mesh.Domain} { // x.svc is also x of a namespace svc
-		short, _ := strings.CutSuffix(strings.TrimPrefix(domain, "*."), suffix)
-		name, namespace, ok := strings.Cut(short, ".")
-		if !ok {
-			namespace = c.scope.Outbound.Namespace
-		}
-		if h := services.Get("Service/" + namespace + "/" + name); h != nil && slices.Contains(h.domains, domain) {
-			return true
+// claimed reports a host that has no domain left.
+func (c *collector) claimed(h *virtualHost) {
+	c.problems = append(c.problems, mesh.Problem{Object: h.object, Reason: "every domain of " + h.name + " belongs to an older object"})
+}
+
+// ownNames returns those domains that a service has as its own names and that another host has too.
+func (c *collector) ownNames(services []*virtualHost) map[string]bool {
+	wanted := map[string]bool{}
+	for _, h := range c.hosts {
+		wanted[h.domains[0]] = true
+	}
+	for _, h := range services {
+		if h.own == 0 {
+			wanted[h.domains[0]] = true
 		}
 	}
-	return false
+	found := map[string]bool{}
+	for _, h := range services {
+		for _, name := range h.domains[:h.own] {
+			if wanted[name] {
+				found[name] = true
+			}
+		}
+	}
+	return found
 }

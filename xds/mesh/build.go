@@ -47,7 +47,7 @@ func Build(prev *Snapshot, in Inputs) *Snapshot {
 	}
 	for name := range s.dirtyServices(prev) {
 		s.updatePodServices(prev, name)
-		s.guarded("Service/"+name, func() { s.updateService(name) })
+		s.guarded("Service/"+name, func() { s.updateKubernetesService(name) })
 	}
 	s.updateHTTPPorts(prev)
 	s.updateGatewayHosts(prev)

@@ -51,18 +51,18 @@ const (
 
 // Service is a host that proxies can call.
 type Service struct {
-	Object    resource.Object
-	Namespace string
-	Name      string
-	Host      string // its full name
-	Addresses []string
-	Aliases   []Name   // of type ExternalName, which lead to it
-	ExportTo  []string // the namespaces that may call it; none: all
-	Headless  bool
-	Affinity  bool // a client's calls go to one endpoint (sessionAffinity: ClientIP)
-	Created   time.Time
-	Ports     []*Port
-	Key       string // without the endpoints, which change far more often
+	Object     resource.Object  // that it comes from
+	Namespace  string           // of the object
+	Name       string           // in telemetry
+	Host       string           // its full name
+	Kubernetes *KubernetesNames // of one that comes from a Kubernetes Service; nil: clients call it by Host alone
+	Resolution Resolution
+	Addresses  []string
+	ExportTo   []string // the namespaces that may call it; none: all
+	Affinity   bool     // connections of one client address go to one endpoint
+	Created    time.Time
+	Ports      []*Port
+	Key        string // without the endpoints, which change far more often
 
 	sum string // with them
 }
@@ -95,6 +95,8 @@ type InboundPort struct {
 	Port        uint32 // of the workload
 	ServicePort uint32
 	Host        string
+	Name        string // of the service, in telemetry
+	Namespace   string // of the service
 	Protocol    Protocol
 	Mode        MTLSMode
 	Sources     []resource.Object

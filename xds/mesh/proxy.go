@@ -118,8 +118,8 @@ func (s *Snapshot) fillInbound(proxy *Proxy, p *corev1.Pod) {
 			}
 			proxy.Exposed = append(proxy.Exposed, Exposed{uint32(port.Port), target})
 			claim := InboundPort{
-				Port: target, ServicePort: uint32(port.Port), Host: HostOf(k.Namespace, k.Name), Protocol: protocolOf(port),
-				Mode: policy.on(target), Sources: []resource.Object{resource.Object("Service/" + k.Namespace + "/" + k.Name)},
+				Port: target, ServicePort: uint32(port.Port), Host: HostOf(k.Namespace, k.Name), Name: k.Name, Namespace: k.Namespace,
+				Protocol: protocolOf(port), Mode: policy.on(target), Sources: []resource.Object{resource.Object("Service/" + k.Namespace + "/" + k.Name)},
 			}
 			if owner, taken := ports[target]; !taken {
 				ports[target] = claim

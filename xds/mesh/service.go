@@ -1,232 +1,114 @@
 package mesh
 
-import (
-	"iter"
-	"maps"
-	"slices"
-	"strings"
+// Resolution is who chooses the endpoint of a connection.
+type Resolution string
 
-	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
-
-	"github.com/mesh-operator/mesh-operator/xds/resource"
-	"github.com/mesh-operator/mesh-operator/xds/table"
+// The resolutions of services.
+const (
+	ByProxy  Resolution = ""       // clients connect to an address of the service, and the proxy balances over its endpoints
+	ByClient Resolution = "client" // clients connect to an endpoint, which DNS told them: a headless Service
 )
 
-// serviceInputs is what a Service of the model is made from.
-type serviceInputs struct {
-	service *corev1.Service
-	slices  []*discoveryv1.EndpointSlice
-	pods    []*corev1.Pod // of the endpoints, in their order; nil where there is none
-	aliases []Name
+// KubernetesNames are the names of a Kubernetes Service, from which its clients make host names. Those of its own namespace may omit
+// the namespace.
+type KubernetesNames struct {
+	Name    Name
+	Aliases []Name // of Services of type ExternalName, which lead to it
 }
 
 // HostOf is the full name of a Kubernetes Service.
 func HostOf(namespace, name string) string { return name + "." + namespace + ".svc." + Domain }
 
-// updateService makes a service again, and nothing of it if there is none any more.
-func (s *Snapshot) updateService(name string) {
-	namespace, short, _ := strings.Cut(name, "/")
-	host := HostOf(namespace, short)
-	k := s.in.Services.Get(name)
-	s.index.invalid = s.index.invalid.Without("Service/" + name) // of a panic that is solved
-	if k == nil || k.Spec.Type == corev1.ServiceTypeExternalName {
-		s.putService(host, nil)
-		return
+// Names lists the host names by which a client in a namespace may call the service: its own ones, which no other object can have, and
+// others, which an older object may have: those of aliases and, as patterns, of the pods of a headless Service. Only the names of a
+// Kubernetes Service are its own: anybody may write any host elsewhere.
+func (s *Service) Names(caller string) (own, others []string) {
+	if s.Kubernetes == nil {
+		return nil, []string{s.Host}
 	}
-	s.putService(host, s.buildService(s.inputsOf(k)))
-}
-
-// updatePodServices keeps the list of the services that a pod is behind.
-func (s *Snapshot) updatePodServices(prev *Snapshot, name string) {
-	before, now := prev.index.slices.Get(name), s.index.slices.Get(name)
-	for pod := range podsOf(before) {
-		s.index.podServices = s.index.podServices.Without(pod, name)
+	own = s.Kubernetes.Name.hosts(caller)
+	for _, alias := range s.Kubernetes.Aliases {
+		others = append(others, alias.hosts(caller)...)
 	}
-	for pod := range podsOf(now) {
-		s.index.podServices = s.index.podServices.With(pod, name, true)
-	}
-}
-
-func podsOf(es table.Table[*discoveryv1.EndpointSlice]) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		for slice := range es.Values() {
-			for i := range slice.Endpoints {
-				if pod := endpointPod(slice.Namespace, &slice.Endpoints[i]); pod != "" && !yield(pod) {
-					return
-				}
+	if s.Resolution == ByClient {
+		for _, names := range [][]string{own, others} {
+			for _, name := range names {
+				others = append(others, "*."+name)
 			}
 		}
 	}
+	return own, others
 }
 
-func (s *Snapshot) inputsOf(k *corev1.Service) serviceInputs {
-	inputs := serviceInputs{service: k}
-	// DNS leads the clients of an alias to the service's address, where they ask for it by the name that they know.
-	for alias := range s.index.aliases.Get(HostOf(k.Namespace, k.Name)).Values() {
-		inputs.aliases = append(inputs.aliases, NameOf(alias))
+// HasShortName tells whether clients in a namespace have names for the service that others do not have.
+func (s *Service) HasShortName(caller string) bool {
+	if s.Kubernetes == nil {
+		return false
 	}
-	for slice := range s.index.slices.Get(NameOf(k).String()).Values() {
-		inputs.slices = append(inputs.slices, slice)
-		for i := range slice.Endpoints {
-			inputs.pods = append(inputs.pods, s.podOf(endpointPod(slice.Namespace, &slice.Endpoints[i])))
+	for _, alias := range s.Kubernetes.Aliases {
+		if alias.Namespace == caller {
+			return true
 		}
 	}
-	return inputs
+	return s.Kubernetes.Name.Namespace == caller
 }
 
-// endpointPod says where to look for the pod behind an endpoint: the namespace/name that the endpoint refers to, or, in a slice
-// that a person wrote, addressKey its address. Empty: there is none.
-func endpointPod(namespace string, e *discoveryv1.Endpoint) string {
-	switch {
-	case e.TargetRef == nil && len(e.Addresses) > 0:
-		return addressKey(namespace, e.Addresses[0])
-	case e.TargetRef == nil || e.TargetRef.Kind != "Pod":
-		return ""
+func (n Name) hosts(caller string) []string {
+	qualified := n.Name + "." + n.Namespace
+	names := []string{HostOf(n.Namespace, n.Name), qualified, qualified + ".svc"}
+	if caller == n.Namespace {
+		names = append(names, n.Name)
 	}
-	return Name{namespace, e.TargetRef.Name}.String()
+	return names
 }
 
-func addressKey(namespace, ip string) string { return "@" + Name{namespace, ip}.String() }
-
-// podOf finds the pod at what endpointPod says.
-func (s *Snapshot) podOf(behind string) *corev1.Pod {
-	if !strings.HasPrefix(behind, "@") {
-		return s.pod(behind)
-	}
-	for p := range s.index.addresses.Get(behind).Values() {
-		return p
-	}
-	return nil
-}
-
-func (s *Snapshot) buildService(in serviceInputs) *Service {
-	k := in.service
-	service := &Service{
-		Object:    resource.Object("Service/" + k.Namespace + "/" + k.Name),
-		Namespace: k.Namespace, Name: k.Name, Host: HostOf(k.Namespace, k.Name), Created: k.CreationTimestamp.Time,
-		Headless: k.Spec.ClusterIP == corev1.ClusterIPNone, Aliases: in.aliases, ExportTo: exportToOf(k),
-	}
-	if !service.Headless { // nothing chooses between the endpoints of a headless one
-		service.Addresses = addressesOf(k)
-		service.Affinity = k.Spec.SessionAffinity == corev1.ServiceAffinityClientIP
-	}
-	h := NewHash().Add(service.Namespace, service.Name).Bool(service.Headless).List(service.Addresses).Uint(uint64(service.Created.Unix()))
-	h.List(service.ExportTo).Bool(service.Affinity)
-	for _, a := range service.Aliases {
-		h.Add("alias", a.Namespace, a.Name)
-	}
-	ports, protocol := portsOf(k)
-	for _, p := range ports {
-		port := &Port{Name: p.Name, Number: uint32(p.Port), Protocol: protocol(p)}
-		s.fillEndpoints(port, in)
-		service.Ports = append(service.Ports, port)
-		h.Add(port.Name, string(port.Protocol)).Uint(uint64(port.Number)).List(port.Accounts).Bool(port.AllMTLS).Bool(port.AnyMTLS)
-	}
-	service.Key = h.Key()
-	service.sum = sumOf(service)
-	return service
-}
-
-// exportAnnotation lists the namespaces that a Service is for, as a rule's exportTo does.
-const exportAnnotation = "networking.istio.io/exportTo"
-
-func exportToOf(k *corev1.Service) []string {
-	var list []string
-	for part := range strings.SplitSeq(k.Annotations[exportAnnotation], ",") {
-		if part = strings.TrimSpace(part); part != "" {
-			list = append(list, part)
+// finish computes what follows from the other fields.
+func (s *Service) finish() {
+	h := NewHash().Add(string(s.Object), s.Namespace, s.Name, s.Host, string(s.Resolution)).List(s.Addresses).Uint(uint64(s.Created.Unix()))
+	h.List(s.ExportTo).Bool(s.Affinity).Bool(s.Kubernetes != nil)
+	if s.Kubernetes != nil {
+		h.Uint(uint64(len(s.Kubernetes.Aliases)))
+		for _, a := range s.Kubernetes.Aliases {
+			h.Add(a.Namespace, a.Name)
 		}
 	}
-	return list
+	for _, p := range s.Ports {
+		p.finish()
+		h.Add(p.Name, string(p.Protocol)).Uint(uint64(p.Number)).List(p.Accounts).Bool(p.AllMTLS).Bool(p.AnyMTLS)
+	}
+	s.Key = h.Key()
+	h = NewHash().Add(s.Key)
+	for _, p := range s.Ports {
+		h.Add(p.Key)
+	}
+	s.sum = h.Key()
+}
+
+func (p *Port) finish() {
+	p.AllMTLS = len(p.Endpoints) > 0
+	h := NewHash()
+	for _, e := range p.Endpoints {
+		p.AllMTLS = p.AllMTLS && e.MTLS
+		p.AnyMTLS = p.AnyMTLS || e.MTLS
+		h.Add(e.Address, e.Account, e.Workload).Uint(uint64(e.Port)).Bool(e.PodAddress).Bool(e.MTLS).Map(e.Labels)
+	}
+	p.Key = h.Key()
 }
 
 // Sum is the hash of the service with its endpoints.
 func (s *Service) Sum() string { return s.sum }
 
-func sumOf(s *Service) string {
-	h := NewHash().Add(s.Key)
-	for _, p := range s.Ports {
-		h.Add(p.Key)
+// putService replaces a service; nil: there is none any more. One that is as it was stays the same.
+func (s *Snapshot) putService(host string, now *Service) {
+	before := s.Services.Get(host)
+	switch {
+	case now == nil:
+		s.Services = s.Services.Without(host)
+	case before == nil || before.Sum() != now.Sum():
+		s.Services = s.Services.With(host, now)
 	}
-	return h.Key()
-}
-
-func addressesOf(k *corev1.Service) []string {
-	if len(k.Spec.ClusterIPs) > 0 {
-		return slices.Clone(k.Spec.ClusterIPs)
+	if before == nil || now == nil || before.Key != now.Key {
+		s.index.putPorts(before, false)
+		s.index.putPorts(now, true)
 	}
-	if k.Spec.ClusterIP != "" {
-		return []string{k.Spec.ClusterIP}
-	}
-	return nil
-}
-
-// fillEndpoints collects a port's ready endpoints, and the accounts of all of them: an endpoint that becomes ready must
-// not have to wait for a cluster that knows its identity.
-func (s *Snapshot) fillEndpoints(port *Port, in serviceInputs) {
-	accounts, next := map[string]bool{}, 0
-	for _, slice := range in.slices {
-		number, ok := numberIn(slice, port.Name)
-		for i := range slice.Endpoints {
-			pod := in.pods[next]
-			next++
-			if !ok {
-				continue
-			}
-			if pod != nil {
-				accounts[pod.Namespace+"/"+accountOf(pod)] = true
-			}
-			if e := &slice.Endpoints[i]; e.Conditions.Ready == nil || *e.Conditions.Ready {
-				port.Endpoints = append(port.Endpoints, s.endpoints(e, number, pod)...)
-			}
-		}
-	}
-	port.Endpoints = uniqueEndpoints(port.Endpoints)
-	port.Accounts = slices.Sorted(maps.Keys(accounts))
-	port.AllMTLS = len(port.Endpoints) > 0
-	h := NewHash()
-	for _, e := range port.Endpoints {
-		port.AllMTLS = port.AllMTLS && e.MTLS
-		port.AnyMTLS = port.AnyMTLS || e.MTLS
-		h.Add(e.Address, e.Account, e.Workload).Uint(uint64(e.Port)).Bool(e.PodAddress).Bool(e.MTLS).Map(e.Labels)
-	}
-	port.Key = h.Key()
-}
-
-func numberIn(slice *discoveryv1.EndpointSlice, name string) (uint32, bool) {
-	for _, p := range slice.Ports {
-		if p.Port != nil && (p.Name == nil && name == "" || p.Name != nil && *p.Name == name) {
-			return uint32(*p.Port), true
-		}
-	}
-	return 0, false
-}
-
-func (s *Snapshot) endpoints(e *discoveryv1.Endpoint, port uint32, pod *corev1.Pod) []Endpoint {
-	var out []Endpoint
-	for _, address := range e.Addresses {
-		endpoint := Endpoint{Address: address, Port: port}
-		if pod != nil {
-			endpoint.PodAddress = slices.Contains(ipsOf(pod), address)
-			endpoint.Account = pod.Namespace + "/" + accountOf(pod)
-			endpoint.Labels = pod.Labels
-			endpoint.Workload = telemetryWorkload(pod)
-			endpoint.MTLS = pod.Labels[tlsModeLabel] == "istio" && captures(pod, port) &&
-				s.index.policies.of(pod.Namespace, pod.Labels).on(port) != Disable
-		}
-		out = append(out, endpoint)
-	}
-	return out
-}
-
-// uniqueEndpoints sorts and removes repetitions: an endpoint may be in two slices while Kubernetes moves it.
-func uniqueEndpoints(list []Endpoint) []Endpoint {
-	slices.SortFunc(list, func(a, b Endpoint) int {
-		if c := compareStrings(a.Address, b.Address); c != 0 {
-			return c
-		}
-		return int(a.Port) - int(b.Port)
-	})
-	return slices.CompactFunc(list, func(a, b Endpoint) bool { return a.Address == b.Address && a.Port == b.Port })
 }

@@ -100,21 +100,6 @@ func (s *Snapshot) UnregisteredWeight(v *VirtualService) (hosts, ports int) {
 	return hosts, ports
 }
 
-// putService replaces a service; nil: there is none any more. One that is as it was stays the same.
-func (s *Snapshot) putService(host string, now *Service) {
-	before := s.Services.Get(host)
-	switch {
-	case now == nil:
-		s.Services = s.Services.Without(host)
-	case before == nil || before.Sum() != now.Sum():
-		s.Services = s.Services.With(host, now)
-	}
-	if before == nil || now == nil || before.Key != now.Key {
-		s.index.putPorts(before, false)
-		s.index.putPorts(now, true)
-	}
-}
-
 // putPorts takes the HTTP ports of a service in or out.
 func (x *index) putPorts(s *Service, in bool) {
 	if s == nil {

@@ -89,7 +89,7 @@ func inboundFor(proxy mesh.Proxy) *Inbound {
 	in := &Inbound{Ports: proxy.Inbound, DefaultMode: proxy.DefaultMode, Policies: proxy.Policies, Problems: proxy.Conflicts}
 	h := mesh.NewHash().Add(string(in.DefaultMode))
 	for _, p := range in.Ports {
-		h.Uint(uint64(p.Port)).Uint(uint64(p.ServicePort)).Add(p.Host, string(p.Protocol), string(p.Mode))
+		h.Uint(uint64(p.Port)).Uint(uint64(p.ServicePort)).Add(p.Host, p.Name, p.Namespace, string(p.Protocol), string(p.Mode))
 		h.List(texts(p.Sources))
 	}
 	for _, p := range in.Problems {
