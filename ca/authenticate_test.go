@@ -175,7 +175,7 @@ func TestClientCertificates(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		cert, err := testIssuer().Issue(a, names{id: id}, newKey(t).Public(), 0)
+		cert, err := testIssuer().Issue(a, certNames{id: id}, newKey(t).Public(), 0)
 		if err != nil {
 			t.Fatal(err)
 		}

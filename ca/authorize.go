@@ -20,8 +20,8 @@ var controlPlane = map[string]string{
 	"elasticsearch":                          "elasticsearch",
 }
 
-// names is everything of a certificate that says whose it is.
-type names struct {
+// certNames is everything of a certificate that says whose it is.
+type certNames struct {
 	id      spiffe.ID
 	dns     []string
 	subject telemetry.Peer
@@ -62,8 +62,8 @@ func (a *authorizer) checkIdentityRate(id spiffe.ID) error {
 }
 
 // authorize returns the names that go into the caller's certificate.
-func (a *authorizer) authorize(who caller) names {
-	return names{id: who.id, dns: a.dnsNames(who.id), subject: who.facts, expires: who.expires}
+func (a *authorizer) authorize(who caller) certNames {
+	return certNames{id: who.id, dns: a.dnsNames(who.id), subject: who.facts, expires: who.expires}
 }
 
 func (a *authorizer) dnsNames(id spiffe.ID) []string {

@@ -18,14 +18,15 @@ import (
 	listersv1 "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/util/workqueue"
 
+	"github.com/mesh-operator/mesh-operator/internal/names"
 	"github.com/mesh-operator/mesh-operator/internal/owner"
 	"github.com/mesh-operator/mesh-operator/internal/trust"
 )
 
 // How the trust bundle is published; every proxy mounts it.
 const (
-	bundleName   = "istio-ca-root-cert"
-	bundleKey    = "root-cert.pem"
+	bundleName   = names.RootsConfigMap
+	bundleKey    = names.RootsKey
 	bundleLabel  = "istio.io/config"
 	fieldManager = "istio-citadel"
 )

@@ -22,7 +22,7 @@ type issuer struct {
 }
 
 // Issue makes the whole template, signs it and checks what came out.
-func (i issuer) Issue(signer *authority, who names, key crypto.PublicKey, ttl time.Duration) (*x509.Certificate, error) {
+func (i issuer) Issue(signer *authority, who certNames, key crypto.PublicKey, ttl time.Duration) (*x509.Certificate, error) {
 	template, err := i.template(signer, who, ttl)
 	if err != nil {
 		return nil, err
@@ -41,7 +41,7 @@ func (i issuer) Issue(signer *authority, who names, key crypto.PublicKey, ttl ti
 	return leaf, nil
 }
 
-func (i issuer) template(signer *authority, who names, ttl time.Duration) (*x509.Certificate, error) {
+func (i issuer) template(signer *authority, who certNames, ttl time.Duration) (*x509.Certificate, error) {
 	serial, err := newSerial()
 	if err != nil {
 		return nil, err
@@ -89,7 +89,7 @@ func newSerial() (*big.Int, error) {
 }
 
 // check looks at a finished certificate as a suspicious verifier would.
-func (i issuer) check(signer *authority, who names, key crypto.PublicKey, leaf *x509.Certificate) error {
+func (i issuer) check(signer *authority, who certNames, key crypto.PublicKey, leaf *x509.Certificate) error {
 	comparable, ok := leaf.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
 	switch {
 	case !ok || !comparable.Equal(key):

@@ -26,13 +26,13 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/telemetry"
 )
 
-func sleep(t *testing.T) names {
+func sleep(t *testing.T) certNames {
 	t.Helper()
 	id, err := spiffe.New("cluster.local", "default", "sleep")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return names{id: id, subject: telemetry.Peer{Workload: "sleep"}}
+	return certNames{id: id, subject: telemetry.Peer{Workload: "sleep"}}
 }
 
 func testIssuer() issuer {

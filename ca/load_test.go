@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/sync/semaphore"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
@@ -141,7 +142,7 @@ func TestManyClientsAreServed(t *testing.T) {
 		o.ReviewClient = slowAPI{a, make(chan struct{}, 1), each / 2}
 		r := start(t, o)
 		defer r.stop()
-		r.service.slots = make(chan struct{}, 3)
+		r.service.slots = semaphore.NewWeighted(3)
 		if took := serveAll(t, startClients(t, r, a, agents)); took > 3*agents*each {
 			t.Errorf("%d certificates took %s, at one in %s", agents, took, each)
 		}

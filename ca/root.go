@@ -16,13 +16,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/mesh-operator/mesh-operator/internal/names"
 	"github.com/mesh-operator/mesh-operator/internal/owner"
 	"github.com/mesh-operator/mesh-operator/internal/trust"
 )
 
 // How the root is stored; the names are the ones that operators of older meshes know.
 const (
-	rootSecret     = "istio-ca-secret"
+	rootSecret     = names.RootSecret
 	rootSecretType = corev1.SecretType("istio.io/ca-root")
 	rootCertKey    = "ca-cert.pem"
 	rootKeyKey     = "ca-key.pem"

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -96,7 +97,7 @@ func newCitadel(o Options) (*citadel, error) {
 	c.service = &service{
 		authenticator: authenticator{client: o.ReviewClient, trustDomain: o.TrustDomain, now: time.Now, checkRate: authorizer.checkIdentityRate},
 		authorizer:    authorizer,
-		slots:         make(chan struct{}, slots),
+		slots:         semaphore.NewWeighted(slots),
 		issuer:        issuer,
 		authority:     c.rootStore.authority,
 		metrics:       metrics,

@@ -20,6 +20,7 @@ import (
 	"net"
 	"time"
 
+	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/peer"
@@ -66,7 +67,7 @@ type service struct {
 
 	authenticator authenticator
 	authorizer    *authorizer
-	slots         chan struct{} // one value for each call that is being answered
+	slots         *semaphore.Weighted // one for each call that is being answered
 	issuer        issuer
 	authority     func() (*authority, error)
 	metrics       *metrics
@@ -116,12 +117,10 @@ func (s *service) create(ctx context.Context, request *securityv1alpha1.IstioCer
 
 // enter takes a place, and then one call of the address's share: who found no place has cost nothing.
 func (s *service) enter(address string) (leave func(), err error) {
-	select {
-	case s.slots <- struct{}{}:
-	default:
+	if !s.slots.TryAcquire(1) {
 		return nil, refused(codes.ResourceExhausted, busy, errTooMany)
 	}
-	leave = func() { <-s.slots }
+	leave = func() { s.slots.Release(1) }
 	if err := s.authorizer.checkSourceRate(address); err != nil {
 		leave()
 		return nil, err

@@ -17,7 +17,7 @@ import (
 type serving struct {
 	authority func() (*authority, error)
 	issuer    issuer
-	names     names
+	names     certNames
 	now       func() time.Time
 
 	mu          sync.Mutex
@@ -26,12 +26,12 @@ type serving struct {
 }
 
 // servingNames are citadel's own identity and the name it is reached by.
-func servingNames(trustDomain, namespace, serverName string) (names, error) {
+func servingNames(trustDomain, namespace, serverName string) (certNames, error) {
 	id, err := spiffe.New(trustDomain, namespace, "istio-citadel-service-account")
 	if err != nil {
-		return names{}, fmt.Errorf("own identity: %w", err)
+		return certNames{}, fmt.Errorf("own identity: %w", err)
 	}
-	return names{id: id, dns: serviceNames(serverName)}, nil
+	return certNames{id: id, dns: serviceNames(serverName)}, nil
 }
 
 // tlsConfig asks callers for a certificate and verifies it against the bundle of this moment; who has a token needs none.

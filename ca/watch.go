@@ -9,6 +9,8 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/mesh-operator/mesh-operator/internal/kube"
 )
 
 // watches are the three things that citadel looks at. ConfigMap and Secret are selected by name, so that RBAC can restrict
@@ -72,10 +74,7 @@ func (w watches) addHandlers(root func(), p *publisher) error {
 
 func onChange(handle func(metav1.Object)) cache.ResourceEventHandlerFuncs {
 	pass := func(object any) {
-		if tombstone, ok := object.(cache.DeletedFinalStateUnknown); ok {
-			object = tombstone.Obj
-		}
-		if o, ok := object.(metav1.Object); ok {
+		if o, ok := kube.Deleted(object).(metav1.Object); ok {
 			handle(o)
 		}
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/admission"
 	"github.com/mesh-operator/mesh-operator/internal/certclient"
 	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
+	"github.com/mesh-operator/mesh-operator/internal/listing"
 	"github.com/mesh-operator/mesh-operator/internal/monitoring"
 )
 
@@ -134,14 +135,13 @@ const maxProblems = 10
 func deny(problems []istioconfig.Problem) *admissionv1.AdmissionResponse {
 	var text []string
 	details := &metav1.StatusDetails{}
-	for _, p := range problems[:min(len(problems), maxProblems)] {
-		text = append(text, p.String())
+	for i, p := range problems {
+		if text = append(text, p.String()); i >= maxProblems {
+			continue
+		}
 		details.Causes = append(details.Causes, metav1.StatusCause{Type: metav1.CauseTypeFieldValueInvalid, Field: p.Field, Message: p.Reason})
 	}
-	if more := len(problems) - maxProblems; more > 0 {
-		text = append(text, fmt.Sprintf("and %d more", more))
-	}
-	response := admission.Deny(http.StatusUnprocessableEntity, strings.Join(text, "; "))
+	response := admission.Deny(http.StatusUnprocessableEntity, strings.Join(listing.First(text, maxProblems), "; "))
 	response.Result.Reason = metav1.StatusReasonInvalid
 	response.Result.Details = details
 	return response

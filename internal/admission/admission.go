@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"time"
 
+	"golang.org/x/sync/semaphore"
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -42,13 +43,13 @@ type Reviewer func(ctx context.Context, request *admissionv1.AdmissionRequest) *
 type Handler struct {
 	review Reviewer
 	log    *slog.Logger
-	small  chan struct{}
-	large  chan struct{}
+	small  *semaphore.Weighted
+	large  *semaphore.Weighted
 }
 
 // NewHandler returns a handler that calls review.
 func NewHandler(review Reviewer, log *slog.Logger) *Handler {
-	return &Handler{review: review, log: log, small: make(chan struct{}, smallSlots), large: make(chan struct{}, largeSlots)}
+	return &Handler{review: review, log: log, small: semaphore.NewWeighted(smallSlots), large: semaphore.NewWeighted(largeSlots)}
 }
 
 // httpError is an error with the HTTP status of the response.
@@ -120,14 +121,15 @@ func (h *Handler) enter(r *http.Request) (leave func(), err error) {
 	if r.ContentLength > smallBody {
 		slots = h.large
 	}
-	select {
-	case slots <- struct{}{}:
-		return func() { <-slots }, nil
-	case <-r.Context().Done():
+	ctx, cancel := context.WithTimeout(r.Context(), readTime)
+	defer cancel()
+	switch err := slots.Acquire(ctx, 1); {
+	case err == nil:
+		return func() { slots.Release(1) }, nil
+	case r.Context().Err() != nil:
 		return nil, r.Context().Err()
-	case <-time.After(readTime):
-		return nil, &httpError{http.StatusTooManyRequests, "too many requests at a time"}
 	}
+	return nil, &httpError{http.StatusTooManyRequests, "too many requests at a time"}
 }
 
 func read(w http.ResponseWriter, r *http.Request) (*admissionv1.AdmissionReview, error) {

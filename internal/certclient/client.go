@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/mesh-operator/mesh-operator/internal/backoff"
 	"github.com/mesh-operator/mesh-operator/internal/trust"
 )
 
@@ -118,14 +119,14 @@ func (c *Client) renew(ctx context.Context, bundle trust.Bundle, s *schedule) {
 	certificate, err := c.obtain(ctx, bundle)
 	if err != nil {
 		s.backOff = backOff(s.backOff, err)
-		wait := jitter(s.backOff, 0.5)
+		wait := backoff.Spread(s.backOff, 0.5)
 		s.renew = time.Now().Add(wait) // monotonic: a jump of the wall clock must not delay the retry
 		if ctx.Err() == nil {
 			c.o.Logger.Warn("certificate request failed", "ca", c.o.Address, "retry", wait.Round(time.Millisecond), "error", err)
 		}
 		return
 	}
-	*s = schedule{renew: wallClock(jitter(time.Until(certificate.Leaf.NotAfter)/2, 0.1))}
+	*s = schedule{renew: wallClock(backoff.Spread(time.Until(certificate.Leaf.NotAfter)/2, 0.1))}
 	c.publish(certificate)
 	c.o.Logger.Info("certificate obtained", "identity", certificate.Leaf.URIs[0].String(), "serial", certificate.Leaf.SerialNumber.Text(16),
 		"expires", certificate.Leaf.NotAfter, "renewal", s.renew)
@@ -137,7 +138,7 @@ func backOff(last time.Duration, err error) time.Duration {
 	if status.Code(err) == codes.ResourceExhausted {
 		longest = busyBackOff
 	}
-	return min(longest, max(firstBackOff, 2*last))
+	return backoff.Growth{First: firstBackOff, Longest: longest, Factor: 2}.Next(last)
 }
 
 // wallClock returns the time after d without its monotonic part: certificates expire while a machine sleeps, too.

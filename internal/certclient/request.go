@@ -11,7 +11,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	mathrand "math/rand/v2"
 	"os"
 	"time"
 
@@ -167,9 +166,4 @@ func verifyChain(certificate *tls.Certificate, bundle trust.Bundle) error {
 		}
 	}
 	return nil
-}
-
-// jitter spreads d by the fraction on both sides, so that a fleet started together does not renew together.
-func jitter(d time.Duration, fraction float64) time.Duration {
-	return time.Duration(float64(d) * (1 + fraction*(2*mathrand.Float64()-1)))
 }

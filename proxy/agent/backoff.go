@@ -2,16 +2,16 @@ package agent
 
 import (
 	"context"
-	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/mesh-operator/mesh-operator/internal/backoff"
 )
 
-const (
-	firstDelay   = time.Second
-	longestDelay = 30 * time.Second
-	stableAfter  = 10 * time.Second // a stream that lasts this long resets the back-off
-)
+// stableAfter is how long a stream lasts that resets the back-off.
+const stableAfter = 10 * time.Second
+
+var attemptGrowth = backoff.Growth{First: time.Second, Longest: 30 * time.Second, Factor: 1.5}
 
 // attemptBackoff delays the attempts to connect to pilot: each one is a DNS query and a handshake, and every proxy of the
 // mesh makes them while pilot is not reachable. A proxy without configuration serves no requests and does not wait.
@@ -61,6 +61,6 @@ func (b *attemptBackoff) schedule() {
 	if !b.configured {
 		return
 	}
-	b.delay = min(max(firstDelay, b.delay*3/2), longestDelay)
-	b.next = time.Now().Add(b.delay - rand.N(b.delay/2))
+	b.delay = attemptGrowth.Next(b.delay)
+	b.next = time.Now().Add(backoff.Spread(b.delay*3/4, 1.0/3))
 }

@@ -99,7 +99,7 @@ func TestReconnectBacksOff(t *testing.T) {
 			t.Errorf("%d attempts in ten minutes", n)
 		}
 		for i := 1; i < len(r.at); i++ {
-			if gap := r.at[i] - r.at[i-1]; i > 1 && gap > longestDelay+250*time.Millisecond {
+			if gap := r.at[i] - r.at[i-1]; i > 1 && gap > attemptGrowth.Longest+250*time.Millisecond {
 				t.Errorf("%s between two attempts", gap)
 			}
 		}

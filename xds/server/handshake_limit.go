@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"golang.org/x/sync/semaphore"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -19,7 +20,7 @@ type handshakeLimit struct {
 }
 
 type handshakeSlots struct {
-	slots chan struct{}
+	slots *semaphore.Weighted
 	users int // guarded by the lock of handshakeLimit
 }
 
@@ -28,16 +29,14 @@ func (l *handshakeLimit) acquire(ctx context.Context, identity string) (release 
 	ctx, cancel := context.WithTimeout(ctx, firstRequestTimeout)
 	defer cancel()
 	at := l.use(identity)
-	select {
-	case at.slots <- struct{}{}:
-		return sync.OnceFunc(func() {
-			<-at.slots
-			l.release(identity)
-		}), nil
-	case <-ctx.Done():
+	if at.slots.Acquire(ctx, 1) != nil {
 		l.release(identity)
 		return nil, status.Errorf(codes.ResourceExhausted, "%d streams of this identity have not said which pod they are of", maxHandshakes)
 	}
+	return sync.OnceFunc(func() {
+		at.slots.Release(1)
+		l.release(identity)
+	}), nil
 }
 
 func (l *handshakeLimit) use(identity string) *handshakeSlots {
@@ -45,7 +44,7 @@ func (l *handshakeLimit) use(identity string) *handshakeSlots {
 	defer l.mu.Unlock()
 	at := l.byIdentity[identity]
 	if at == nil {
-		at = &handshakeSlots{slots: make(chan struct{}, maxHandshakes)}
+		at = &handshakeSlots{slots: semaphore.NewWeighted(maxHandshakes)}
 		l.byIdentity[identity] = at
 	}
 	at.users++

@@ -2,16 +2,15 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net"
-	"slices"
 	"time"
 
 	"golang.org/x/time/rate"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
+	"github.com/mesh-operator/mesh-operator/internal/listing"
 	"github.com/mesh-operator/mesh-operator/internal/ratelimit"
 	"github.com/mesh-operator/mesh-operator/xds/resource"
 )
@@ -81,17 +80,9 @@ func (s *Server) logRejection(c *connection, r *Rejection, log *slog.Logger) {
 			log.Warn("proxy rejected more resources", "count", len(blamed)-maxNamed)
 			break
 		}
-		log.Warn("proxy rejected a resource", "resource", culprit.Name, "version", culprit.Version, "objects", firstObjects(culprit.Sources), message)
+		log.Warn("proxy rejected a resource", "resource", culprit.Name, "version", culprit.Version, "objects", listing.First(culprit.Sources, maxNamed), message)
 		message = slog.Attr{} // said
 	}
-}
-
-// firstObjects are the first objects of a list that may have one for each rule of the mesh.
-func firstObjects(objects []resource.Object) []resource.Object {
-	if len(objects) <= maxNamed {
-		return objects
-	}
-	return append(slices.Clone(objects[:maxNamed]), resource.Object(fmt.Sprintf("and %d more", len(objects)-maxNamed)))
 }
 
 // refuse counts a stream that ends before its client wants it to. from is whose share of the log says so.

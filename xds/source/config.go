@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
+	"github.com/mesh-operator/mesh-operator/internal/kube"
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 	"github.com/mesh-operator/mesh-operator/xds/table"
 )
@@ -177,10 +178,7 @@ func specChanged(a, b *unstructured.Unstructured) bool {
 }
 
 func (f *configFeed) drop(object any) {
-	if tombstone, ok := object.(cache.DeletedFinalStateUnknown); ok {
-		object = tombstone.Obj
-	}
-	raw, ok := object.(*unstructured.Unstructured)
+	raw, ok := kube.Deleted(object).(*unstructured.Unstructured)
 	if !ok {
 		return
 	}

@@ -15,6 +15,8 @@ import (
 
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 	"github.com/mesh-operator/mesh-operator/xds/table"
+
+	"github.com/mesh-operator/mesh-operator/internal/kube"
 )
 
 // meshConfigName is the ConfigMap with the mesh configuration, meshConfigKey its key.
@@ -118,10 +120,7 @@ func (f *typedFeed) handler() cache.ResourceEventHandler {
 			}
 		},
 		DeleteFunc: func(object any) {
-			if tombstone, ok := object.(cache.DeletedFinalStateUnknown); ok {
-				object = tombstone.Obj
-			}
-			f.store.remove(object)
+			f.store.remove(kube.Deleted(object))
 			f.mark(f.kind)
 		},
 	}

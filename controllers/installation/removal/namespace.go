@@ -2,7 +2,6 @@ package removal
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/mesh-operator/mesh-operator/controllers/installation/report"
 	"github.com/mesh-operator/mesh-operator/controllers/installation/write"
 	"github.com/mesh-operator/mesh-operator/internal/apply"
+	"github.com/mesh-operator/mesh-operator/internal/listing"
 	"github.com/mesh-operator/mesh-operator/internal/owner"
 )
 
@@ -106,12 +106,8 @@ func belongsToCluster(rows []kinds.Kind, kind string, object *metav1.PartialObje
 // summary names the first three and counts the rest.
 func summary(refs []apply.Ref) string {
 	var names []string
-	for i, ref := range refs {
-		if i == 3 {
-			names = append(names, fmt.Sprintf("%d more", len(refs)-3))
-			break
-		}
+	for _, ref := range refs {
 		names = append(names, ref.Kind+" "+ref.Name)
 	}
-	return strings.Join(names, ", ")
+	return strings.Join(listing.First(names, 3), ", ")
 }

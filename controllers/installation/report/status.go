@@ -12,6 +12,7 @@ import (
 
 	"github.com/mesh-operator/mesh-operator/api/v1alpha1"
 	"github.com/mesh-operator/mesh-operator/controllers/installation/desired"
+	"github.com/mesh-operator/mesh-operator/internal/listing"
 	"github.com/mesh-operator/mesh-operator/internal/version"
 )
 
@@ -245,10 +246,7 @@ func removalMessage(r *v1alpha1.RemovalStatus) string {
 
 // SidecarsMessage counts the pods with a sidecar, names the first five and says what to do about them.
 func SidecarsMessage(pods []string) string {
-	named := strings.Join(pods[:min(len(pods), 5)], ", ")
-	if more := len(pods) - 5; more > 0 {
-		named += fmt.Sprintf(" and %d more", more)
-	}
+	named := strings.Join(listing.First(pods, 5), ", ")
 	return fmt.Sprintf("%d pods still run a sidecar: %s; they get no new configuration and no new certificates, so restart their "+
 		"workloads (kubectl rollout restart; those of kube-inject: apply the manifest without the sidecar)", len(pods), named)
 }

@@ -230,7 +230,7 @@ func TestRemovalMessageListsSidecarPods(t *testing.T) {
 	out := Outcome{Removal: &v1alpha1.RemovalStatus{Stage: "Workloads"}, Sidecars: []string{"a/1", "a/2", "a/3", "b/4", "b/5", "b/6", "c/7"}}
 	for _, failure := range []error{nil, errors.New("delete Service: refused")} {
 		message := Status(v1alpha1.InstallationStatus{}, out, failure, now).Conditions[0].Message
-		if want := "; 7 pods still run a sidecar: a/1, a/2, a/3, b/4, b/5 and 2 more; "; !strings.Contains(message, want) || !strings.Contains(message, "kubectl rollout restart") {
+		if want := "; 7 pods still run a sidecar: a/1, a/2, a/3, b/4, b/5, and 2 more; "; !strings.Contains(message, want) || !strings.Contains(message, "kubectl rollout restart") {
 			t.Errorf("Ready says %q, want %q in it", message, want)
 		}
 	}

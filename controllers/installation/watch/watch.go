@@ -21,12 +21,12 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
-	"k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/mesh-operator/mesh-operator/controllers/installation/kinds"
 	"github.com/mesh-operator/mesh-operator/internal/apply"
+	"github.com/mesh-operator/mesh-operator/internal/kube"
 	"github.com/mesh-operator/mesh-operator/internal/owner"
 )
 
@@ -241,10 +241,7 @@ func (w *Watch) send(object client.Object) {
 
 // changed is the handler of every informer.
 func (w *Watch) changed(object any) {
-	if tombstone, ok := object.(cache.DeletedFinalStateUnknown); ok {
-		object = tombstone.Obj
-	}
-	if o, ok := object.(client.Object); ok {
+	if o, ok := kube.Deleted(object).(client.Object); ok {
 		w.send(o)
 	}
 }
