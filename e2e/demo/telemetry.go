@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -28,6 +29,10 @@ type edge struct {
 	Value  [2]any
 }
 
+func (e edge) name() string {
+	return e.Metric["source_workload"] + " " + e.Metric["destination_workload"] + " " + e.Metric["response_code"]
+}
+
 // showCallGraph prints the calls that the mesh's Prometheus has collected, after the scrape that has the last request.
 func (d *demo) showCallGraph(ctx context.Context) error {
 	client := d.lab.ThroughPod("istio-system", "app=prometheus", 9090)
@@ -39,10 +44,7 @@ func (d *demo) showCallGraph(ctx context.Context) error {
 		if edges, err = queryEdges(ctx, client); err != nil {
 			return err
 		}
-		if !slices.ContainsFunc(edges, func(e edge) bool { return e.Metric["destination_workload"] == "ratings-v1" }) {
-			return errors.New("the calls of ratings are missing")
-		}
-		return nil
+		return checkEdges(edges)
 	})
 	if err != nil {
 		return err
@@ -56,6 +58,27 @@ func (d *demo) showCallGraph(ctx context.Context) error {
 	return table.Flush()
 }
 
+// checkEdges returns an error until the graph reaches its last workload and has every request of the demo.
+func checkEdges(edges []edge) error {
+	pages, ratings := 0, false
+	for _, e := range edges {
+		switch e.Metric["destination_workload"] {
+		case "ratings-v1":
+			ratings = true
+		case "productpage-v1":
+			count, err := strconv.Atoi(fmt.Sprint(e.Value[1]))
+			if err != nil {
+				return fmt.Errorf("read count of requests: %w", err)
+			}
+			pages += count
+		}
+	}
+	if pages < requests || !ratings {
+		return fmt.Errorf("it has %d of %d requests, ratings: %t", pages, requests, ratings)
+	}
+	return nil
+}
+
 func queryEdges(ctx context.Context, client *http.Client) ([]edge, error) {
 	reply, err := lab.Get(ctx, lab.Request{URL: "http://prometheus/api/v1/query?query=" + url.QueryEscape(graphQuery), Client: client})
 	if err != nil {
@@ -65,7 +88,7 @@ func queryEdges(ctx context.Context, client *http.Client) ([]edge, error) {
 	if err := json.Unmarshal([]byte(reply.Body), &answer); err != nil {
 		return nil, fmt.Errorf("decode answer of Prometheus: %w", err)
 	}
-	slices.SortFunc(answer.Data.Result, func(x, y edge) int { return strings.Compare(fmt.Sprint(x.Metric), fmt.Sprint(y.Metric)) })
+	slices.SortFunc(answer.Data.Result, func(x, y edge) int { return strings.Compare(x.name(), y.name()) })
 	return answer.Data.Result, nil
 }
 
