@@ -5,6 +5,17 @@ type TelemetrySpec struct {
 	// tracing makes proxies report spans, of which a tracing system makes traces. Unset: see provider.
 	// +optional
 	Tracing *TracingSpec `json:"tracing,omitempty"`
+	// accessLog says how proxies log requests and connections. Which ones they log is said by objects of kind Telemetry.
+	// +optional
+	AccessLog *AccessLogSpec `json:"accessLog,omitempty"`
+}
+
+// AccessLogSpec says how proxies log requests and connections.
+type AccessLogSpec struct {
+	// format of the lines that proxies write to their standard output: Text or JSON. Unset: Text.
+	// +kubebuilder:validation:Enum=Text;JSON
+	// +optional
+	Format string `json:"format,omitempty"`
 }
 
 // TracingSpec says which requests are traced and how spans are reported.

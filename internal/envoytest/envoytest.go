@@ -124,6 +124,21 @@ func (e *Envoy) Stop() {
 	<-e.exited
 }
 
+// Quit lets the process end in its own way, with its logs written, and waits until it is gone.
+func (e *Envoy) Quit() {
+	e.t.Helper()
+	response, err := http.Post("http://"+e.Admin+"/quitquitquit", "", nil)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	response.Body.Close()
+	select {
+	case <-e.exited:
+	case <-time.After(startTimeout):
+		e.t.Fatal("timeout: end")
+	}
+}
+
 // WaitLive returns when the server is LIVE, that is when it has all the configuration it waits for.
 func (e *Envoy) WaitLive() {
 	e.t.Helper()

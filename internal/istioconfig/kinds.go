@@ -21,6 +21,7 @@ const (
 	DestinationRule    Kind = "DestinationRule"
 	Gateway            Kind = "Gateway"
 	PeerAuthentication Kind = "PeerAuthentication"
+	Telemetry          Kind = "Telemetry"
 )
 
 // definition is the row of a kind. The kind's CustomResourceDefinition, its rules in galley's webhook, in the admission policy
@@ -77,6 +78,11 @@ var definitions = []definition{
 		},
 	},
 	{
+		kind: Telemetry, group: "telemetry.istio.io", resource: "telemetries", versions: []string{"v1", "v1alpha1"},
+		spec:     func() proto.Message { return &telemetry.Telemetry{} },
+		validate: typed((*checker).telemetry),
+	},
+	{
 		kind: "ServiceEntry", group: networkingGroup, resource: "serviceentries", versions: threeVersions,
 		spec:        func() proto.Message { return &networking.ServiceEntry{} },
 		alternative: "to let pods call hosts outside the mesh, set spec.mesh.outboundTrafficPolicy: ALLOW_ANY in the Installation",
@@ -115,11 +121,6 @@ var definitions = []definition{
 		kind: "RequestAuthentication", group: securityGroup, resource: "requestauthentications", versions: twoVersions,
 		spec:        func() proto.Message { return &security.RequestAuthentication{} },
 		alternative: "verify tokens in the application",
-	},
-	{
-		kind: "Telemetry", group: "telemetry.istio.io", resource: "telemetries", versions: []string{"v1", "v1alpha1"},
-		spec:        func() proto.Message { return &telemetry.Telemetry{} },
-		alternative: "remove it: every proxy serves its metrics and writes its access log with the defaults",
 	},
 	{
 		kind: "WasmPlugin", group: "extensions.istio.io", resource: "wasmplugins", versions: []string{"v1alpha1"},

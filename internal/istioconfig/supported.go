@@ -35,6 +35,10 @@ var supported = map[protoreflect.FullName]string{
 	"istio.networking.v1alpha3.TrafficPolicy.PortTrafficPolicy":     "port loadBalancer connectionPool outlierDetection tls",
 	"istio.networking.v1alpha3.ConnectionPoolSettings.TCPSettings":  "maxConnections connectTimeout tcpKeepalive",
 	"istio.networking.v1alpha3.ConnectionPoolSettings.HTTPSettings": "http1MaxPendingRequests http2MaxRequests maxRequestsPerConnection maxRetries idleTimeout",
+	"istio.telemetry.v1alpha1.Telemetry":                            "selector accessLogging tracing",
+	"istio.telemetry.v1alpha1.AccessLogging":                        "match providers disabled filter",
+	"istio.telemetry.v1alpha1.Tracing":                              "match providers randomSamplingPercentage disableSpanReporting customTags",
+	"istio.telemetry.v1alpha1.Tracing.CustomTag":                    "literal environment header",
 }
 
 // unsupportedValues are enum values that the translator does not express, by their full names.
@@ -48,20 +52,27 @@ var unsupportedValues = []protoreflect.FullName{
 
 // alternatives is the way out for the refused fields that people are most likely to bring along.
 var alternatives = map[string]string{
-	"serverCertificate":  "create a kubernetes.io/tls Secret beside the gateway's pods and name it in credentialName",
-	"consistentHash":     "use simple: LEAST_REQUEST, ROUND_ROBIN or RANDOM",
-	"delegate":           "write the delegate's routes in this VirtualService",
-	"corsPolicy":         "answer CORS requests in the application",
-	"headers":            "set the headers in the application",
-	"tcp":                "remove it: TCP is forwarded to the service it was sent to",
-	"tls":                "remove it: TLS is forwarded to the service it was sent to",
-	"exponentialDelay":   "use fixedDelay",
-	"grpcStatus":         "use httpStatus",
-	"directResponse":     "route to a service that gives the answer",
-	"uriRegexRewrite":    "use uri, with a match on a prefix",
-	"localityLbSetting":  "remove it: endpoints of all zones are used alike",
-	"workloadSelector":   "leave it out: the rule holds for every workload that sees it; certificates of sidecars come from mounted files",
-	"warmupDurationSecs": "remove it: new endpoints get their full share at once",
+	"serverCertificate":            "create a kubernetes.io/tls Secret beside the gateway's pods and name it in credentialName",
+	"consistentHash":               "use simple: LEAST_REQUEST, ROUND_ROBIN or RANDOM",
+	"delegate":                     "write the delegate's routes in this VirtualService",
+	"corsPolicy":                   "answer CORS requests in the application",
+	"headers":                      "set the headers in the application",
+	"tcp":                          "remove it: TCP is forwarded to the service it was sent to",
+	"tls":                          "remove it: TLS is forwarded to the service it was sent to",
+	"exponentialDelay":             "use fixedDelay",
+	"grpcStatus":                   "use httpStatus",
+	"directResponse":               "route to a service that gives the answer",
+	"uriRegexRewrite":              "use uri, with a match on a prefix",
+	"localityLbSetting":            "remove it: endpoints of all zones are used alike",
+	"workloadSelector":             "leave it out: the rule holds for every workload that sees it; certificates of sidecars come from mounted files",
+	"targetRef":                    "use selector",
+	"targetRefs":                   "use selector",
+	"metrics":                      "remove it: every proxy serves its metrics with the defaults",
+	"formatter":                    "use literal, environment or header",
+	"useRequestIdForTraceSampling": "remove it: x-request-id carries the decision",
+	"enableIstioTags":              "remove it: spans always have Istio's tags",
+	"disableContextPropagation":    "remove it, or set disableSpanReporting: true",
+	"warmupDurationSecs":           "remove it: new endpoints get their full share at once",
 }
 
 // unsupported lists what a message sets beyond the supported fields, in the order of the fields.

@@ -18,7 +18,7 @@ import (
 // Check returns the findings of a snapshot, sorted, each once. A check that panics is a problem of the objects that it is about.
 // Of one object no more than mesh.LimitProblems keeps are returned.
 func Check(s *mesh.Snapshot) []mesh.Problem {
-	c := &checker{snapshot: s, in: s.Inputs(), subsets: map[subset]bool{}, proxied: map[string]bool{}, sidecars: map[string][]*corev1.Pod{}}
+	c := &checker{snapshot: s, in: s.Inputs(), subsets: map[subset]bool{}, proxied: map[string]bool{}, sidecars: map[string][]*corev1.Pod{}, proxies: map[string][]*corev1.Pod{}}
 	c.index()
 	for k := range c.in.Services.Values() {
 		c.guard(func() { c.service(k) }, serviceObject(k))
@@ -42,6 +42,11 @@ func Check(s *mesh.Snapshot) []mesh.Problem {
 		}
 		c.guard(func() { c.policies(namespace) }, objects...)
 	}
+	for rules := range s.TelemetryRules().Values() {
+		for t := range rules.Values() {
+			c.guard(func() { c.telemetry(t) }, t.Object)
+		}
+	}
 	slices.SortFunc(c.found, mesh.CompareProblems)
 	return slices.Compact(c.found)
 }
@@ -53,6 +58,7 @@ type checker struct {
 	subsets  map[subset]bool          // that some rule defines
 	proxied  map[string]bool          // the namespaces with a proxy
 	sidecars map[string][]*corev1.Pod // the pods with one, by namespace
+	proxies  map[string][]*corev1.Pod // the pods with a proxy of any type, by namespace
 	found    []mesh.Problem
 }
 
@@ -72,6 +78,7 @@ func (c *checker) index() {
 			continue
 		}
 		c.proxied[p.Namespace] = true
+		c.proxies[p.Namespace] = append(c.proxies[p.Namespace], p)
 		if proxy == mesh.Sidecar {
 			c.sidecars[p.Namespace] = append(c.sidecars[p.Namespace], p)
 		}

@@ -98,6 +98,20 @@ func (c *collector) add(key mesh.Hash, sources []resource.Object, build func(*dr
 	c.take(c.builder.parts.get(key.Key(), func() part { return buildPart(sources, build) }))
 }
 
+// addReporting is add for a part that also depends on what the proxy reports.
+func (c *collector) addReporting(key mesh.Hash, sources []resource.Object, build func(*draft)) {
+	c.add(key.Add(c.scope.Telemetry.Key), sortedObjects(append(slices.Clone(sources), c.scope.Telemetry.Objects...)), build)
+}
+
+// withoutTelemetry is a collector for parts that do not depend on what the proxy reports, and are shared with proxies that report
+// something else.
+func (c *collector) withoutTelemetry(add func(*collector)) {
+	other := newCollector(c.builder, c.scope)
+	other.near, other.scope.Telemetry = c.near, nil
+	add(other)
+	c.take(other.part)
+}
+
 // make adds a part that is too large for the cache.
 func (c *collector) make(sources []resource.Object, build func(*draft)) {
 	c.take(buildPart(sources, build))

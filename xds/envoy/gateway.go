@@ -92,7 +92,7 @@ func (c *collector) serve(port uint32, plain, secured []scope.Server) {
 		key.Add(s.Gateway.Key).Uint(uint64(s.Index)).List(chain.names)
 		sources = append(sources, s.Gateway.Object)
 	}
-	c.add(key, sortedObjects(sources), func(d *draft) {
+	c.addReporting(key, sortedObjects(sources), func(d *draft) {
 		l := c.gatewayListener(port)
 		if len(plain) > 0 {
 			l.FilterChains = append(l.FilterChains, c.gatewayChain(name))
@@ -125,6 +125,6 @@ func (c *collector) gatewayListener(port uint32) *listenerv3.Listener {
 }
 
 func (c *collector) gatewayChain(routes string) *listenerv3.FilterChain {
-	m := withRoutes(c.startTraces(faceUntrustedClients(c.hcm("outbound_"+routes))), routes)
+	m := withRoutes(c.startTraces(faceUntrustedClients(c.hcm(gatewayServer, "outbound_"+routes))), routes)
 	return &listenerv3.FilterChain{Filters: c.httpChain(gatewayServer, "", m)}
 }

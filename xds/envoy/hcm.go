@@ -15,7 +15,7 @@ const hcmFilter = "envoy.filters.network.http_connection_manager"
 
 // hcm is the part that all HTTP connection managers have in common. Proxy and workload must interpret a path and a host
 // alike, or a rule for one does not hold for the other; hence the normalisations, on every listener.
-func (c *collector) hcm(stat string) *hcmv3.HttpConnectionManager {
+func (c *collector) hcm(kind chainKind, stat string) *hcmv3.HttpConnectionManager {
 	return &hcmv3.HttpConnectionManager{
 		StatPrefix:                   stat,
 		CodecType:                    hcmv3.HttpConnectionManager_AUTO,
@@ -36,8 +36,8 @@ func (c *collector) hcm(stat string) *hcmv3.HttpConnectionManager {
 			MaxHeadersCount:              wrapperspb.UInt32(meshHeaders),
 		},
 		UpgradeConfigs: []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: supportedUpgrade}},
-		AccessLog:      c.accessLog(),
-		Tracing:        c.tracing(),
+		AccessLog:      c.accessLog(kind),
+		Tracing:        c.tracing(kind),
 	}
 }
 

@@ -80,7 +80,7 @@ func addOwnPorts(b *bootstrapv3.Bootstrap) {
 	for _, port := range []uint32{15021, 15090} {
 		b.StaticResources.Listeners = append(b.StaticResources.Listeners, &listenerv3.Listener{
 			Name: "own " + number(port), Address: socketAddress("0.0.0.0", port),
-			FilterChains: []*listenerv3.FilterChain{{Filters: (&collector{scope: scope.Scope{Settings: &mesh.Settings{}}}).tcpChain(sidecarOutbound, agentCluster)}},
+			FilterChains: []*listenerv3.FilterChain{{Filters: (&collector{scope: scope.Scope{Settings: &mesh.Settings{}, Telemetry: &mesh.Telemetry{}}}).tcpChain(sidecarOutbound, agentCluster)}},
 		})
 	}
 }

@@ -38,7 +38,7 @@ func (c *collector) headlessListeners(s *scope.Service, p *mesh.Port, addresses 
 func (c *collector) httpListeners(s *scope.Service, p *mesh.Port, addresses []address, routes string) {
 	for _, a := range addresses {
 		name := a.ip + "_" + number(a.port)
-		c.add(mesh.NewHash().Add("http address listener", routes, name, c.httpListenerName(number(p.Number)), s.Host), []resource.Object{s.Object}, func(d *draft) {
+		c.addReporting(mesh.NewHash().Add("http address listener", routes, name, c.httpListenerName(number(p.Number)), s.Host), []resource.Object{s.Object}, func(d *draft) {
 			l := c.outboundListener(a.ip, a.port)
 			c.routeHTTP(l, "outbound_"+c.httpListenerName(number(p.Number)), routes, s.Host)
 			d.emit(resource.Listener, l.Name, l)
@@ -80,7 +80,7 @@ func renameClusters(action *routev3.RouteAction, host, suffix string) {
 func (c *collector) routeHTTP(l *listenerv3.Listener, stat, routes, hostless string) {
 	l.ListenerFilters = []*listenerv3.ListenerFilter{tlsInspector(), httpInspector()}
 	l.ListenerFiltersTimeout = seconds(0)
-	manager := withRoutes(c.hcm(stat), routes)
+	manager := withRoutes(c.hcm(sidecarOutbound, stat), routes)
 	manager.HttpProtocolOptions.DefaultHostForHttp_10 = hostless
 	l.FilterChains = []*listenerv3.FilterChain{{
 		Name:             "http",

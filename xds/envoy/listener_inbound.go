@@ -24,7 +24,7 @@ func (c *collector) inbound() {
 	for _, p := range in.Ports {
 		sources = append(sources, p.Sources...)
 	}
-	c.add(mesh.NewHash().Add("virtualInbound", in.Key), sortedObjects(sources), func(d *draft) {
+	c.addReporting(mesh.NewHash().Add("virtualInbound", in.Key), sortedObjects(sources), func(d *draft) {
 		l := c.virtualInbound()
 		d.emit(resource.Listener, l.Name, l)
 	})
@@ -62,7 +62,7 @@ func (c *collector) virtualInbound() *listenerv3.Listener {
 	inspector := tlsInspector()
 	inspector.FilterDisabled = skipOn(plain) // the server may speak first there
 	l.ListenerFilters = []*listenerv3.ListenerFilter{originalDst(), inspector}
-	l.AccessLog = refusals(c.accessLog())
+	l.AccessLog = refusals(c.accessLog(sidecarInbound))
 	return l
 }
 
@@ -110,7 +110,7 @@ func (c *collector) inboundChain(p mesh.InboundPort, kind string, match *listene
 	case p.Host == "":
 		chain.Filters = c.tcpChain(sidecarInbound, inboundPassthroughCluster)
 	case p.Protocol.IsHTTP():
-		m := faceWorkloadClients(c.hcm("inbound_"+name), mutual)
+		m := faceWorkloadClients(c.hcm(sidecarInbound, "inbound_"+name), mutual)
 		m.HttpProtocolOptions.DefaultHostForHttp_10 = p.Host
 		chain.Filters = c.httpChain(sidecarInbound, p.Protocol, withInline(m, inboundRoutes(p)))
 	default:

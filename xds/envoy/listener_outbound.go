@@ -24,7 +24,7 @@ func (s *Shared) port(c *collector, port string) {
 		s.report("port "+port, nil)
 		return
 	}
-	c.add(mesh.NewHash().Add("http listener", port), nil, func(d *draft) {
+	c.addReporting(mesh.NewHash().Add("http listener", port), nil, func(d *draft) {
 		l := c.httpListener(port)
 		d.emit(resource.Listener, l.Name, l)
 	})
@@ -83,7 +83,7 @@ func (c *collector) addressListeners(s *scope.Service) {
 			cluster := outboundName(p.Number, "", s.Host) + a.suffix
 			chain := filterContext{kind: sidecarOutbound, cluster: cluster, affinity: s.Affinity}
 			name := a.ip + "_" + number(a.port)
-			c.add(mesh.NewHash().Add("tcp listener", cluster, name).Bool(s.Affinity), []resource.Object{s.Object}, func(d *draft) {
+			c.addReporting(mesh.NewHash().Add("tcp listener", cluster, name).Bool(s.Affinity), []resource.Object{s.Object}, func(d *draft) {
 				l := c.outboundListener(a.ip, a.port)
 				l.FilterChains = []*listenerv3.FilterChain{{Name: "tcp", Filters: c.networkFilters(chain)}}
 				d.emit(resource.Listener, l.Name, l)
@@ -179,7 +179,7 @@ func (c *collector) wildcard() string {
 // of its original destination; the rest is handled as unknown traffic. A connection to the listener itself would loop, so it
 // is closed.
 func (c *collector) virtualOutbound() {
-	c.add(mesh.NewHash().Add("virtualOutbound"), nil, func(d *draft) {
+	c.addReporting(mesh.NewHash().Add("virtualOutbound"), nil, func(d *draft) {
 		l := c.outboundListener(c.wildcard(), outboundPort)
 		l.Name, l.BindToPort, l.UseOriginalDst = "virtualOutbound", nil, yes()
 		l.FilterChains = []*listenerv3.FilterChain{{

@@ -31,7 +31,7 @@ func TestPanicAffectsOneService(t *testing.T) {
 		return &scope.Service{Service: s, Key: name}
 	}
 	good := &mesh.Port{Number: 80, Protocol: mesh.TCP}
-	s := scope.Scope{Type: mesh.Sidecar, IPv4: true, Settings: &mesh.Settings{}, Inbound: &scope.Inbound{}, Outbound: &scope.Outbound{Namespace: "a", Key: "1"}}
+	s := scope.Scope{Type: mesh.Sidecar, IPv4: true, Settings: &mesh.Settings{}, Telemetry: &mesh.Telemetry{}, Inbound: &scope.Inbound{}, Outbound: &scope.Outbound{Namespace: "a", Key: "1"}}
 	for _, v := range []*scope.Service{view("good", good), view("odd", good, nil)} {
 		s.Outbound.Services = s.Outbound.Services.With(v.Host, v)
 	}
@@ -61,7 +61,7 @@ func TestPanicKeepsLastGoodService(t *testing.T) {
 		{[]*mesh.Port{nil}, []string{"90"}, 1},
 		{nil, nil, 0},
 	} {
-		s := scope.Scope{Type: mesh.Sidecar, IPv4: true, Settings: &mesh.Settings{}, Inbound: &scope.Inbound{}, Outbound: &scope.Outbound{Namespace: "a", Key: number(uint32(i))}}
+		s := scope.Scope{Type: mesh.Sidecar, IPv4: true, Settings: &mesh.Settings{}, Telemetry: &mesh.Telemetry{}, Inbound: &scope.Inbound{}, Outbound: &scope.Outbound{Namespace: "a", Key: number(uint32(i))}}
 		if c.ports != nil {
 			service := &mesh.Service{Object: "Service/a/pay", Namespace: "a", Name: "pay", Host: host, Addresses: []string{"10.96.0.1"}, Ports: c.ports}
 			s.Outbound.Services = s.Outbound.Services.With(host, &scope.Service{Service: service, Key: number(uint32(i))})

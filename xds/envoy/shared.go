@@ -15,6 +15,7 @@ import (
 type Shared struct {
 	outbound  *scope.Outbound
 	settings  *mesh.Settings
+	telemetry *mesh.Telemetry
 	set       *resource.Set
 	addresses table.Groups[*resource.Resource] // TCP listeners, by name and the host that asks for it
 	hosts     table.Groups[*virtualHost]       // by port and object
@@ -33,14 +34,14 @@ type faults struct{ problems []mesh.Problem }
 // Share translates the part of s that scopes of other sidecars have in common with it. It starts from before, which may be
 // nil, was made for another scope of the same share key, and is not changed. The result does not depend on before.
 func (b *Builder) Share(before *Shared, s scope.Scope) *Shared {
-	if before == nil || before.settings.Key != s.Settings.Key {
-		before = &Shared{outbound: &scope.Outbound{}, settings: s.Settings}
+	if before == nil || before.settings.Key != s.Settings.Key || before.telemetry.Key != s.Telemetry.Key {
+		before = &Shared{outbound: &scope.Outbound{}, settings: s.Settings, telemetry: s.Telemetry}
 	}
 	if before.outbound.Key == s.Outbound.Key {
 		return before
 	}
 	now := *before
-	now.outbound, now.settings = s.Outbound, s.Settings
+	now.outbound, now.settings, now.telemetry = s.Outbound, s.Settings, s.Telemetry
 	for c := range table.Diff(before.outbound.Services, s.Outbound.Services) {
 		now.replace(c.Key, b.service(s, c.Old), b.service(s, c.New))
 	}
@@ -64,14 +65,14 @@ func (b *Builder) service(s scope.Scope, view *scope.Service) part {
 	}
 	near := nearCaller(view.Service, s.Outbound.Namespace)
 	s.Outbound, s.Inbound = nil, nil
-	key := mesh.NewHash().Add(view.Sum(), s.Settings.Key, near).Bool(s.IPv4).Bool(s.IPv6)
+	key := mesh.NewHash().Add(view.Sum(), s.Settings.Key, s.Telemetry.Key, near).Bool(s.IPv4).Bool(s.IPv6)
 	return b.services.get(key.Key(), func() part {
 		return buildPart([]resource.Object{view.Object}, func(d *draft) {
 			c := newCollector(b, s)
 			c.near = near
-			c.clusters(view)
+			c.withoutTelemetry(func(c *collector) { c.clusters(view) })
 			c.addressListeners(view)
-			c.virtualHosts(view)
+			c.withoutTelemetry(func(c *collector) { c.virtualHosts(view) })
 			d.part = c.part
 		})
 	})

@@ -1,7 +1,9 @@
 package envoy
 
 import (
+	"maps"
 	"net/netip"
+	"slices"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
@@ -23,6 +25,14 @@ import (
 // tracingCluster is where proxies report spans to.
 const tracingCluster = "tracing-collector"
 
+// tracingClusterOf names the cluster of a provider, which for others than the mesh's default is in its name.
+func tracingClusterOf(t *mesh.Tracing) string {
+	if t.Provider == "" {
+		return tracingCluster
+	}
+	return tracingCluster + "/" + t.Provider
+}
+
 // traceContextHeaders continue a trace or decide about its sampling. The workload's calls carry them on; see
 // https://istio.io/latest/docs/tasks/observability/distributed-tracing/overview/.
 var traceContextHeaders = []string{
@@ -40,8 +50,9 @@ var proxyTags = []struct{ tag, variable string }{
 
 // tracing is how a connection manager reports spans; nil if it reports none. The span of a route has the name of its
 // decorator. On a listener for incoming traffic it is the server's span, on others the client's.
-func (c *collector) tracing() *hcmv3.HttpConnectionManager_Tracing {
-	t := c.scope.Settings.Tracing
+func (c *collector) tracing(kind chainKind) *hcmv3.HttpConnectionManager_Tracing {
+	reports := c.reports(kind)
+	t := reports.Tracing
 	if t == nil {
 		return nil
 	}
@@ -49,17 +60,17 @@ func (c *collector) tracing() *hcmv3.HttpConnectionManager_Tracing {
 		ClientSampling:  &typev3.Percent{Value: 100},
 		RandomSampling:  &typev3.Percent{Value: t.Sampling},
 		OverallSampling: &typev3.Percent{Value: 100},
-		CustomTags:      c.spanTags(),
+		CustomTags:      c.spanTags(reports.SpanTags),
 		Provider:        tracer(t),
 	}
 }
 
 func tracer(t *mesh.Tracing) *tracev3.Tracing_Http {
 	if t.Protocol == mesh.OTLP {
-		return &tracev3.Tracing_Http{Name: "envoy.tracers.opentelemetry", ConfigType: &tracev3.Tracing_Http_TypedConfig{TypedConfig: pack(openTelemetry())}}
+		return &tracev3.Tracing_Http{Name: "envoy.tracers.opentelemetry", ConfigType: &tracev3.Tracing_Http_TypedConfig{TypedConfig: pack(openTelemetry(t))}}
 	}
 	return &tracev3.Tracing_Http{Name: "envoy.tracers.zipkin", ConfigType: &tracev3.Tracing_Http_TypedConfig{TypedConfig: pack(&tracev3.ZipkinConfig{
-		CollectorCluster:         tracingCluster,
+		CollectorCluster:         tracingClusterOf(t),
 		CollectorHostname:        t.Host,
 		CollectorEndpoint:        "/api/v2/spans",
 		CollectorEndpointVersion: tracev3.ZipkinConfig_HTTP_JSON,
@@ -71,10 +82,10 @@ func tracer(t *mesh.Tracing) *tracev3.Tracing_Http {
 
 // openTelemetry takes the name of the service from the environment (OTEL_RESOURCE_ATTRIBUTES), as the Zipkin tracer takes it
 // from the node's cluster. It carries on traceparent, not b3.
-func openTelemetry() *tracev3.OpenTelemetryConfig {
+func openTelemetry(t *mesh.Tracing) *tracev3.OpenTelemetryConfig {
 	return &tracev3.OpenTelemetryConfig{
 		GrpcService: &corev3.GrpcService{
-			TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: tracingCluster}},
+			TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: tracingClusterOf(t)}},
 			Timeout:         seconds(5),
 		},
 		ResourceDetectors: []*corev3.TypedExtensionConfig{{
@@ -83,7 +94,7 @@ func openTelemetry() *tracev3.OpenTelemetryConfig {
 	}
 }
 
-func (c *collector) spanTags() []*tracingv3.CustomTag {
+func (c *collector) spanTags(more []mesh.SpanTag) []*tracingv3.CustomTag {
 	tags := []*tracingv3.CustomTag{{Tag: "istio.mesh_id", Type: &tracingv3.CustomTag_Literal_{
 		Literal: &tracingv3.CustomTag_Literal{Value: c.scope.Settings.TrustDomain},
 	}}}
@@ -92,14 +103,30 @@ func (c *collector) spanTags() []*tracingv3.CustomTag {
 			Environment: &tracingv3.CustomTag_Environment{Name: p.variable},
 		}})
 	}
+	for _, tag := range more {
+		tags = append(tags, customTag(tag))
+	}
 	return tags
+}
+
+func customTag(t mesh.SpanTag) *tracingv3.CustomTag {
+	tag := &tracingv3.CustomTag{Tag: t.Name}
+	switch t.From {
+	case mesh.FromHeader:
+		tag.Type = &tracingv3.CustomTag_RequestHeader{RequestHeader: &tracingv3.CustomTag_Header{Name: t.Value, DefaultValue: t.Default}}
+	case mesh.FromEnvironment:
+		tag.Type = &tracingv3.CustomTag_Environment_{Environment: &tracingv3.CustomTag_Environment{Name: t.Value, DefaultValue: t.Default}}
+	case mesh.FromLiteral:
+		tag.Type = &tracingv3.CustomTag_Literal_{Literal: &tracingv3.CustomTag_Literal{Value: t.Value}}
+	}
+	return tag
 }
 
 // startTraces makes a gateway begin a trace with every request: a client can neither have all of its requests traced, nor
 // hide from tracing, nor add spans to the trace of somebody else. Envoy itself replaces x-request-id, which carries a
 // decision too. Without tracing the headers pass, as any others do.
 func (c *collector) startTraces(m *hcmv3.HttpConnectionManager) *hcmv3.HttpConnectionManager {
-	if m.Tracing == nil || c.scope.Settings.Tracing.TrustClients {
+	if m.Tracing == nil || c.reports(gatewayServer).Tracing.TrustClients {
 		return m
 	}
 	m.Tracing.ClientSampling = &typev3.Percent{Value: 0}
@@ -117,19 +144,24 @@ func (c *collector) startTraces(m *hcmv3.HttpConnectionManager) *hcmv3.HttpConne
 // would be refused, so the cluster is there whether the collector is or not. Envoy's default limits (circuit breakers) stay:
 // spans that a slow collector does not take are dropped.
 func (c *collector) tracingClusters() {
-	t := c.scope.Settings.Tracing
-	if t == nil {
-		return
+	used := map[string]*mesh.Tracing{}
+	for _, t := range []*mesh.Tracing{c.scope.Telemetry.Client.Tracing, c.scope.Telemetry.Server.Tracing} {
+		if t != nil {
+			used[tracingClusterOf(t)] = t
+		}
 	}
-	c.add(mesh.NewHash().Add("tracing cluster"), nil, func(d *draft) { d.emit(resource.Cluster, tracingCluster, collectorCluster(t)) })
+	for _, name := range slices.Sorted(maps.Keys(used)) {
+		c.add(mesh.NewHash().Add("tracing cluster", name), nil, func(d *draft) { d.emit(resource.Cluster, name, collectorCluster(used[name])) })
+	}
 }
 
 func collectorCluster(t *mesh.Tracing) *clusterv3.Cluster {
+	name := tracingClusterOf(t)
 	c := &clusterv3.Cluster{
-		Name:                 tracingCluster,
+		Name:                 name,
 		ConnectTimeout:       seconds(5),
 		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
-		LoadAssignment: &endpointv3.ClusterLoadAssignment{ClusterName: tracingCluster, Endpoints: []*endpointv3.LocalityLbEndpoints{{
+		LoadAssignment: &endpointv3.ClusterLoadAssignment{ClusterName: name, Endpoints: []*endpointv3.LocalityLbEndpoints{{
 			LbEndpoints: []*endpointv3.LbEndpoint{{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{
 				Endpoint: &endpointv3.Endpoint{Address: socketAddress(t.Host, t.Port)},
 			}}},

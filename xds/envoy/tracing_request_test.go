@@ -134,10 +134,10 @@ type tracedMesh struct {
 	ports    map[string]uint32 // of the workloads' sidecars
 }
 
-func startTracedMesh(t *testing.T, config string, trust bool) tracedMesh {
+func startTracedMesh(t *testing.T, config string, trust bool, objects ...string) tracedMesh {
 	t.Helper()
 	m, ca := tracedMesh{ports: map[string]uint32{"a": envoytest.FreePort(t), "b": envoytest.FreePort(t)}}, newAuthority(t)
-	text := tracedObjects(m.ports, config, trust)
+	text := tracedObjects(m.ports, config, trust) + strings.Join(objects, "")
 	b := serveHandler(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "from b") })
 	startTraced(t, text, "default/b", "b", b, ca.issue(t, "b"), "virtualInbound")
 	var outbound client

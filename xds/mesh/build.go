@@ -22,6 +22,7 @@ type index struct {
 	addresses    table.Groups[*corev1.Pod]                // by addressKey
 	aliases      table.Groups[*corev1.Service]            // of type ExternalName, by the host that they stand for
 	policies     Policies
+	telemetry    table.Groups[*TelemetryRule] // by namespace, oldest first
 	config       table.Table[*configEntry]
 	invalid      table.Table[*configEntry] // by the object: those that have problems
 	secrets      table.Groups[bool]        // the Secrets of a name, as namespace/name

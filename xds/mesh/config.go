@@ -124,6 +124,7 @@ func (v *VirtualService) key() string     { return v.Key }
 func (d *DestinationRule) key() string    { return d.Key }
 func (g *Gateway) key() string            { return g.Key }
 func (p *PeerAuthentication) key() string { return p.Key }
+func (t *TelemetryRule) key() string      { return t.Key }
 
 // Exported tells whether an object of namespace owner with that exportTo list is for namespace client.
 func Exported(exportTo []string, owner, client string) bool {

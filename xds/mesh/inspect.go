@@ -2,9 +2,12 @@ package mesh
 
 import (
 	"iter"
+	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/mesh-operator/mesh-operator/xds/table"
 )
 
 // What xds/analyze reads of a snapshot beside the model. Nothing here is kept for it alone.
@@ -50,3 +53,17 @@ func (v *VirtualService) RuleBytes() int { return v.bytes }
 
 // HostWeight is how many hosts the VirtualService's count as in the mesh.
 func (v *VirtualService) HostWeight() int { return v.hostWeight }
+
+// TelemetryRules returns the Telemetry objects by namespace, the oldest first.
+func (s *Snapshot) TelemetryRules() table.Groups[*TelemetryRule] { return s.index.telemetry }
+
+// AccessLogProviders returns the names of the providers of access logs, sorted.
+func (s *Settings) AccessLogProviders() []string { return slices.Sorted(maps.Keys(s.providers.logs)) }
+
+// TracingProviders returns the names of the providers of tracing, sorted.
+func (s *Settings) TracingProviders() []string {
+	return slices.Sorted(maps.Keys(s.providers.tracing))
+}
+
+// HasTracing tells whether one of them is the mesh's default.
+func (s *Settings) HasTracing() bool { return s.providers.defaultTracing != nil }

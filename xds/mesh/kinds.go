@@ -23,6 +23,7 @@ var kinds = map[istioconfig.Kind]kind{
 	istioconfig.DestinationRule:    row(newDestinationRule, (*Snapshot).putDestinationRule),
 	istioconfig.Gateway:            row(newGateway, (*Snapshot).putGateway),
 	istioconfig.PeerAuthentication: row(newPeerAuthentication, (*Snapshot).putPeerAuthentication),
+	istioconfig.Telemetry:          row(newTelemetryRule, (*Snapshot).putTelemetry),
 }
 
 // row makes a kind of functions for its type of specification and of model.

@@ -49,6 +49,10 @@ func (s *Snapshot) putPeerAuthentication(p *PeerAuthentication, in bool) {
 	policies.ByNamespace = setIn(policies.ByNamespace, p.Namespace, ageOf(p.Created, p.Object), p, in)
 }
 
+func (s *Snapshot) putTelemetry(t *TelemetryRule, in bool) {
+	s.index.telemetry = setIn(s.index.telemetry, t.Namespace, ageOf(t.Created, t.Object), t, in)
+}
+
 func (l *Lookup) putRoutes(age string, v *VirtualService, in bool) {
 	if slices.Contains(v.Gateways, MeshGateway) {
 		for _, host := range v.Hosts {

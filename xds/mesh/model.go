@@ -14,10 +14,11 @@ type Settings struct {
 	TrustDomain      string
 	RootNamespace    string
 	MTLS             MTLSMode
-	AllowAnyOutbound bool     // ALLOW_ANY: what the registry does not know is passed through; else it is refused
-	AccessLogFile    string   // empty: no access log
-	Tracing          *Tracing // nil: proxies report no spans
+	AllowAnyOutbound bool       // ALLOW_ANY: what the registry does not know is passed through; else it is refused
+	Telemetry        *Telemetry // of proxies that no Telemetry object applies to
 	Key              string
+
+	providers providers
 }
 
 // Protocol is what is spoken on a port, as its appProtocol or name declares.

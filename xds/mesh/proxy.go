@@ -37,17 +37,20 @@ type Proxy struct {
 	Exposed     []Exposed     // the ports of the Services that select it
 	DefaultMode MTLSMode      // what ports admit that are not in Inbound
 	Policies    []resource.Object
-	Conflicts   []Problem // of Services that another decides for
+	Telemetry   *Telemetry // nil: the mesh's defaults
+	Conflicts   []Problem  // of Services that another decides for
 }
 
 // ProxyView is a proxy with what it was made from.
 type ProxyView struct {
 	Proxy *Proxy
 
-	pod      *corev1.Pod
-	services table.Table[*corev1.Service]
-	policies [2]table.Table[*PeerAuthentication] // of the mesh and the namespace
-	base     MTLSMode
+	pod       *corev1.Pod
+	services  table.Table[*corev1.Service]
+	policies  [2]table.Table[*PeerAuthentication] // of the mesh and the namespace
+	base      MTLSMode
+	telemetry [2]table.Table[*TelemetryRule] // of the mesh and the namespace
+	settings  *Settings
 }
 
 // Proxy describes the proxy in the named pod; false if there is no such pod.
@@ -69,7 +72,9 @@ func (s *Snapshot) UpdateProxy(before *ProxyView, namespace, pod string) *ProxyV
 	policies := s.index.policies
 	now := ProxyView{
 		pod: p, services: s.index.selecting.Get(namespace), base: policies.base,
-		policies: [2]table.Table[*PeerAuthentication]{policies.ByNamespace.Get(policies.root), policies.ByNamespace.Get(namespace)},
+		policies:  [2]table.Table[*PeerAuthentication]{policies.ByNamespace.Get(policies.root), policies.ByNamespace.Get(namespace)},
+		telemetry: [2]table.Table[*TelemetryRule]{s.index.telemetry.Get(s.Settings.RootNamespace), s.index.telemetry.Get(namespace)},
+		settings:  s.Settings,
 	}
 	if before != nil {
 		if now.Proxy = before.Proxy; now == *before {
@@ -86,6 +91,7 @@ func (s *Snapshot) newProxy(p *corev1.Pod) *Proxy {
 		IPs: ipsOf(p), Labels: p.Labels, Workload: workloadOf(p), Node: p.Spec.NodeName,
 	}
 	s.fillInbound(proxy, p)
+	proxy.Telemetry = s.telemetryFor(p.Namespace, p.Labels)
 	return proxy
 }
 

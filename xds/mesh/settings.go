@@ -7,7 +7,7 @@ const Domain = "cluster.local"
 
 func buildSettings(in Inputs) *Settings {
 	c := in.MeshConfig
-	s := &Settings{TrustDomain: c.GetTrustDomain(), RootNamespace: in.MeshNamespace, AccessLogFile: c.GetAccessLogFile()}
+	s := &Settings{TrustDomain: c.GetTrustDomain(), RootNamespace: in.MeshNamespace}
 	if s.TrustDomain == "" {
 		s.TrustDomain = Domain
 	}
@@ -18,9 +18,10 @@ func buildSettings(in Inputs) *Settings {
 		s.MTLS = Strict
 	}
 	s.AllowAnyOutbound = c.GetOutboundTrafficPolicy().GetMode() == meshv1alpha1.MeshConfig_OutboundTrafficPolicy_ALLOW_ANY
-	s.Tracing = tracingOf(c, in.TrustClientTraces)
-	h := NewHash().Add(s.TrustDomain, s.RootNamespace, s.AccessLogFile, string(s.MTLS)).Bool(s.AllowAnyOutbound)
-	s.Tracing.addTo(h)
+	s.providers = providersOf(c, in.TrustClientTraces)
+	s.Telemetry = s.providers.merge(nil)
+	h := NewHash().Add(s.TrustDomain, s.RootNamespace, string(s.MTLS), s.Telemetry.Key).Bool(s.AllowAnyOutbound)
+	s.providers.addTo(h)
 	s.Key = h.Key()
 	return s
 }

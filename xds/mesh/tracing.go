@@ -10,6 +10,7 @@ import (
 
 // Tracing says which requests proxies report spans of, and where.
 type Tracing struct {
+	Provider string // its name; empty for the mesh's default
 	Protocol TracingProtocol
 	Host     string // of the collector: a DNS name or an IP address
 	Port     uint32
@@ -29,25 +30,57 @@ const (
 
 // tracingOf reads the first default provider of the mesh configuration whose kind is supported.
 func tracingOf(c *meshv1alpha1.MeshConfig, trustClients bool) *Tracing {
-	if !c.GetEnableTracing() {
-		return nil
-	}
-	t := &Tracing{Sampling: min(max(c.GetDefaultConfig().GetTracing().GetSampling(), 0), 100), TrustClients: trustClients}
-	for _, p := range c.GetExtensionProviders() {
-		if !slices.Contains(c.GetDefaultProviders().GetTracing(), p.GetName()) {
-			continue
-		}
-		switch {
-		case p.GetZipkin() != nil:
-			t.Protocol, t.Host, t.Port = Zipkin, p.GetZipkin().GetService(), p.GetZipkin().GetPort()
-		case p.GetOpentelemetry() != nil && p.GetOpentelemetry().GetHttp() == nil:
-			t.Protocol, t.Host, t.Port = OTLP, p.GetOpentelemetry().GetService(), p.GetOpentelemetry().GetPort()
-		default:
-			continue
-		}
-		return t
+	if name := defaultTracing(c); name != "" {
+		return tracingProviders(c, trustClients)[name]
 	}
 	return nil
+}
+
+// defaultTracing is the name of that provider; empty if there is none.
+func defaultTracing(c *meshv1alpha1.MeshConfig) string {
+	if !c.GetEnableTracing() {
+		return ""
+	}
+	for _, p := range c.GetExtensionProviders() {
+		if slices.Contains(c.GetDefaultProviders().GetTracing(), p.GetName()) && collectorOf(p) != nil {
+			return p.GetName()
+		}
+	}
+	return ""
+}
+
+// tracingProviders are those whose kind is supported, by name. Of two of one name the first counts.
+func tracingProviders(c *meshv1alpha1.MeshConfig, trustClients bool) map[string]*Tracing {
+	all, standard := map[string]*Tracing{}, defaultTracing(c)
+	for _, p := range c.GetExtensionProviders() {
+		t := collectorOf(p)
+		if t == nil || all[p.GetName()] != nil {
+			continue
+		}
+		t.Sampling, t.TrustClients = min(max(c.GetDefaultConfig().GetTracing().GetSampling(), 0), 100), trustClients
+		if p.GetName() != standard {
+			t.Provider = p.GetName()
+		}
+		all[p.GetName()] = t
+	}
+	return all
+}
+
+// collectorOf reads the protocol and address of a provider; nil if its kind is not supported.
+func collectorOf(p *meshv1alpha1.MeshConfig_ExtensionProvider) *Tracing {
+	switch {
+	case p.GetZipkin() != nil:
+		return &Tracing{Protocol: Zipkin, Host: p.GetZipkin().GetService(), Port: p.GetZipkin().GetPort()}
+	case p.GetOpentelemetry() != nil && p.GetOpentelemetry().GetHttp() == nil:
+		return &Tracing{Protocol: OTLP, Host: p.GetOpentelemetry().GetService(), Port: p.GetOpentelemetry().GetPort()}
+	}
+	return nil
+}
+
+func (t *Tracing) withSampling(percent float64) *Tracing {
+	with := *t
+	with.Sampling = percent
+	return &with
 }
 
 // CheckTracing returns why proxies could not report spans as the configuration says, or nil.
@@ -71,5 +104,5 @@ func (t *Tracing) addTo(h Hash) {
 	if t == nil {
 		return
 	}
-	h.Add("tracing", string(t.Protocol), t.Host, strconv.FormatFloat(t.Sampling, 'g', -1, 64)).Uint(uint64(t.Port)).Bool(t.TrustClients)
+	h.Add("tracing", t.Provider, string(t.Protocol), t.Host, strconv.FormatFloat(t.Sampling, 'g', -1, 64)).Uint(uint64(t.Port)).Bool(t.TrustClients)
 }

@@ -16,13 +16,14 @@ import (
 
 // Scope is one proxy's view of a snapshot. It is immutable.
 type Scope struct {
-	Type     mesh.ProxyType
-	IPv4     bool
-	IPv6     bool
-	Settings *mesh.Settings
-	Outbound *Outbound // of a sidecar
-	Inbound  *Inbound  // of a sidecar
-	Gateway  *Gateway  // of a router
+	Type      mesh.ProxyType
+	IPv4      bool
+	IPv6      bool
+	Settings  *mesh.Settings
+	Telemetry *mesh.Telemetry
+	Outbound  *Outbound // of a sidecar
+	Inbound   *Inbound  // of a sidecar
+	Gateway   *Gateway  // of a router
 }
 
 // Inbound is what a workload receives.
@@ -42,13 +43,15 @@ type ProxyClass struct {
 	caller     caller
 	exposed    []mesh.Exposed
 	inbound    *Inbound
+	telemetry  *mesh.Telemetry // nil: the mesh's defaults
 }
 
 // ClassOf returns the class of a proxy.
 func ClassOf(proxy mesh.Proxy) *ProxyClass {
 	p := &ProxyClass{
 		typ: proxy.Type, exposed: proxy.Exposed, inbound: inboundFor(proxy),
-		caller: caller{proxy.Namespace, proxy.Labels, mesh.SelectorKey(proxy.Labels)},
+		telemetry: proxy.Telemetry,
+		caller:    caller{proxy.Namespace, proxy.Labels, mesh.SelectorKey(proxy.Labels)},
 	}
 	for _, ip := range proxy.IPs {
 		if a, err := netip.ParseAddr(ip); err == nil {
@@ -66,14 +69,15 @@ func For(snapshot *mesh.Snapshot, proxy mesh.Proxy) Scope {
 // Key identifies the content of the scope: equal keys, equal configuration. It is a cryptographic hash, because a tenant
 // who could make two scopes collide would receive another's configuration.
 func (s Scope) Key() string {
-	h := mesh.NewHash().Add(string(s.Type), s.Settings.Key).Bool(s.IPv4).Bool(s.IPv6)
+	h := mesh.NewHash().Add(string(s.Type), s.Settings.Key, s.Telemetry.Key).Bool(s.IPv4).Bool(s.IPv6)
 	if s.Type == mesh.Router {
 		return h.Add(s.Gateway.Key).Key()
 	}
 	return h.Add(s.Outbound.Key, s.Inbound.Key).Key()
 }
 
-// ShareKey identifies what the scope of a sidecar has in common with those of others, and is the same in all snapshots.
+// ShareKey identifies what the scope of a sidecar has in common with those of others, and is the same in all snapshots. What the
+// proxies report depends on the Telemetry objects that apply to them, whose names are in it.
 func (s Scope) ShareKey() string {
 	family := "-"
 	if s.IPv4 {
@@ -81,6 +85,9 @@ func (s Scope) ShareKey() string {
 	}
 	if s.IPv6 {
 		family += "6"
+	}
+	for _, o := range s.Telemetry.Objects {
+		family += " " + string(o)
 	}
 	return family + "\x00" + s.Outbound.ShareKey // namespaces may begin with a digit
 }

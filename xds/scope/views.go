@@ -27,7 +27,10 @@ func NewViews(before *Views, snapshot *mesh.Snapshot) *Views {
 
 // Scope returns what a proxy of the class may see. Scopes of successive snapshots are == if nothing in them has changed.
 func (v *Views) Scope(p *ProxyClass) Scope {
-	s := Scope{Type: p.typ, IPv4: p.ipv4, IPv6: p.ipv6, Settings: v.Snapshot.Settings}
+	s := Scope{Type: p.typ, IPv4: p.ipv4, IPv6: p.ipv6, Settings: v.Snapshot.Settings, Telemetry: v.Snapshot.Settings.Telemetry}
+	if p.telemetry != nil {
+		s.Telemetry = p.telemetry
+	}
 	if p.typ == mesh.Router {
 		s.Gateway = v.gatewayFor(p)
 		return s

@@ -20,6 +20,7 @@ import (
 	meshv1alpha1 "istio.io/api/mesh/v1alpha1"
 	networking "istio.io/api/networking/v1alpha3"
 	security "istio.io/api/security/v1beta1"
+	telemetry "istio.io/api/telemetry/v1alpha1"
 	typev1beta1 "istio.io/api/type/v1beta1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -122,7 +123,7 @@ func change(in *mesh.Inputs, what, which, how byte) {
 	namespace, name := pick(namespaces, which), pick(names, which/3)
 	meta := metav1.ObjectMeta{Namespace: namespace, Name: name, CreationTimestamp: metav1.Unix(int64(how%3), 0)}
 	key, gone := namespace+"/"+name, how%5 == 0
-	switch what % 12 {
+	switch what % 13 {
 	case 0, 10:
 		if in.Services = in.Services.Without(key); !gone {
 			mesh.Add(&in.Services, someService(meta, how))
@@ -157,6 +158,8 @@ func change(in *mesh.Inputs, what, which, how byte) {
 		if in.Secrets = in.Secrets.Without(namespace + "/" + meta.Name); !gone {
 			mesh.Add(&in.Secrets, someSecret(meta, how))
 		}
+	case 12:
+		config(in, gone, istioconfig.Telemetry, meta, someTelemetry(meta.Name, how))
 	}
 }
 
@@ -180,6 +183,22 @@ func policy(in *mesh.Inputs, gone bool, meta metav1.ObjectMeta, how byte) {
 		p.PortLevelMtls = map[uint32]*security.PeerAuthentication_MutualTLS{pick([]uint32{80, 81, 90}, how/8): {Mode: security.PeerAuthentication_MutualTLS_Mode(how / 32 % 4)}}
 	}
 	config(in, gone, istioconfig.PeerAuthentication, meta, p)
+}
+
+// someTelemetry is about the mesh, a namespace or a workload; it may name a provider that does not exist, or be invalid.
+func someTelemetry(name string, how byte) *telemetry.Telemetry {
+	log := &telemetry.AccessLogging{
+		Match:     &telemetry.AccessLogging_LogSelector{Mode: telemetry.WorkloadMode(how / 4 % 3)},
+		Providers: []*telemetry.ProviderRef{{Name: pick([]string{"envoy", "envoy-json", "other"}, how/16)}},
+	}
+	if how%3 == 0 {
+		log.Filter = &telemetry.AccessLogging_Filter{Expression: pick([]string{"response.code >= 500", "response.code >"}, how/64)}
+	}
+	t := &telemetry.Telemetry{AccessLogging: []*telemetry.AccessLogging{log}}
+	if how%2 == 0 {
+		t.Selector = &typev1beta1.WorkloadSelector{MatchLabels: map[string]string{"app": name}}
+	}
+	return t
 }
 
 var secrets = []string{"web", "web-cacert", "other"}

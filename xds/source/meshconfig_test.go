@@ -78,7 +78,7 @@ func TestTracingOfMeshConfig(t *testing.T) {
 			r.set(&corev1.ConfigMap{Data: map[string]string{"mesh": c.text}})
 			in := mesh.Inputs{}
 			r.fill(&in)
-			if got := mesh.Build(nil, in).Settings.Tracing; got == nil || *got != good {
+			if got := mesh.Build(nil, in).Settings.Telemetry.Client.Tracing; got == nil || *got != good {
 				t.Errorf("tracing is %+v, want %+v", got, good)
 			}
 		})

@@ -32,6 +32,17 @@
   - requestauthentications
   scope: Namespaced
 - apiGroups:
+  - telemetry.istio.io
+  apiVersions:
+  - v1
+  - v1alpha1
+  operations:
+  - CREATE
+  - UPDATE
+  resources:
+  - telemetries
+  scope: Namespaced
+- apiGroups:
   - networking.istio.io
   apiVersions:
   - v1alpha3
@@ -50,17 +61,6 @@
   - UPDATE
   resources:
   - proxyconfigs
-  scope: Namespaced
-- apiGroups:
-  - telemetry.istio.io
-  apiVersions:
-  - v1
-  - v1alpha1
-  operations:
-  - CREATE
-  - UPDATE
-  resources:
-  - telemetries
   scope: Namespaced
 - apiGroups:
   - extensions.istio.io
@@ -87,6 +87,13 @@
   - security.istio.io
   resources:
   - peerauthentications
+  verbs:
+  - list
+  - watch
+- apiGroups:
+  - telemetry.istio.io
+  resources:
+  - telemetries
   verbs:
   - list
   - watch

@@ -1,0 +1,123 @@
+package mesh
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	meshv1alpha1 "istio.io/api/mesh/v1alpha1"
+
+	"github.com/mesh-operator/mesh-operator/xds/resource"
+)
+
+// Telemetry is what a proxy reports of the requests and connections that it forwards.
+type Telemetry struct {
+	Client  Reports           // of a sidecar's outgoing traffic, and of all traffic of a gateway
+	Server  Reports           // of a sidecar's incoming traffic
+	Objects []resource.Object // the Telemetry objects that apply, from the widest to the narrowest; none: the mesh's defaults
+	Key     string
+}
+
+// Reports is what a proxy reports of one side.
+type Reports struct {
+	AccessLogs []AccessLog // by provider
+	Tracing    *Tracing    // nil: no spans
+	SpanTags   []SpanTag   // besides those that every span has; by name
+}
+
+// AccessLog is where a proxy writes an entry for each request and connection, and of which.
+type AccessLog struct {
+	Provider string
+	Path     string // of the file
+	JSON     bool   // else text
+	Filter   string // an expression in CEL, true for what is logged; empty: everything
+}
+
+// SpanTag is a tag that each span gets.
+type SpanTag struct {
+	Name    string
+	From    TagSource
+	Value   string // the tag's own, or the name of the header or variable that holds it
+	Default string // where that is missing; empty: no tag
+}
+
+// TagSource is where the value of a tag comes from.
+type TagSource string
+
+// The sources of tags.
+const (
+	FromLiteral     TagSource = "literal"
+	FromHeader      TagSource = "header"      // of the request
+	FromEnvironment TagSource = "environment" // of the proxy
+)
+
+// The access log providers that every mesh has. EnvoyProvider writes in the format of the mesh.
+const (
+	EnvoyProvider     = "envoy"
+	EnvoyJSONProvider = "envoy-json"
+)
+
+const stdout = "/dev/stdout"
+
+// providers is what Telemetry objects can refer to by name, and what holds without any.
+type providers struct {
+	logs           map[string]AccessLog
+	defaultLogs    []string
+	tracing        map[string]*Tracing
+	defaultTracing *Tracing // nil: spans are reported only where a Telemetry object names a provider
+}
+
+func providersOf(c *meshv1alpha1.MeshConfig, trustClientTraces bool) providers {
+	path := cmp.Or(c.GetAccessLogFile(), stdout)
+	p := providers{
+		logs: map[string]AccessLog{
+			EnvoyProvider:     {Provider: EnvoyProvider, Path: path, JSON: c.GetAccessLogEncoding() == meshv1alpha1.MeshConfig_JSON},
+			EnvoyJSONProvider: {Provider: EnvoyJSONProvider, Path: path, JSON: true},
+		},
+		defaultLogs:    c.GetDefaultProviders().GetAccessLogging(),
+		tracing:        tracingProviders(c, trustClientTraces),
+		defaultTracing: tracingOf(c, trustClientTraces),
+	}
+	if len(p.defaultLogs) == 0 && c.GetAccessLogFile() != "" {
+		p.defaultLogs = []string{EnvoyProvider}
+	}
+	return p
+}
+
+func (p providers) addTo(h Hash) {
+	h.List(p.defaultLogs)
+	for _, name := range slices.Sorted(maps.Keys(p.logs)) {
+		h.Add(name, p.logs[name].Path).Bool(p.logs[name].JSON)
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.tracing)) {
+		p.tracing[name].addTo(h.Add(name))
+	}
+}
+
+// withKey sets the key.
+func (t Telemetry) withKey() *Telemetry {
+	h := NewHash()
+	for _, r := range []Reports{t.Client, t.Server} {
+		h.Uint(uint64(len(r.AccessLogs)))
+		for _, l := range r.AccessLogs {
+			h.Add(l.Provider, l.Path, l.Filter).Bool(l.JSON)
+		}
+		r.Tracing.addTo(h.Bool(r.Tracing != nil))
+		h.Uint(uint64(len(r.SpanTags)))
+		for _, tag := range r.SpanTags {
+			h.Add(tag.Name, string(tag.From), tag.Value, tag.Default)
+		}
+	}
+	h.Uint(uint64(len(t.Objects)))
+	for _, o := range t.Objects {
+		h.Add(string(o))
+	}
+	t.Key = h.Key()
+	return &t
+}
+
+func (r *Reports) sort() {
+	slices.SortFunc(r.AccessLogs, func(a, b AccessLog) int { return strings.Compare(a.Provider, b.Provider) })
+	slices.SortFunc(r.SpanTags, func(a, b SpanTag) int { return strings.Compare(a.Name, b.Name) })
+}
