@@ -161,7 +161,7 @@ func (s *rootStore) resolve(ctx context.Context, memory *authority) (*authority,
 }
 
 // follow takes over a changed Secret if everybody who trusts the old root will still be believed. Its bundle counts at once; a
-// new root signs when everybody has had the time to learn of it, and until then the old one does, unless it expires.
+// new root signs when all workloads have had the time to receive it, and until then the old one does, unless it expires.
 func (s *rootStore) follow(memory, stored *authority) (*authority, error) {
 	if !stored.bundle.Has(memory.cert) {
 		return memory, errRootReplaced

@@ -49,7 +49,7 @@ func Run(ctx context.Context, o Options) error {
 	return c.run(ctx, connlimit.New(listener, connectionsPerAddress, connections))
 }
 
-// What connections may cost before they have said anything. A caller needs one, for a moment.
+// Limits of connections without a call yet. A caller needs one, for a short time.
 const (
 	connectionsPerAddress = 256
 	connections           = 8192

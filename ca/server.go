@@ -115,7 +115,7 @@ func (s *service) create(ctx context.Context, request *securityv1alpha1.IstioCer
 	return who, []string{string(trust.EncodeCertificate(leaf)), string(trust.EncodeCertificate(signer.cert))}, nil
 }
 
-// enter takes a place, and then one call of the address's share: who found no place has cost nothing.
+// enter takes a slot, and then one call of the address's rate limit: a call that finds no free slot costs nothing.
 func (s *service) enter(address string) (leave func(), err error) {
 	if !s.slots.TryAcquire(1) {
 		return nil, refused(codes.ResourceExhausted, busy, errTooMany)

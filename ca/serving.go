@@ -34,7 +34,7 @@ func servingNames(trustDomain, namespace, serverName string) (certNames, error) 
 	return certNames{id: id, dns: serviceNames(serverName)}, nil
 }
 
-// tlsConfig asks callers for a certificate and verifies it against the bundle of this moment; who has a token needs none.
+// tlsConfig asks callers for a certificate and verifies it against the current bundle; a caller with a token needs none.
 // Sessions are not resumed: a resumed one would keep the verdict of an older bundle.
 func (s *serving) tlsConfig() *tls.Config {
 	return &tls.Config{

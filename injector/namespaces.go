@@ -45,7 +45,7 @@ func (n *namespaces) synced() bool { return n.informer.HasSynced() }
 
 // labels returns the labels of a namespace. One that the watch has not shown yet is asked for: the first pod of a new
 // namespace often comes right behind it, and would stay without a sidecar. An answer is not kept, not even that there is no
-// such namespace: it may be created the next moment. Everybody in the cluster reaches the webhook, so each caller's
+// such namespace: it may be created at any time. Every client in the cluster reaches the webhook, so each caller's
 // questions are rate limited instead, and an untrusted client's do not delay the API server's.
 func (n *namespaces) labels(ctx context.Context, name string) (map[string]string, error) {
 	item, found, err := n.informer.GetStore().GetByKey(name)

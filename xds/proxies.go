@@ -9,14 +9,14 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 )
 
-// proxies exports how the data plane does. Every pilot counts all proxies, whichever they are connected to, and knows of its
-// own whether they have the newest configuration; the operator puts the answers of all pilots together.
+// proxies exports the state of the data plane. Every pilot counts all proxies, and those connected to it that have the newest
+// configuration; the operator adds up the answers of all pilots.
 type proxies struct {
 	snapshot func() *mesh.Snapshot
 	synced   func() map[mesh.Name]bool
 }
 
-// mostVersions bounds the series: pods say their version themselves. What is beyond is counted as one more.
+// mostVersions bounds the series: pods say their version themselves. Further versions are counted together as "other".
 const mostVersions = 20
 
 var (
@@ -32,7 +32,7 @@ func (p *proxies) Describe(descs chan<- *prometheus.Desc) {
 	descs <- proxySynced
 }
 
-// Collect implements prometheus.Collector. Before the first configuration there is nothing to say.
+// Collect implements prometheus.Collector. Before the first configuration there are no metrics.
 func (p *proxies) Collect(metrics chan<- prometheus.Metric) {
 	snapshot := p.snapshot()
 	if snapshot == nil {

@@ -74,7 +74,7 @@ type listener struct {
 	grpc *grpc.Server
 }
 
-// newPilot opens the addresses before anything starts, so that an invalid one is reported at once.
+// newPilot opens the listeners before anything starts, so that an invalid address is reported at once.
 func newPilot(ctx context.Context, o Options) (*pilot, error) {
 	if o.GRPCAddress == "" && o.InsecureAddress == "" {
 		return nil, errors.New("no address to serve proxies on: set --grpc-address or --insecure-grpc-addr")
@@ -97,8 +97,8 @@ func newPilot(ctx context.Context, o Options) (*pilot, error) {
 	return p, nil
 }
 
-// What connections may cost before they have shown a certificate. A proxy needs one, and a moment longer a second; proxies
-// of one node may share its address.
+// Limits of connections that have not presented a certificate yet. A proxy has one connection, and two while it reconnects; the
+// proxies of a node may share its address.
 const (
 	connectionsPerAddress = 1024
 	connections           = 50_000
@@ -151,8 +151,8 @@ func (p *pilot) run(ctx context.Context) error {
 	return nil
 }
 
-// publish is called by source, one at a time. A mesh that no snapshot can be made of leaves the one before in place; the next
-// change is built on that one, with everything that has changed since.
+// publish is called by source, one call at a time. If mesh.Build panics, the previous snapshot stays; the next one is built from it,
+// with everything that has changed since.
 func (p *pilot) publish(in mesh.Inputs) {
 	if problem := mesh.Guarded(mesh.Pilot, func() { p.replace(in) }); problem != nil {
 		p.server.BuildFailed(*problem)

@@ -51,7 +51,7 @@ func (s *Server) Dump(ctx context.Context) (Dump, error) {
 func (s *Server) dump(ctx context.Context, resource schema.GroupVersionResource, out Dump) error {
 	items, err := s.Dynamic.Resource(resource).List(ctx, everything)
 	if apierrors.IsNotFound(err) || apierrors.IsMethodNotSupported(err) {
-		return nil // it left a moment ago
+		return nil // it has just been deleted
 	}
 	if err != nil {
 		return fmt.Errorf("list %s: %w", resource.Resource, err)

@@ -225,7 +225,7 @@ var block struct {
 	given uint32
 }
 
-// FreePort returns a port that nothing uses, and that no other caller was given a moment ago.
+// FreePort returns a port that nothing uses, and that no other caller was given recently.
 func FreePort(t testing.TB) uint32 {
 	t.Helper()
 	block.Lock()

@@ -35,7 +35,7 @@ type Inputs struct {
 	Config         table.Table[*istioconfig.Object]
 	Secrets        table.Table[*corev1.Secret] // of the mesh's namespace, for the gateways in it
 	MeshConfig     *meshv1alpha1.MeshConfig
-	MTLS           MTLSMode // what ports admit where no PeerAuthentication says anything; empty: nobody knows, so Strict
+	MTLS           MTLSMode // what ports admit where no PeerAuthentication sets a mode; empty: unknown, so Strict
 	// TrustClientTraces lets clients of gateways decide about sampling; see Tracing.TrustClients.
 	TrustClientTraces bool
 	MeshNamespace     string // the root namespace: its PeerAuthentication without selector is the mesh's
@@ -90,7 +90,7 @@ type Problem struct {
 	Stack  string // of a panic; empty: the object's author can do something about it
 }
 
-// maxProblems is how many problems of one object are told.
+// maxProblems is how many problems of one object are reported.
 const maxProblems = 20
 
 // LimitProblems keeps the first problems of each object and says how many more it has: whoever can write one object with thousands of

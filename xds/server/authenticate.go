@@ -70,7 +70,7 @@ func parseNodeID(id string) (nodeID, error) {
 }
 
 // authorize decides whether the caller with this identity may have the configuration of the pod that node names. The
-// namespace comes first: whether a pod exists is told only to its own namespace.
+// namespace comes first: only a client of the same namespace may find out whether a pod exists.
 func authorize(snapshot *mesh.Snapshot, id *spiffe.ID, node *corev3.Node) (mesh.Proxy, error) {
 	n, err := parseNodeID(node.GetId())
 	if err != nil {
@@ -94,7 +94,7 @@ func authorize(snapshot *mesh.Snapshot, id *spiffe.ID, node *corev3.Node) (mesh.
 		return mesh.Proxy{}, denied("pod %s/%s runs as account %s, certificate is of account %s", n.Namespace, n.Pod, proxy.Account, id.ServiceAccount)
 	}
 	if !slices.Contains(proxy.IPs, n.IP) {
-		// The kubelet reports a new pod's address a moment after the pod has it.
+		// The kubelet reports the address of a new pod some time after the pod has it.
 		return mesh.Proxy{}, status.Errorf(codes.Unavailable, "pod %s/%s is not known to have address %s yet", n.Namespace, n.Pod, n.IP)
 	}
 	if n.Type != proxy.Type {

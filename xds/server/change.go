@@ -8,10 +8,10 @@ import (
 )
 
 // Change names the resources that differ between two sets. It is computed once for all proxies that make the same step,
-// and nil means that nobody knows: everything has to be compared.
+// and nil means that the difference is unknown: everything has to be compared.
 type Change map[resource.Type][]string
 
-// Compare returns the names whose versions differ between two sets. It costs as much as there is to tell.
+// Compare returns the names whose versions differ between two sets. Its cost is proportional to the difference.
 func Compare(from, to *resource.Set) Change {
 	change := Change{}
 	for _, t := range resource.Types {

@@ -9,11 +9,11 @@ import (
 
 // A panic is a defect of pilot. It costs what it happened in, and nothing else: an object its effect (mesh.Guarded in
 // mesh.Build and in package envoy), a proxy its newest configuration (Publish, attach), a stream itself (the interceptor), a
-// snapshot itself (BuildFailed). Who is concerned keeps what he has, but for parts of a gateway or of what a pod serves: those are
-// missing until the next change (ADR 2). pilot_total_xds_internal_errors counts, the log says where, and /debug/syncz names the
-// proxies. Nothing is tried again before something changes.
+// snapshot itself (BuildFailed). The proxies concerned keep their configuration, except for parts of a gateway or of what a pod serves: those
+// are missing until the next change (ADR 17). pilot_total_xds_internal_errors counts, the log says where, and /debug/syncz names the
+// proxies. Nothing is retried before the next change.
 
-// recordPanic tells of a panic that was survived: each time in the metric, the first time in the log, with the place.
+// recordPanic reports a recovered panic: each time in the metric, the first time in the log, with its stack.
 func (s *Server) recordPanic(p mesh.Problem, who ...any) {
 	s.metrics.panics.Inc()
 	if _, known := s.loggedPanics.LoadOrStore(p.Stack, true); !known {
@@ -47,8 +47,8 @@ func (s *Server) guardStream(handle func() error) (err error) {
 	return err
 }
 
-// setError notes why the proxy has not been offered the configuration of a generation; nil: it has been. What a new stream and a
-// push have to say of it may come in the wrong order, like their offers.
+// setError notes why the proxy has not been offered the configuration of a generation; nil: it has been. A new stream and a
+// push may set it in the wrong order, like their pending updates.
 func (u *pendingUpdate) setError(generation uint64, problem *mesh.Problem) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -61,7 +61,7 @@ func (u *pendingUpdate) setError(generation uint64, problem *mesh.Problem) {
 	}
 }
 
-// updateError is what /debug/syncz says of it.
+// updateError is the error of /debug/syncz.
 func (s *Server) updateError(c *connection) string {
 	s.mu.Lock()
 	kept := s.buildError

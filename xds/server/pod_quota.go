@@ -7,7 +7,7 @@ import (
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 )
 
-// A client of the mesh may be hostile all the same: name resources that there are not, and accept nothing that it is told.
+// A client of the mesh may be hostile all the same: name resources that there are not, and accept no response.
 // What it makes pilot remember is bounded for all streams of its pod together. What pilot has sent is not counted: a proxy
 // that is slow while a large mesh is replaced has done nothing wrong.
 const (

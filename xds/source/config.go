@@ -22,7 +22,7 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/table"
 )
 
-// retryInterval is how long a kind that is not installed is left alone.
+// retryInterval is the time between two requests for a kind that is not installed.
 const retryInterval = 5 * time.Second
 
 // configFeed watches one of Istio's kinds. It decodes an object when it changes, not when the inputs are listed.
@@ -32,7 +32,7 @@ type configFeed struct {
 	api      discovery.DiscoveryInterface
 	log      *slog.Logger
 	changed  func()
-	every    time.Duration // between two looks for a kind that is not installed
+	every    time.Duration // between two requests for a kind that is not installed
 	complete atomic.Bool
 	decode   func(*unstructured.Unstructured) (istioconfig.Object, error)
 
@@ -74,8 +74,8 @@ func (f *configFeed) run(ctx context.Context) {
 	runInformer(ctx, informer, handled, f.markComplete)
 }
 
-// waitServed returns when the kind is served; false if ctx ended first. Only the API server's word that it does not know the
-// kind makes the feed complete without a list. An error leaves open whether there are rules that have to be obeyed.
+// waitServed returns when the kind is served; false if ctx ended first. Only if the API server answers that it does not serve
+// the kind is the feed complete without a list: after an error there may be rules that have to be enforced.
 func (f *configFeed) waitServed(ctx context.Context) bool {
 	timer := time.NewTicker(f.every)
 	defer timer.Stop()
@@ -169,7 +169,7 @@ func (f *configFeed) fallback(raw *unstructured.Unstructured) string {
 	return "that of its last version"
 }
 
-// always is for objects that one watch alone tells of.
+// always is for objects of one watch alone.
 func always(*istioconfig.Object) bool { return true }
 
 // specChanged ignores changes of status and of metadata that has no effect.

@@ -4,7 +4,7 @@
 //	informers ──▶ dirty set ──▶ debounce ──mesh.Inputs──▶ Publish
 //
 // Nothing is handed over before every watch has its first list: half a mesh looks to Envoy like a mesh whose other half
-// was deleted. A kind of Istio's whose definition is not installed counts as empty and is looked for again and again.
+// was deleted. A kind of Istio's whose definition is not installed counts as empty and is requested again every few seconds.
 package source
 
 import (
@@ -24,7 +24,7 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 )
 
-// Options are what a Source reads and whom it tells.
+// Options are the clients of a Source and its callback.
 type Options struct {
 	Kubernetes    kubernetes.Interface
 	Dynamic       dynamic.Interface

@@ -10,7 +10,7 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/table"
 )
 
-// store takes the objects of a watch as they come and go, and puts them into the inputs.
+// store takes the events of a watch and puts the objects into the inputs.
 type store interface {
 	set(object any)
 	remove(object any)
@@ -26,7 +26,7 @@ type tableStore[T comparable] struct {
 	filled table.Table[T] // what was handed over last
 }
 
-// newStore returns a store that fills the table at target, alone. Watches that tell of objects of the same table share it.
+// newStore returns a store that fills the table at target, alone. Watches whose objects belong to the same table share it.
 func newStore[T interface {
 	comparable
 	metav1.Object
@@ -52,15 +52,15 @@ func (k *objectStore[T]) remove(object any) {
 	}
 }
 
-// outdated tells whether what a watch says of o is overtaken by now. One watch tells of an object in order, but two of them may
-// be about objects that had one name one after the other, and either of them may lag. Versions are numbers that grow with each
+// outdated tells whether the version o of an event is older than now. The events of one watch are in order, but two watches may
+// have had objects of the same name one after the other, and either of them may lag. Versions are numbers that grow with each
 // write to any object of a kind.
 func outdated(o, now metav1.Object) bool {
 	order, err := resourceversion.CompareResourceVersion(o.GetResourceVersion(), now.GetResourceVersion())
 	return err == nil && order < 0 && o.GetUID() != now.GetUID()
 }
 
-// put keeps a value, if it may replace the one that is there.
+// put stores a value, if it may replace the present one.
 func (k *tableStore[T]) put(key string, value T, replaces func(now T) bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -69,7 +69,7 @@ func (k *tableStore[T]) put(key string, value T, replaces func(now T) bool) {
 	}
 }
 
-// drop forgets a value, if it is the one that is meant.
+// drop removes a value, if it is the one that the event is about.
 func (k *tableStore[T]) drop(key string, meant func(now T) bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -35,8 +35,8 @@ type typedFeed struct {
 	complete atomic.Bool
 }
 
-// typedFeeds lists what is watched besides Istio's kinds. Pods that have ended are none of the mesh's business; of the
-// Secrets only those of a type that can hold a gateway's credential are read.
+// typedFeeds lists what is watched besides Istio's kinds. Pods that have ended are not watched; of the
+// Secrets only those of a type that can hold a gateway's credential are.
 func typedFeeds(o Options, mark func(string)) []feed {
 	all := informers.NewSharedInformerFactory(o.Kubernetes, 0)
 	running := selecting(o, "", "status.phase!=Succeeded,status.phase!=Failed")
@@ -106,7 +106,7 @@ func runInformer(ctx context.Context, informer cache.SharedIndexInformer, handle
 	<-done
 }
 
-// handler keeps what changed, and passes over events that change nothing that is kept of an object.
+// handler stores changed objects, and ignores events that change nothing of what is stored.
 func (f *typedFeed) handler() cache.ResourceEventHandler {
 	set := func(object any) {
 		f.store.set(object)

@@ -199,7 +199,7 @@ func own(object *unstructured.Unstructured, component string, namespace types.UI
 		labels, _, _ := unstructured.NestedStringMap(template, "metadata", "labels")
 		_ = unstructured.SetNestedStringMap(template, owner.Label(labels, component), "metadata", "labels") // metadata is a map, or the API server refuses it
 	}
-	_ = unstructured.SetNestedSlice(object.Object, claims, "spec", "volumeClaimTemplates") // it was one a moment ago
+	_ = unstructured.SetNestedSlice(object.Object, claims, "spec", "volumeClaimTemplates") // it was read as a slice above
 }
 
 // add puts an object of a component into its stage: permissions first and webhooks last, whatever component they belong to.

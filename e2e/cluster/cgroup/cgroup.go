@@ -188,7 +188,7 @@ func (g *Group) Kill(ctx context.Context) error {
 	}
 }
 
-// Remove deletes the group from every hierarchy. The kernel empties a group a moment after its last process has gone,
+// Remove deletes the group from every hierarchy. The kernel empties a group some time after its last process has ended,
 // so a busy folder is tried again.
 func (g *Group) Remove(ctx context.Context) error {
 	for {
