@@ -19,6 +19,21 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/envoytest"
 )
 
+// routerPod is a gateway without certificates of the mesh, whose Envoy runs on this machine; reviewsService is what it leads to.
+const (
+	routerPod = `apiVersion: v1
+kind: Pod
+metadata: {namespace: edge, name: router, labels: {istio: ingressgateway}}
+spec: {containers: [{name: istio-proxy, args: [proxy, router]}]}
+status: {podIPs: [{ip: 127.0.0.1}]}
+`
+	reviewsService = `apiVersion: v1
+kind: Service
+metadata: {namespace: default, name: reviews}
+spec: {clusterIP: 10.96.0.12, ports: [{name: http, port: 9080}]}
+`
+)
+
 // TestGatewayUntrustedClients sends requests through a real Envoy that has what is generated for a router.
 func TestGatewayUntrustedClients(t *testing.T) {
 	believed := []string{"X-Istio-Attributes", "X-Envoy-Decorator-Operation", "X-Envoy-Max-Retries", "X-Forwarded-Client-Cert", "X-Envoy-Original-Path", "X_forwarded_client_cert"}
@@ -69,18 +84,7 @@ func TestGatewayUntrustedClients(t *testing.T) {
 func TestGatewayHostForms(t *testing.T) {
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.URL.Path) }))
 	t.Cleanup(app.Close)
-	b := bootstrapFor(t, `
-apiVersion: v1
-kind: Service
-metadata: {namespace: default, name: reviews}
-spec: {clusterIP: 10.96.0.12, ports: [{name: http, port: 9080}]}
----
-apiVersion: v1
-kind: Pod
-metadata: {namespace: edge, name: router, labels: {istio: ingressgateway}}
-spec: {containers: [{name: istio-proxy, args: [proxy, router]}]}
-status: {podIPs: [{ip: 127.0.0.1}]}
----
+	b := bootstrapFor(t, reviewsService+"---\n"+routerPod+`---
 apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata: {namespace: default, name: gateway}
@@ -182,18 +186,7 @@ func withDeadEndpoint(b *bootstrapv3.Bootstrap) {
 
 func startRouter(t *testing.T, app string, change ...func(*bootstrapv3.Bootstrap)) client {
 	t.Helper()
-	b := bootstrapFor(t, `
-apiVersion: v1
-kind: Service
-metadata: {namespace: default, name: reviews}
-spec: {clusterIP: 10.96.0.12, ports: [{name: http, port: 9080}]}
----
-apiVersion: v1
-kind: Pod
-metadata: {namespace: edge, name: router, labels: {istio: ingressgateway}}
-spec: {containers: [{name: istio-proxy, args: [proxy, router]}]}
-status: {podIPs: [{ip: 127.0.0.1}]}
----
+	b := bootstrapFor(t, reviewsService+"---\n"+routerPod+`---
 apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata: {namespace: default, name: gateway}

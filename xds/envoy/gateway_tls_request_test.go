@@ -77,17 +77,7 @@ kind: Secret
 metadata: {namespace: edge, name: web}
 stringData: {tls.crt: %q, tls.key: %q}
 ---
-apiVersion: v1
-kind: Service
-metadata: {namespace: default, name: reviews}
-spec: {clusterIP: 10.96.0.12, ports: [{name: http, port: 9080}]}
----
-apiVersion: v1
-kind: Pod
-metadata: {namespace: edge, name: router, labels: {istio: ingressgateway}}
-spec: {containers: [{name: istio-proxy, args: [proxy, router]}]}
-status: {podIPs: [{ip: 127.0.0.1}]}
-`, pair.certificate, pair.key)
+`+reviewsService+"---\n"+routerPod, pair.certificate, pair.key)
 	for i, spec := range gateways {
 		name := string(rune('a' + i))
 		text += fmt.Sprintf(`---

@@ -225,12 +225,7 @@ kind: Service
 metadata: {namespace: edge, name: istio-ingressgateway}
 spec: {clusterIP: 10.96.0.11, selector: {istio: ingressgateway}, ports: [{name: http, port: 80, targetPort: 8080}]}
 ---
-apiVersion: v1
-kind: Pod
-metadata: {namespace: edge, name: router, labels: {istio: ingressgateway}}
-spec: {containers: [{name: istio-proxy, args: [proxy, router]}]}
-status: {podIPs: [{ip: 127.0.0.1}]}
----
+`+routerPod+`---
 apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata: {namespace: default, name: gateway}
