@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -65,10 +66,28 @@ func (b *builder) fetchOpenSearch(ctx context.Context, path string) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	if err := b.installMaven(ctx, dir); err != nil {
+		return err
+	}
 	if err := b.run(ctx, dir, "mvn", "-q", "-B", "dependency:copy", "-Dartifact="+openSearchMaven, "-DoutputDirectory="+dir); err != nil {
-		return fmt.Errorf("install Maven (Debian: apt-get install maven) where there is none: %w", err)
+		return err
 	}
 	return unzipTree(filepath.Join(dir, "opensearch-"+openSearchVersion+".zip"), "opensearch-"+openSearchVersion, filepath.Join(path, openSearchHome))
+}
+
+// installMaven installs Debian's Maven where there is none. It cannot be unpacked beside the system like other packages: it is made of
+// sixty that link to each other by absolute paths.
+func (b *builder) installMaven(ctx context.Context, dir string) error {
+	if _, err := exec.LookPath("mvn"); err == nil {
+		return nil
+	}
+	unlock, err := b.lockApt()
+	if err != nil {
+		return fmt.Errorf("lock apt: %w", err)
+	}
+	defer unlock() //nolint:errcheck // nothing was written
+	fmt.Fprintln(b.out, "  installing Maven (apt-get install maven)")
+	return b.run(ctx, dir, "apt-get", "install", "-q", "-y", "--no-install-recommends", "maven")
 }
 
 // unzipTree copies the folder of an archive to path.
