@@ -54,15 +54,19 @@ func Run(ctx context.Context, o Options) error {
 
 // webhook answers admission reviews of Istio's kinds.
 type webhook struct {
-	log     *slog.Logger
-	answers *prometheus.CounterVec
+	log            *slog.Logger
+	passed, failed *prometheus.CounterVec
 }
 
 func newWebhook(log *slog.Logger, registry prometheus.Registerer) *webhook {
-	w := &webhook{log: log, answers: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "galley_validations_total", Help: "Objects asked about, by kind and by what became of them.",
-	}, []string{"kind", "result"})}
-	registry.MustRegister(w.answers)
+	w := &webhook{
+		log: log,
+		passed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "galley_validation_passed", Help: "Objects that were admitted, by kind."}, []string{"kind"}),
+		failed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "galley_validation_failed", Help: "Objects that were refused, by kind."}, []string{"kind"}),
+	}
+	registry.MustRegister(w.passed, w.failed)
 	return w
 }
 
@@ -77,10 +81,10 @@ func (w *webhook) review(_ context.Context, request *admissionv1.AdmissionReques
 	problems, warnings := validate(u)
 	kind := kindLabel(request.Kind.Kind)
 	if len(problems) == 0 {
-		w.answers.WithLabelValues(kind, "admitted").Inc()
+		w.passed.WithLabelValues(kind).Inc()
 		return admission.Allow(warnings...)
 	}
-	w.answers.WithLabelValues(kind, "refused").Inc()
+	w.failed.WithLabelValues(kind).Inc()
 	w.log.Info("refused", "kind", kind, "namespace", request.Namespace, "name", request.Name, "problems", len(problems), "first", problems[0].String())
 	response := deny(problems)
 	response.Warnings = admission.Warnings(warnings)

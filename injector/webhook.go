@@ -81,15 +81,11 @@ type webhook struct {
 	settings func() *Settings
 	labels   func(ctx context.Context, namespace string) (map[string]string, error)
 	log      *slog.Logger
-	answers  *prometheus.CounterVec
+	metrics  *metrics
 }
 
 func newWebhook(settings func() *Settings, labels func(context.Context, string) (map[string]string, error), log *slog.Logger, registry prometheus.Registerer) *webhook {
-	w := &webhook{settings: settings, labels: labels, log: log, answers: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "injector_admissions_total", Help: "Pods asked about, by what became of them and the rule that said so.",
-	}, []string{"result", "rule"})}
-	registry.MustRegister(w.answers)
-	return w
+	return &webhook{settings: settings, labels: labels, log: log, metrics: newMetrics(registry)}
 }
 
 func (w *webhook) review(ctx context.Context, request *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
@@ -106,6 +102,7 @@ func (w *webhook) inject(ctx context.Context, request *admissionv1.AdmissionRequ
 	if request.Kind.Group != "" || request.Kind.Kind != "Pod" || request.Operation != admissionv1.Create {
 		return admission.Allow()
 	}
+	w.metrics.requests.Inc()
 	labels, err := w.labels(ctx, request.Namespace)
 	if err != nil {
 		return w.fail(request, err)
@@ -130,14 +127,14 @@ func asking(labels map[string]string) map[string]string {
 
 func (w *webhook) fail(request *admissionv1.AdmissionRequest, err error) *admissionv1.AdmissionResponse {
 	if refusal := new(Refusal); errors.As(err, &refusal) {
-		w.answers.WithLabelValues("refused", "").Inc()
+		w.metrics.failed.WithLabelValues("refused").Inc()
 		return admission.Deny(http.StatusBadRequest, refusal.Reason)
 	}
 	if errors.Is(err, errTooMany) { // counted, not logged: an untrusted client could write any number of lines
-		w.answers.WithLabelValues("limited", "").Inc()
+		w.metrics.failed.WithLabelValues("limited").Inc()
 		return admission.Deny(http.StatusTooManyRequests, fmt.Sprintf("inject sidecar: %v", err))
 	}
-	w.answers.WithLabelValues("error", "").Inc()
+	w.metrics.failed.WithLabelValues("error").Inc()
 	w.log.Error("injection failed", "namespace", request.Namespace, "error", err)
 	return admission.Deny(http.StatusInternalServerError, fmt.Sprintf("inject sidecar: %v", err))
 }
@@ -146,7 +143,7 @@ func (w *webhook) answer(request *admissionv1.AdmissionRequest, result Result) *
 	response := admission.Allow(result.Warnings...)
 	response.AuditAnnotations = map[string]string{"decision": result.Decision.Rule + ": " + result.Decision.Reason}
 	if !result.Decision.Inject {
-		w.answers.WithLabelValues("skipped", result.Decision.Rule).Inc()
+		w.metrics.skipped.WithLabelValues(result.Decision.Rule).Inc()
 		w.log.Debug("not injected", "namespace", request.Namespace, "pod", request.Name, "rule", result.Decision.Rule, "reason", result.Decision.Reason)
 		return response
 	}
@@ -154,7 +151,7 @@ func (w *webhook) answer(request *admissionv1.AdmissionRequest, result Result) *
 	if err != nil {
 		return w.fail(request, err)
 	}
-	w.answers.WithLabelValues("injected", result.Decision.Rule).Inc()
+	w.metrics.succeeded.WithLabelValues(result.Decision.Rule).Inc()
 	w.log.Debug("injected", "namespace", request.Namespace, "pod", request.Name, "rule", result.Decision.Rule, "reason", result.Decision.Reason)
 	response.Patch, response.PatchType = patch, new(admissionv1.PatchTypeJSONPatch)
 	return response

@@ -82,8 +82,10 @@ func newPilot(ctx context.Context, o Options) (*pilot, error) {
 	p := &pilot{o: o, build: mesh.Build, published: make(chan struct{}, 1), monitoring: monitoring.New("istio-pilot", o.Monitoring, o.Logger)}
 	p.server = server.New(o.Logger, p.monitoring.Registry)
 	p.monitoring.Registry.MustRegister(&proxies{snapshot: p.snapshot.Load, synced: p.server.Synced})
+	registerModel(p.monitoring.Registry, p.snapshot.Load)
 	p.source = source.New(source.Options{
 		Kubernetes: o.Kubernetes, Dynamic: o.Dynamic, MeshNamespace: o.MeshNamespace, Logger: o.Logger, Publish: p.publish,
+		Event: newEvents(p.monitoring.Registry).count,
 	})
 	if err := p.listen(ctx); err != nil {
 		for _, l := range p.listeners {

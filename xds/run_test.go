@@ -79,6 +79,14 @@ func TestRun(t *testing.T) {
 			t.Errorf("%s does not say %q:\n%s", path, want, body)
 		}
 	}
+	metrics := get(t, "http://"+o.Monitoring.Debug+"/metrics")
+	for _, want := range []string{
+		`istio_build{component="pilot",tag="`, `pilot_info{version="`, "pilot_services 1\n", `pilot_k8s_reg_events{event="add",type="services"} 1`,
+	} {
+		if !strings.Contains(metrics, want) {
+			t.Errorf("the metrics lack %s", want)
+		}
+	}
 	waitLogged(t, log, "object=Service/bookinfo/reviews field=spec.externalIPs")
 	cancel()
 	if err := <-done; err != nil {

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -50,7 +51,11 @@ type Server struct {
 // New returns a server that is not ready until SetReady is called. It starts nothing.
 func New(role string, flags Flags, log *slog.Logger) *Server {
 	s := &Server{Registry: prometheus.NewRegistry(), role: role, flags: flags, log: log, debug: http.NewServeMux()}
-	s.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "istio_build", Help: "1, with the role and its version.",
+			ConstLabels: prometheus.Labels{"component": strings.TrimPrefix(role, "istio-"), "tag": version.Version},
+		}, func() float64 { return 1 }))
 	return s
 }
 

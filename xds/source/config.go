@@ -32,6 +32,7 @@ type configFeed struct {
 	api      discovery.DiscoveryInterface
 	log      *slog.Logger
 	changed  func()
+	event    func(resource, event string)
 	every    time.Duration // between two requests for a kind that is not installed
 	complete atomic.Bool
 	decode   func(*unstructured.Unstructured) (istioconfig.Object, error)
@@ -41,7 +42,7 @@ type configFeed struct {
 
 func newConfigFeed(o Options, kind istioconfig.Kind, mark func(string)) *configFeed {
 	f := &configFeed{
-		kind: kind, client: o.Dynamic, api: o.Kubernetes.Discovery(), every: retryInterval, decode: istioconfig.Decode,
+		kind: kind, client: o.Dynamic, api: o.Kubernetes.Discovery(), every: retryInterval, decode: istioconfig.Decode, event: o.Event,
 		log: o.Logger.With("kind", kind),
 	}
 	f.objects.target = func(in *mesh.Inputs) *table.Table[*istioconfig.Object] { return &in.Config }
@@ -66,11 +67,11 @@ func (f *configFeed) run(ctx context.Context) {
 	informer := dynamicinformer.NewFilteredDynamicInformer(f.client, f.kind.Resource(), metav1.NamespaceAll, 0, cache.Indexers{}, nil).Informer()
 	_ = informer.SetTransform(trim)
 	_ = informer.SetWatchErrorHandlerWithContext(logWatchError(f.log, f.name()))
-	handled, _ := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+	handled, _ := informer.AddEventHandler(counted(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(object any) { f.take(nil, object) },
 		UpdateFunc: f.take,
 		DeleteFunc: f.drop,
-	})
+	}, f.name(), f.event))
 	runInformer(ctx, informer, handled, f.markComplete)
 }
 

@@ -30,6 +30,8 @@ type Options struct {
 	Dynamic       dynamic.Interface
 	MeshNamespace string
 	Logger        *slog.Logger
+	// Event is called with every change that a watch reports: the resource, and add, update or delete. nil: nobody counts them.
+	Event func(resource, event string)
 	// Publish is called from one goroutine, with objects that must not be changed. While it works, changes gather.
 	Publish func(mesh.Inputs)
 }
@@ -68,6 +70,9 @@ type feed interface {
 
 // New returns a Source. It starts nothing.
 func New(o Options) *Source {
+	if o.Event == nil {
+		o.Event = func(string, string) {}
+	}
 	s := &Source{o: o, dirty: newDirtySet()}
 	s.feeds = typedFeeds(o, s.dirty.mark)
 	for _, kind := range istioconfig.EnforcedKinds() {

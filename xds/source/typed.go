@@ -51,7 +51,7 @@ func typedFeeds(o Options, mark func(string)) []feed {
 	secrets := newStore(func(in *mesh.Inputs) *table.Table[*corev1.Secret] { return &in.Secrets })
 
 	watch := func(kind string, informer cache.SharedIndexInformer, k store) feed {
-		return newTypedFeed(kind, o.Logger, informer, mark, k)
+		return newTypedFeed(kind, o.Logger, informer, mark, k, o.Event)
 	}
 	return []feed{
 		watch("services", services, newStore(func(in *mesh.Inputs) *table.Table[*corev1.Service] { return &in.Services })),
@@ -68,12 +68,12 @@ func selecting(o Options, namespace, selector string) informers.SharedInformerFa
 		informers.WithTweakListOptions(func(l *metav1.ListOptions) { l.FieldSelector = selector }))
 }
 
-func newTypedFeed(kind string, log *slog.Logger, informer cache.SharedIndexInformer, mark func(string), k store) *typedFeed {
+func newTypedFeed(kind string, log *slog.Logger, informer cache.SharedIndexInformer, mark func(string), k store, event func(string, string)) *typedFeed {
 	f := &typedFeed{kind: kind, informer: informer, store: k, mark: mark}
 	// The two setters and AddEventHandler fail only on an informer that was started or stopped.
 	_ = informer.SetTransform(trim)
 	_ = informer.SetWatchErrorHandlerWithContext(logWatchError(log, kind))
-	f.handled, _ = informer.AddEventHandler(f.handler())
+	f.handled, _ = informer.AddEventHandler(counted(f.handler(), kind, event))
 	return f
 }
 
@@ -107,7 +107,7 @@ func runInformer(ctx context.Context, informer cache.SharedIndexInformer, handle
 }
 
 // handler stores changed objects, and ignores events that change nothing of what is stored.
-func (f *typedFeed) handler() cache.ResourceEventHandler {
+func (f *typedFeed) handler() cache.ResourceEventHandlerFuncs {
 	set := func(object any) {
 		f.store.set(object)
 		f.mark(f.kind)
@@ -122,6 +122,24 @@ func (f *typedFeed) handler() cache.ResourceEventHandler {
 		DeleteFunc: func(object any) {
 			f.store.remove(kube.Deleted(object))
 			f.mark(f.kind)
+		},
+	}
+}
+
+// counted reports the events of a handler, those too that change nothing.
+func counted(h cache.ResourceEventHandlerFuncs, resource string, event func(resource, event string)) cache.ResourceEventHandlerFuncs {
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc: func(object any) {
+			event(resource, "add")
+			h.AddFunc(object)
+		},
+		UpdateFunc: func(before, after any) {
+			event(resource, "update")
+			h.UpdateFunc(before, after)
+		},
+		DeleteFunc: func(object any) {
+			event(resource, "delete")
+			h.DeleteFunc(object)
 		},
 	}
 }
