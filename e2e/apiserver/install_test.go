@@ -9,7 +9,7 @@ import (
 func TestInstallIsIdle(t *testing.T) {
 	cleanUp(t)
 	o := startOperator(t, noFaults)
-	create(t, nil)
+	create(t, map[string]any{"jaeger": map[string]any{}})
 	waitReady(t, 60*time.Second)
 	waitIdle(t, o)
 	if wrote := reconcileOnce(t, o); len(wrote) > 0 {

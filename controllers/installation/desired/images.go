@@ -84,7 +84,10 @@ var historicVersion = regexp.MustCompile(`^v?0\.([0-9]|1[0-2])(\.[0-9]+)?$`)
 //
 // community: true is the row of a historic prefix. Images of add-ons follow spec.images.registry and the flag alone.
 func ChooseImages(spec *v1alpha1.InstallationSpec, defaults ImageDefaults) (Images, []v1alpha1.Warning) {
-	images, warnings := chooseOwnImages(spec, defaults)
+	images := Images{}
+	maps.Copy(images, defaults.BuiltIn) // a catalog may have components of its own
+	own, warnings := chooseOwnImages(spec, defaults)
+	maps.Copy(images, own)
 	maps.Copy(images, chooseAddonImages(spec, defaults))
 	return images, warnings
 }

@@ -177,6 +177,8 @@ func componentStatus(c desired.Component, out Outcome, problems map[string]podPr
 		status.State, status.Reason, status.Message = v1alpha1.StateDegraded, "Failed", workload.Failed
 	case workload.Current && workload.Desired == 0 && c.Replicas != nil && *c.Replicas == 0:
 		status.State, status.Reason, status.Message = v1alpha1.StateReady, "ScaledToZero", "it has no pods, because spec sets replicas to 0"
+	case workload.Current && workload.Desired == 0 && c.Kind == "DaemonSet":
+		status.State, status.Reason, status.Message = v1alpha1.StateReady, "NoNodes", "it has no pods, because no node is for them"
 	case workload.Current && workload.Desired == 0:
 		status.State, status.Reason, status.Message = v1alpha1.StateProgressing, "ScaledToZero", "its "+c.Kind+" asks for no pods, and spec does not set replicas to 0"
 	case workload.Current:

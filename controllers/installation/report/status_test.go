@@ -86,6 +86,13 @@ var statusCases = map[string]struct {
 		want:    "CertificatesHealthy False NoRoot; NoConflicts True NoConflicts; Ready False Progressing; Reconciled True Applied; SpecSupported True Supported",
 		message: "pilot: its Deployment asks for no pods, and spec does not set replicas to 0",
 	},
+	"NoNodeForDaemonSet": {
+		change: func(o *Outcome) {
+			o.Workloads["pilot"], o.Plan.Components[0].Kind = pods(0, 0), "DaemonSet"
+		},
+		want:    "CertificatesHealthy False NoRoot; NoConflicts True NoConflicts; Ready True Ready; Reconciled True Applied; SpecSupported True Supported",
+		message: "the mesh can be used",
+	},
 	"ScaledToZeroBySpec": {
 		change: func(o *Outcome) {
 			zero := int32(0)
