@@ -19,6 +19,7 @@ func init() {
 	describeRouteParts()
 	describeRules()
 	describeGateways()
+	describeTelemetry()
 }
 
 func describeRoutes() {
