@@ -91,7 +91,7 @@ func checkAnswer(t *testing.T, answer lab.Answer, by, says string) {
 // operator and all that it needs to remove the mesh cannot be deleted.
 func TestOperatorStaysWhileItIsNeeded(t *testing.T) {
 	readyMesh(t)
-	text, err := mesh.Kubectl(within(t, 30*time.Second), "kustomize", "config/default")
+	text, err := mesh.Kubectl(within(t, time.Minute), "kustomize", "config/default")
 	must(t, err)
 	objects, err := lab.Objects(text)
 	must(t, err)

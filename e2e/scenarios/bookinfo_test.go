@@ -134,7 +134,8 @@ func kubeInjectedBookinfo(t *testing.T) []*unstructured.Unstructured {
 	}
 	path := filepath.Join(t.TempDir(), "bookinfo.yaml")
 	must(t, os.WriteFile(path, []byte(old.String()), 0o600))
-	out, err := lab.Run(within(t, 3*time.Minute), mesh.Root, "go", "run", "./cmd/meshctl", "kube-inject", "-f", path)
+	// Flags of the images' programs, which share most of its packages in the build cache.
+	out, err := lab.Run(within(t, 5*time.Minute), mesh.Root, "env", "CGO_ENABLED=0", "go", "run", "-trimpath", "-buildvcs=false", "./cmd/meshctl", "kube-inject", "-f", path)
 	must(t, err)
 	objects, err := lab.Objects(out)
 	must(t, err)
