@@ -134,7 +134,7 @@ func (l *lifecycle) optionalParts(t *testing.T) {
 	t.Run("on", func(t *testing.T) {
 		edit(t, `{"spec":{"components":{"pilot":{"autoscaling":{"minReplicas":1,"maxReplicas":2},"podDisruptionBudget":{"minAvailable":1}}},
 			"gateways":[{"name":"my-gateway","type":"Ingress","service":{"ports":[{"name":"http","port":8088}]}}],
-			"prometheus":{"enabled":true,"volume":{"size":"1Gi"}}}}`)
+			"prometheus":{"enabled":true,"volume":{"size":"1Gi"}},"jaeger":{"enabled":true}}}`)
 	})
 	if _, err := mesh.Client.CoreV1().PersistentVolumeClaims("istio-system").Get(within(t, 30*time.Second), "prometheus", metav1.GetOptions{}); err != nil {
 		t.Errorf("the claim that spec does not ask for any more: %v", err)
