@@ -48,13 +48,13 @@ func (p *prometheusTop) next(ctx context.Context) ([]topRow, error) {
 	p.asked = true
 	rows := map[[2]string]*topRow{}
 	for _, side := range []struct {
-		reporter, prefix string
-		of               func(*topRow) *traffic
+		reporter string
+		of       func(*topRow) *traffic
 	}{
-		{"destination", "destination", func(r *topRow) *traffic { return &r.In }},
-		{"source", "source", func(r *topRow) *traffic { return &r.Out }},
+		{"destination", func(r *topRow) *traffic { return &r.In }},
+		{"source", func(r *topRow) *traffic { return &r.Out }},
 	} {
-		if err := p.side(ctx, rows, side.reporter, side.prefix, side.of); err != nil {
+		if err := p.side(ctx, rows, side.reporter, side.of); err != nil {
 			return nil, hint(err, "is a Prometheus at %s? kubectl port-forward -n istio-system service/prometheus 9090 makes it so", p.url)
 		}
 	}
@@ -65,12 +65,12 @@ func (p *prometheusTop) next(ctx context.Context) ([]topRow, error) {
 	return list, nil
 }
 
-// side asks for one reporter's numbers.
-func (p *prometheusTop) side(ctx context.Context, rows map[[2]string]*topRow, reporter, prefix string, of func(*topRow) *traffic) error {
-	by := prefix + "_workload_namespace," + prefix + "_workload"
+// side asks for one reporter's numbers; its own workload has the labels that begin with its name.
+func (p *prometheusTop) side(ctx context.Context, rows map[[2]string]*topRow, reporter string, of func(*topRow) *traffic) error {
+	by := reporter + "_workload_namespace," + reporter + "_workload"
 	selector := fmt.Sprintf(`reporter=%q`, reporter)
 	if p.namespace != "" {
-		selector += fmt.Sprintf(`,%s_workload_namespace=%q`, prefix, p.namespace)
+		selector += fmt.Sprintf(`,%s_workload_namespace=%q`, reporter, p.namespace)
 	}
 	quantile := func(q string) string {
 		return fmt.Sprintf(`histogram_quantile(%s,sum by (le,%s) (rate(istio_request_duration_milliseconds_bucket{%s}[%s])))`, q, by, selector, p.window())
@@ -91,7 +91,7 @@ func (p *prometheusTop) side(ctx context.Context, rows map[[2]string]*topRow, re
 			return err
 		}
 		for _, s := range series {
-			key := [2]string{s.Metric[prefix+"_workload_namespace"], s.Metric[prefix+"_workload"]}
+			key := [2]string{s.Metric[reporter+"_workload_namespace"], s.Metric[reporter+"_workload"]}
 			if rows[key] == nil {
 				rows[key] = &topRow{Namespace: key[0], Workload: key[1]}
 			}

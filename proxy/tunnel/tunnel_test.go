@@ -24,9 +24,9 @@ import (
 )
 
 const (
-	jaeger   = "spiffe://cluster.local/ns/istio-system/sa/jaeger"
-	stranger = "spiffe://cluster.local/ns/shop/sa/jaeger"
-	storage  = "spiffe://cluster.local/ns/istio-system/sa/elasticsearch"
+	jaeger         = "spiffe://cluster.local/ns/istio-system/sa/jaeger"
+	otherNamespace = "spiffe://cluster.local/ns/shop/sa/jaeger"
+	storage        = "spiffe://cluster.local/ns/istio-system/sa/elasticsearch"
 )
 
 // TestTunnelForwardsOnlyTheAllowed runs both ends: the client with each identity gets an answer or none.
@@ -42,13 +42,13 @@ func TestTunnelForwardsOnlyTheAllowed(t *testing.T) {
 		config *tls.Config
 		want   string
 	}{
-		"allowed":           {mesh.client(jaeger, Protocol), "hello back"},
-		"another account":   {mesh.client(stranger, Protocol), ""},
-		"another mesh":      {other.clientOf(mesh, jaeger), ""},
-		"no certificate":    {&tls.Config{RootCAs: mesh.pool(), ServerName: "127.0.0.1", NextProtos: []string{Protocol}}, ""},
-		"another protocol":  {mesh.client(jaeger, "h2"), ""},
-		"no protocol":       {mesh.client(jaeger), ""},
-		"an impostor to it": {&tls.Config{RootCAs: other.pool(), ServerName: "127.0.0.1", NextProtos: []string{Protocol}, Certificates: mesh.client(jaeger).Certificates}, ""},
+		"allowed":                         {mesh.client(jaeger, Protocol), "hello back"},
+		"an account of another namespace": {mesh.client(otherNamespace, Protocol), ""},
+		"another mesh":                    {other.clientOf(mesh, jaeger), ""},
+		"no certificate":                  {&tls.Config{RootCAs: mesh.pool(), ServerName: "127.0.0.1", NextProtos: []string{Protocol}}, ""},
+		"another protocol":                {mesh.client(jaeger, "h2"), ""},
+		"no protocol":                     {mesh.client(jaeger), ""},
+		"a server of another mesh":        {&tls.Config{RootCAs: other.pool(), ServerName: "127.0.0.1", NextProtos: []string{Protocol}, Certificates: mesh.client(jaeger).Certificates}, ""},
 	} {
 		client := start(t, NewClient(c.config, server, quiet))
 		if got := say(t, client, "hello"); got != c.want {

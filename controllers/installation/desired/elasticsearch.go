@@ -45,17 +45,13 @@ func elasticsearchValues(in Input) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	values := map[string]any{
-		"heapMegabytes": memory.Value() / 2 >> 20, "tunnelImage": in.Images[ProxyImage], "cleanerImage": in.Images[IndexCleanerImage],
-		"volume": volumeValues(jaegerStorage(in.Spec).Volume), "retentionDays": *jaegerStorage(in.Spec).RetentionDays,
+	clients, err := elasticsearchClients()
+	if err != nil {
+		return nil, err
 	}
-	for _, account := range []string{jaegerCollector, jaegerQuery, "elasticsearch-cleaner"} {
-		id, err := spiffe.New(trustDomain, owner.MeshNamespace, account)
-		if err != nil {
-			return nil, fmt.Errorf("name client of elasticsearch: %w", err)
-		}
-		clients, _ := values["clients"].([]any)
-		values["clients"] = append(clients, id.String())
+	values := map[string]any{
+		"clients": clients, "heapMegabytes": memory.Value() / 2 >> 20, "tunnelImage": in.Images[ProxyImage], "cleanerImage": in.Images[IndexCleanerImage],
+		"volume": volumeValues(jaegerStorage(in.Spec).Volume), "retentionDays": *jaegerStorage(in.Spec).RetentionDays,
 	}
 	if section := elasticsearchSection(in.Spec); section == nil || section.Resources == nil {
 		values["resources"] = map[string]any{
@@ -64,6 +60,19 @@ func elasticsearchValues(in Input) (map[string]any, error) {
 		}
 	}
 	return values, nil
+}
+
+// elasticsearchClients are the identities that the tunnel lets in.
+func elasticsearchClients() ([]any, error) {
+	var clients []any
+	for _, account := range []string{jaegerCollector, jaegerQuery, "elasticsearch-cleaner"} {
+		id, err := spiffe.New(trustDomain, owner.MeshNamespace, account)
+		if err != nil {
+			return nil, fmt.Errorf("name client of elasticsearch: %w", err)
+		}
+		clients = append(clients, id.String())
+	}
+	return clients, nil
 }
 
 func elasticsearchMemory(spec *v1alpha1.InstallationSpec) (resource.Quantity, error) {
