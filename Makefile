@@ -47,6 +47,10 @@ kubeconfig: ## print the path of the demo's kubeconfig
 # Compilers overlap with tests that wait for processes; suites that mostly wait run side by side.
 SIDE_BY_SIDE := $(MAKE) --no-print-directory --output-sync=target
 
+# The suites with clusters, the longest first. More at once than cores starve each other's probes and leases.
+SUITES := test-scenarios test-apiserver test-installation test-removal
+SUITES_AT_ONCE ?= 2
+
 .PHONY: test
 test: ## run every test on clusters of its own (RACE=1: the unit tests under the race detector)
 	@rm -rf $(TIMES)
@@ -57,8 +61,8 @@ test-steps:
 	@echo "test-unit, and what the clusters need (cold: a Kubernetes, ten minutes and more)"
 	@$(SIDE_BY_SIDE) -j2 test-unit provisions
 	@$(MAKE) --no-print-directory test-cluster
-	@echo "side by side, about ten minutes: test-apiserver test-scenarios test-installation test-removal"
-	@$(SIDE_BY_SIDE) -j4 test-apiserver test-scenarios test-installation test-removal
+	@echo "two at a time, about twenty minutes: $(SUITES)"
+	@$(SIDE_BY_SIDE) -j$(SUITES_AT_ONCE) $(SUITES)
 
 .PHONY: provisions
 provisions: cluster images

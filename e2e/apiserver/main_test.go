@@ -57,7 +57,7 @@ func run(m *testing.M) int {
 
 func timeout(t *testing.T, limit time.Duration) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	ctx, cancel := context.WithTimeout(t.Context(), lab.Slack*limit)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -206,7 +206,7 @@ func installationGone(ctx context.Context) error {
 func cleanUp(t *testing.T) {
 	t.Helper()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), lab.Slack*3*time.Minute)
 		defer cancel()
 		if _, err := server.Installation(ctx); err != nil {
 			return

@@ -78,7 +78,7 @@ func installedBefore(t *testing.T) {
 func atEnd(t *testing.T, do func(ctx context.Context) error) {
 	t.Helper()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), lab.Slack*3*time.Minute)
 		defer cancel()
 		if err := do(ctx); err != nil {
 			t.Error(err)

@@ -35,8 +35,19 @@ func (l *Lab) ExecPod(ctx context.Context, pod *corev1.Pod, container string, co
 	return stdout.String(), nil
 }
 
-// RunningPod returns the first ready pod that matches selector and is not being deleted.
+// RunningPod returns the first ready pod that matches selector and is not being deleted. It waits for one until ctx ends: on a busy
+// machine a readiness probe fails now and then.
 func (l *Lab) RunningPod(ctx context.Context, namespace, selector string) (*corev1.Pod, error) {
+	var found *corev1.Pod
+	err := Until(ctx, "a pod is ready", func(ctx context.Context) (err error) {
+		found, err = l.ReadyPod(ctx, namespace, selector)
+		return err
+	})
+	return found, err
+}
+
+// ReadyPod is RunningPod without waiting.
+func (l *Lab) ReadyPod(ctx context.Context, namespace, selector string) (*corev1.Pod, error) {
 	pods, err := l.Client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
 	if err != nil {
 		return nil, err

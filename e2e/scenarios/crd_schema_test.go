@@ -176,7 +176,7 @@ func objectBeingDeleted(t *testing.T, resource dynamic.ResourceInterface, kind i
 	must(t, err)
 	must(t, resource.Delete(within(t, 30*time.Second), u.GetName(), metav1.DeleteOptions{}))
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), lab.Slack*30*time.Second)
 		defer cancel()
 		if _, err := resource.Patch(ctx, u.GetName(), "application/merge-patch+json", []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{}); err != nil {
 			t.Error(err)

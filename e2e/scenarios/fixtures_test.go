@@ -88,7 +88,7 @@ func deleteIstioCRDs(t *testing.T) {
 // installedMesh installs the operator and the sample Installation once in a run. On a kept cluster it restores the sample
 // and, when images were built since, restarts what runs them.
 var installedMesh = sync.OnceValue(func() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), lab.Slack*10*time.Minute)
 	defer cancel()
 	if err := restartForNewImages(ctx); err != nil {
 		return err
@@ -304,7 +304,7 @@ func sharedBookinfo(t *testing.T) site {
 }
 
 var deployedBookinfo = sync.OnceValue(func() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 6*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), lab.Slack*6*time.Minute)
 	defer cancel()
 	if err := ensureNamespace(ctx, bookinfo, injected); err != nil {
 		return err
@@ -337,7 +337,7 @@ func plaintextClient(t *testing.T) {
 }
 
 var deployedPlaintextClient = sync.OnceValue(func() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), lab.Slack*4*time.Minute)
 	defer cancel()
 	if err := ensureNamespace(ctx, outside, nil); err != nil {
 		return err

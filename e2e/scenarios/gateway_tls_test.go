@@ -149,7 +149,7 @@ func encodePEM(kind string, der []byte) []byte {
 
 func deleteCredential(t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), lab.Slack*30*time.Second)
 	defer cancel()
 	err := mesh.Client.CoreV1().Secrets("istio-system").Delete(ctx, "httpbin-credential", metav1.DeleteOptions{})
 	if err != nil && !strings.Contains(err.Error(), "not found") {

@@ -71,7 +71,7 @@ func leader(t *testing.T, before string) *corev1.Pod {
 
 func scaleOperator(t *testing.T, replicas int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute) // also when the test is over
+	ctx, cancel := context.WithTimeout(context.Background(), lab.Slack*2*time.Minute) // also when the test is over
 	defer cancel()
 	_, err := mesh.Kubectl(ctx, "scale", "deployment", "-n", "istio-operator", "istio-operator", fmt.Sprintf("--replicas=%d", replicas))
 	must(t, err)

@@ -49,7 +49,7 @@ func TestMain(m *testing.M) {
 // within returns a context that bounds one step of a scenario.
 func within(t *testing.T, limit time.Duration) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	ctx, cancel := context.WithTimeout(t.Context(), lab.Slack*limit)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -58,7 +58,7 @@ func within(t *testing.T, limit time.Duration) context.Context {
 func atEnd(t *testing.T, limit time.Duration, step func(ctx context.Context) error) {
 	t.Helper()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), limit)
+		ctx, cancel := context.WithTimeout(context.Background(), lab.Slack*limit)
 		defer cancel()
 		if err := step(ctx); err != nil {
 			t.Error(err)

@@ -138,7 +138,7 @@ func withoutOperator(t *testing.T, clean []string) {
 	_, err = deployments.UpdateScale(within(t, 30*time.Second), "istio-operator", scale, metav1.UpdateOptions{})
 	must(t, err)
 	must(t, lab.Until(within(t, time.Minute), "the operator has stopped", func(ctx context.Context) error {
-		if _, err := mesh.RunningPod(ctx, "istio-operator", "name=istio-operator"); err == nil {
+		if _, err := mesh.ReadyPod(ctx, "istio-operator", "name=istio-operator"); err == nil {
 			return errors.New("it still runs")
 		}
 		return nil
