@@ -90,7 +90,7 @@ func (c *topCommand) print(rows []topRow) error {
 		}
 		text = string(line) + "\n"
 	} else if !c.once {
-		text = "\x1b[H\x1b[2J" + text // clears the terminal
+		text = clearTerminal + text
 	}
 	_, err := io.WriteString(c.out, text)
 	return err

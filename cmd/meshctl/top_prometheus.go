@@ -2,40 +2,28 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"math"
-	"net/http"
-	"net/url"
-	"strconv"
 	"strings"
 	"time"
-)
 
-// maxPrometheusAnswer bounds an answer of Prometheus, in bytes.
-const maxPrometheusAnswer = 64 << 20
+	"github.com/mesh-operator/mesh-operator/cmd/meshctl/callgraph"
+)
 
 // prometheusTop asks a Prometheus.
 type prometheusTop struct {
+	prometheus
 	url, namespace string
 	interval       time.Duration
 	asked          bool
 }
 
 func newPrometheusTop(address, namespace string, interval time.Duration) (topSource, error) {
-	if u, err := url.Parse(address); err != nil || u.Host == "" {
-		return nil, hint(fmt.Errorf("%q is no address", address), "write --prometheus http://host:port")
+	p, err := prometheusAt(address)
+	if err != nil {
+		return nil, err
 	}
-	return (&prometheusTop{url: strings.TrimSuffix(address, "/"), namespace: namespace, interval: interval}).next, nil
-}
-
-// scrapes is how many intervals of scraping a rate needs at least, with one to spare.
-const scrapes = 4
-
-// window is the time that rates are of. Prometheus needs two scrapes in it: with the default interval of 15 s a minute.
-func (p *prometheusTop) window() string {
-	return strconv.Itoa(max(scrapes*15, int(math.Ceil(p.interval.Seconds())))) + "s"
+	return (&prometheusTop{prometheus: p, url: address, namespace: namespace, interval: interval}).next, nil
 }
 
 // next returns the traffic of the last window, at once the first time and then after each interval.
@@ -73,13 +61,13 @@ func (p *prometheusTop) side(ctx context.Context, rows map[[2]string]*topRow, re
 		selector += fmt.Sprintf(`,%s_workload_namespace=%q`, reporter, p.namespace)
 	}
 	quantile := func(q string) string {
-		return fmt.Sprintf(`histogram_quantile(%s,sum by (le,%s) (rate(istio_request_duration_milliseconds_bucket{%s}[%s])))`, q, by, selector, p.window())
+		return fmt.Sprintf(`histogram_quantile(%s,sum by (le,%s) (rate(istio_request_duration_milliseconds_bucket{%s}[%s])))`, q, by, selector, window(p.interval))
 	}
 	rate := func(more string) string {
-		return fmt.Sprintf(`sum by (%s) (rate(istio_requests_total{%s%s}[%s]))`, by, selector, more, p.window())
+		return fmt.Sprintf(`sum by (%s) (rate(istio_requests_total{%s%s}[%s]))`, by, selector, more, window(p.interval))
 	}
 	failed := fmt.Sprintf(`sum by (%s) (rate(istio_requests_total{%s,response_code=~"5.."}[%s]) or rate(istio_requests_total{%s,grpc_response_status=~"%s"}[%s]))`,
-		by, selector, p.window(), selector, strings.Join(serverFaults, "|"), p.window())
+		by, selector, window(p.interval), selector, strings.Join(callgraph.ServerFaults(), "|"), window(p.interval))
 	for query, set := range map[string]func(*traffic, float64){
 		rate(""):         func(t *traffic, v float64) { t.Requests = v },
 		failed:           func(t *traffic, v float64) { t.Errors = v },
@@ -107,49 +95,4 @@ func number(v float64) *float64 {
 		return nil
 	}
 	return &v
-}
-
-// promSeries is an element of an instant vector; see https://prometheus.io/docs/prometheus/latest/querying/api/.
-type promSeries struct {
-	Metric map[string]string `json:"metric"`
-	Value  [2]any            `json:"value"` // seconds, and the number as text
-}
-
-func (s promSeries) value() float64 {
-	text, _ := s.Value[1].(string)
-	v, err := strconv.ParseFloat(text, 64)
-	if err != nil {
-		return math.NaN()
-	}
-	return v
-}
-
-func (p *prometheusTop) query(ctx context.Context, query string) ([]promSeries, error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url+"/api/v1/query?"+url.Values{"query": {query}}.Encode(), nil)
-	if err != nil {
-		return nil, fmt.Errorf("query Prometheus: %w", err)
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, fmt.Errorf("query Prometheus: %w", err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxPrometheusAnswer))
-	if err != nil {
-		return nil, fmt.Errorf("query Prometheus: %w", err)
-	}
-	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("query Prometheus: %s: %.200s", response.Status, printable(string(body)))
-	}
-	var answer struct {
-		Data struct {
-			Result []promSeries `json:"result"`
-		} `json:"data"`
-	}
-	if err := json.Unmarshal(body, &answer); err != nil {
-		return nil, fmt.Errorf("query Prometheus: decode the answer: %w", err)
-	}
-	return answer.Data.Result, nil
 }

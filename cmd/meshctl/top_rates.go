@@ -91,14 +91,6 @@ func (c counts) quantile(q float64) *float64 {
 	return &lower
 }
 
-// serverFaults are the statuses of gRPC that blame the server (OpenTelemetry's semantic conventions for RPC).
-var serverFaults = []string{"2", "4", "12", "13", "14", "15"}
-
-// isError tells whether a request with these labels of istio_requests_total failed.
-func isError(code, grpcStatus string) bool {
-	return len(code) == 3 && code[0] == '5' || slices.Contains(serverFaults, grpcStatus)
-}
-
 func topTable(rows []topRow) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)

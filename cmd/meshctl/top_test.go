@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -49,8 +48,7 @@ func proxyPod(name, phase, container string) corev1.Pod {
 func fakeAPI(t *testing.T, pods ...corev1.Pod) string {
 	t.Helper()
 	var readings atomic.Int32
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
+	return kubeconfigOf(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/api/v1/namespaces/shop/pods":
 			_ = json.NewEncoder(w).Encode(corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}, Items: pods})
@@ -60,6 +58,15 @@ func fakeAPI(t *testing.T, pods ...corev1.Pod) string {
 			w.WriteHeader(http.StatusForbidden)
 			_ = json.NewEncoder(w).Encode(metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: "Failure", Message: "not\x1b allowed", Code: 403})
 		}
+	})
+}
+
+// kubeconfigOf starts a server in the place of an API server, and returns the path of a kubeconfig for it.
+func kubeconfigOf(t *testing.T, serve http.HandlerFunc) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		serve(w, r)
 	}))
 	t.Cleanup(server.Close)
 	path := filepath.Join(t.TempDir(), "kubeconfig")
@@ -72,18 +79,10 @@ func fakeAPI(t *testing.T, pods ...corev1.Pod) string {
 	return path
 }
 
-// top runs the command and returns what it wrote.
-func top(t *testing.T, args ...string) (code int, out, errs string) {
-	t.Helper()
-	var stdout, stderr bytes.Buffer
-	code = run(t.Context(), append([]string{"top"}, args...), streams{nil, &stdout, &stderr})
-	return code, stdout.String(), stderr.String()
-}
-
 func TestTopReadsProxies(t *testing.T) {
 	kubeconfig := fakeAPI(t, proxyPod("web-1-a", "Running", "istio-proxy"), proxyPod("silent-1-a", "Running", "istio-proxy"),
 		proxyPod("done-1-a", "Succeeded", "istio-proxy"), proxyPod("plain-1-a", "Running", "app"))
-	code, out, errs := top(t, "--kubeconfig", kubeconfig, "-n", "shop", "--once", "--interval", "1s", "-o", "json")
+	code, out, errs := meshctl(t, "top", "--kubeconfig", kubeconfig, "-n", "shop", "--once", "--interval", "1s", "-o", "json")
 	if code != 0 || strings.Count(errs, "1 of 2 proxies do not answer") != 2 || strings.Contains(errs, "\x1b") {
 		t.Errorf("code %d, %s", code, errs)
 	}
@@ -114,7 +113,7 @@ func TestTopOfNoProxies(t *testing.T) {
 		"no proxy":    {nil, "error: no running pod has a proxy\nmeshctl: hint: name another namespace with -n"},
 		"not allowed": {[]corev1.Pod{proxyPod("silent-1-a", "Running", "istio-proxy")}, "hint: the right to get pods/proxy is needed"},
 	} {
-		if code, out, errs := top(t, "--kubeconfig", fakeAPI(t, c.pods...), "-n", "shop", "--once"); code != 1 || out != "" || !strings.Contains(errs, c.want) {
+		if code, out, errs := meshctl(t, "top", "--kubeconfig", fakeAPI(t, c.pods...), "-n", "shop", "--once"); code != 1 || out != "" || !strings.Contains(errs, c.want) {
 			t.Errorf("%s: code %d, %q, %s", name, code, out, errs)
 		}
 	}
@@ -127,7 +126,7 @@ func TestTopRefusesBadArguments(t *testing.T) {
 		"--prometheus x":      "meshctl: hint: write --prometheus http://host:port",
 		"--kubeconfig /none/": "meshctl: hint: name one with --kubeconfig",
 	} {
-		if code, _, errs := top(t, strings.Fields(args)...); code != 1 || !strings.Contains(errs, want) {
+		if code, _, errs := meshctl(t, append([]string{"top"}, strings.Fields(args)...)...); code != 1 || !strings.Contains(errs, want) {
 			t.Errorf("%s: code %d, %s", args, code, errs)
 		}
 	}
@@ -177,7 +176,7 @@ func TestTopAsksPrometheus(t *testing.T) {
 		fmt.Fprintf(w, `{"data": {"result": [{"metric": {"destination_workload": "web\u001b", "destination_workload_namespace": "shop"}, "value": [1, %q]}]}}`, value)
 	}))
 	t.Cleanup(server.Close)
-	code, out, errs := top(t, "--prometheus", server.URL+"/prometheus/", "-n", "shop", "--once")
+	code, out, errs := meshctl(t, "top", "--prometheus", server.URL+"/prometheus/", "-n", "shop", "--once")
 	want := `NAMESPACE  WORKLOAD  IN/s  ERRORS  P50      P99  OUT/s  ERRORS  P50  P99
 shop       web?      8.0   25.0 %  12.0 ms  -    -      -       -    -
 `
