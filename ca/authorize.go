@@ -18,6 +18,7 @@ var controlPlane = map[string]string{
 	"istio-sidecar-injector-service-account": "istio-sidecar-injector",
 	"istio-galley-service-account":           "istio-galley",
 	"elasticsearch":                          "elasticsearch",
+	"kiali":                                  "kiali",
 }
 
 // certNames is everything of a certificate that says whose it is.

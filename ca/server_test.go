@@ -239,6 +239,7 @@ func TestControlPlaneCertificatesHoldServiceNames(t *testing.T) {
 			{"istio-system", "istio-pilot-service-account", []string{"istio-pilot.istio-system.svc", "istio-pilot.istio-system.svc.cluster.local"}},
 			{"istio-system", "istio-galley-service-account", []string{"istio-galley.istio-system.svc", "istio-galley.istio-system.svc.cluster.local"}},
 			{"istio-system", "elasticsearch", []string{"elasticsearch.istio-system.svc", "elasticsearch.istio-system.svc.cluster.local"}},
+			{"istio-system", "kiali", []string{"kiali.istio-system.svc", "kiali.istio-system.svc.cluster.local"}},
 			{"shop", "elasticsearch", nil},
 			{"istio-system", "istio-sidecar-injector-service-account", []string{"istio-sidecar-injector.istio-system.svc", "istio-sidecar-injector.istio-system.svc.cluster.local"}},
 			{"istio-system", "istio-ingressgateway-service-account", nil},

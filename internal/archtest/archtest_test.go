@@ -64,6 +64,7 @@ var imports = map[string][]string{
 	"internal/version":                   {},
 	"internal/workload":                  {},
 	"proxy/agent":                        {"internal"},
+	"proxy/login":                        {"internal"},
 	"proxy/redirect":                     {"internal"},
 	"proxy/tunnel":                       {"internal"},
 	"xds":                                {"internal", "xds"},
