@@ -12,6 +12,10 @@ import (
 // annotation replaces such pods.
 const accountAnnotation = "istio.openshift.com/service-account-uid"
 
+// secretAnnotation is on the pods of a component that reads its credentials when it starts: the name of the Secret, which the apply
+// replaces by its UID. A Secret that was deleted and made again so replaces the pods.
+const secretAnnotation = "istio.openshift.com/credentials"
+
 // withAccountUIDs returns the objects with the UIDs of their accounts in the pod templates. A Job's template cannot change.
 func withAccountUIDs(objects []*unstructured.Unstructured, uidOf func(apply.Ref) types.UID) []*unstructured.Unstructured {
 	out := make([]*unstructured.Unstructured, 0, len(objects))
@@ -25,6 +29,9 @@ func withAccountUIDs(objects []*unstructured.Unstructured, uidOf func(apply.Ref)
 				annotations = map[string]string{}
 			}
 			annotations[accountAnnotation] = string(uid)
+			if name := annotations[secretAnnotation]; name != "" {
+				annotations[secretAnnotation] = string(uidOf(apply.Ref{Kind: "Secret", Namespace: object.GetNamespace(), Name: name}))
+			}
 			_ = unstructured.SetNestedStringMap(object.Object, annotations, "spec", "template", "metadata", "annotations") // its parents are maps
 		}
 		out = append(out, object)

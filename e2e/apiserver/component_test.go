@@ -11,6 +11,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/mesh-operator/mesh-operator/api/v1alpha1"
 	"github.com/mesh-operator/mesh-operator/controllers/installation/desired"
@@ -60,7 +61,12 @@ func TestAddedComponent(t *testing.T) {
 		_, err := daemons.Get(ctx, "throwaway-node", metav1.GetOptions{})
 		return err
 	}))
+	testGeneratedSecret(t)
 	change(t, `{"spec": {"launcher": null}}`)
+	must(t, lab.Gone(timeout(t, stepTimeout), "the Secret that spec no longer enables", func(ctx context.Context) error {
+		_, err := server.Client.CoreV1().Secrets("istio-system").Get(ctx, "throwaway", metav1.GetOptions{})
+		return err
+	}))
 	must(t, lab.Gone(timeout(t, stepTimeout), "the StatefulSet that spec no longer enables", func(ctx context.Context) error {
 		_, err := sets.Get(ctx, "throwaway", metav1.GetOptions{})
 		return err
@@ -82,6 +88,47 @@ func TestAddedComponent(t *testing.T) {
 	waitGone(t, stepTimeout)
 	must(t, lab.Gone(timeout(t, stepTimeout), "the mesh's namespace with its data", func(ctx context.Context) error {
 		_, err := server.Client.CoreV1().Namespaces().Get(ctx, "istio-system", metav1.GetOptions{})
+		return err
+	}))
+}
+
+// testGeneratedSecret: a generated Secret keeps its value when spec changes and when its labels are lost, and is made again with
+// another value, for new pods, when it was deleted.
+func testGeneratedSecret(t *testing.T) {
+	t.Helper()
+	secrets := server.Client.CoreV1().Secrets("istio-system")
+	first, err := secrets.Get(timeout(t, 10*time.Second), "throwaway", metav1.GetOptions{})
+	must(t, err)
+	if len(first.Data["password"]) < 20 || string(first.Data["username"]) != "admin" {
+		t.Fatalf("keys of the Secret: %d bytes of password, user name %q", len(first.Data["password"]), first.Data["username"])
+	}
+	change(t, `{"spec": {"launcher": {"catalog": {"branch": "b"}}}}`)
+	waitReady(t, stepTimeout)
+	_, err = secrets.Patch(timeout(t, 10*time.Second), "throwaway", types.MergePatchType, []byte(`{"metadata":{"labels":null}}`), metav1.PatchOptions{})
+	must(t, err)
+	must(t, lab.Until(timeout(t, stepTimeout), "the Secret's labels are restored", func(ctx context.Context) error {
+		now, err := secrets.Get(ctx, "throwaway", metav1.GetOptions{})
+		if err == nil && !owner.Owned(now.Labels) {
+			err = errors.New("they are not")
+		}
+		if err == nil && (now.UID != first.UID || string(now.Data["password"]) != string(first.Data["password"])) {
+			t.Fatal("the Secret has another value")
+		}
+		return err
+	}))
+	must(t, secrets.Delete(timeout(t, 10*time.Second), "throwaway", metav1.DeleteOptions{}))
+	must(t, lab.Until(timeout(t, stepTimeout), "the Secret is made again, and its readers are replaced", func(ctx context.Context) error {
+		now, err := secrets.Get(ctx, "throwaway", metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if string(now.Data["password"]) == string(first.Data["password"]) || len(now.Data["password"]) < 20 {
+			t.Fatal("the new Secret has the old value, or none")
+		}
+		set, err := server.Client.AppsV1().StatefulSets("istio-system").Get(ctx, "throwaway", metav1.GetOptions{})
+		if err == nil && set.Spec.Template.Annotations["istio.openshift.com/credentials"] != string(now.UID) {
+			err = errors.New("the pods have the old one")
+		}
 		return err
 	}))
 }

@@ -28,6 +28,10 @@ const (
 	// AnnotationKeptComponent is beside AnnotationKept: the component that the object belonged to.
 	AnnotationKeptComponent = "istio.openshift.com/kept-component"
 
+	// AnnotationGenerate is on a Secret of a component: the keys, separated by commas, that get a random value when the Secret is
+	// created and keep it.
+	AnnotationGenerate = "istio.openshift.com/generate"
+
 	// Installation is the only name an Installation may have.
 	Installation = "istio-installation"
 	// OperatorNamespace is where the operator and the Installation live.

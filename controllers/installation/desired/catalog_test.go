@@ -41,7 +41,7 @@ func TestAddingAComponent(t *testing.T) {
 				continue
 			}
 			want := StageAddons
-			if object.GetKind() == "ServiceAccount" {
+			if kind := object.GetKind(); kind == "ServiceAccount" || kind == "Secret" {
 				want = StageAccess
 			}
 			if stage.Name != want || !owner.Owned(object.GetLabels()) {

@@ -39,7 +39,7 @@ type Phase int
 const (
 	// WithComponent applies an object in the stage of its component.
 	WithComponent Phase = iota
-	// First applies permissions before the first component.
+	// First applies permissions and credentials before the first component.
 	First
 	// Last applies webhooks after the last component: they refuse everything until their server answers.
 	Last
@@ -88,7 +88,7 @@ var table = []Kind{
 	{GroupVersionKind: gvk(RBACGroup, "v1", "ClusterRoleBinding"), Resource: "clusterrolebindings", Applied: true, Watch: Metadata, Phase: First, Removal: WithClusterAccess},
 	{GroupVersionKind: gvk(RBACGroup, "v1", "RoleBinding"), Resource: "rolebindings", Namespaced: true, Applied: true, Watch: Metadata, Phase: First, Removal: WithAccess, KeepsNamespace: true},
 	{GroupVersionKind: gvk("", "v1", "ConfigMap"), Resource: "configmaps", Namespaced: true, Applied: true, Watch: Metadata, Removal: WithAccess, KeepsNamespace: true},
-	{GroupVersionKind: gvk("", "v1", "Secret"), Resource: "secrets", Namespaced: true, KeepsNamespace: true},
+	{GroupVersionKind: gvk("", "v1", "Secret"), Resource: "secrets", Namespaced: true, Applied: true, Watch: Metadata, Phase: First, Removal: WithAccess, KeepsNamespace: true},
 	{GroupVersionKind: gvk(SecurityGroup, "v1", "PeerAuthentication"), Resource: "peerauthentications", Namespaced: true, Applied: true, Watch: Metadata, Removal: WithWorkloads, KeepsNamespace: true},
 	{GroupVersionKind: gvk(AdmissionGroup, "v1", "ValidatingAdmissionPolicy"), Resource: "validatingadmissionpolicies", Applied: true, Watch: Metadata, Removal: WithClusterAccess},
 	{GroupVersionKind: gvk(AdmissionGroup, "v1", "ValidatingAdmissionPolicyBinding"), Resource: "validatingadmissionpolicybindings", Applied: true, Watch: Metadata, Removal: WithClusterAccess},

@@ -217,11 +217,11 @@ func (in inputs) clusterObjects() []rule {
 func (in inputs) mesh() ([]rule, error) {
 	var rules []rule
 	all := kinds.Where(func(k kinds.Kind) bool { return k.Namespaced })
-	managed := func(k kinds.Kind) bool { return k.Applied && in.charted[k.Kind] }
+	managed := func(k kinds.Kind) bool { return k.Applied && in.charted[k.Kind] && k.Kind != "Secret" }
 	rules = append(rules, byGroup("The kinds that the charts contain.", manage, all, managed)...)
 	rules = append(rules, byGroup("Pods are watched for the reasons why they do not run, and other kinds so that a chart can contain them.", observe, all,
 		func(k kinds.Kind) bool { return !managed(k) && k.Watch != kinds.NotWatched })...)
-	rules = append(rules, allow("A removal deletes the root of trust, or leaves it behind.", "", []string{"secrets"}, []string{"get", "patch", "delete"}, names.RootSecret))
+	rules = append(rules, in.secrets()...)
 	rules = append(rules, byGroup("The namespace is deleted only when nothing in it belongs to somebody else.", []string{"list"}, all, func(k kinds.Kind) bool {
 		return !k.Applied && k.Watch == kinds.NotWatched
 	})...)
@@ -237,6 +237,22 @@ func (in inputs) mesh() ([]rule, error) {
 		granted[0].reason = "The rules of the components' Roles, which the operator holds to grant them."
 	}
 	return append(rules, granted...), nil
+}
+
+// secrets are the rules for Secrets, which are managed by name: of the root of trust and of components.
+func (in inputs) secrets() []rule {
+	rules := []rule{allow("A removal deletes the root of trust, or leaves it behind.", "", []string{"secrets"}, []string{"get", "patch", "delete"}, names.RootSecret)}
+	var own []string
+	for _, object := range in.objects {
+		if object.GetKind() == "Secret" {
+			own = append(own, object.GetName())
+		}
+	}
+	if len(own) == 0 {
+		return rules
+	}
+	return append(rules, allow("The Secrets of components; a creation takes no name.", "", []string{"secrets"}, []string{"create"}),
+		allow("", "", []string{"secrets"}, []string{"get", "patch", "delete"}, unique(own)...))
 }
 
 // byGroup makes one rule for each API group of the rows that match.

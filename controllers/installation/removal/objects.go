@@ -12,6 +12,7 @@ import (
 	"github.com/mesh-operator/mesh-operator/controllers/installation/kinds"
 	"github.com/mesh-operator/mesh-operator/controllers/installation/write"
 	"github.com/mesh-operator/mesh-operator/internal/apply"
+	"github.com/mesh-operator/mesh-operator/internal/names"
 	"github.com/mesh-operator/mesh-operator/internal/owner"
 )
 
@@ -36,9 +37,10 @@ func (m *removal) list(ctx context.Context, namespace string, kind schema.GroupV
 }
 
 // deleteOwned deletes every object of ours of these kinds, whether or not it is in the inventory, except the operator's own
-// access, without which it could not continue.
+// access, without which it could not continue, and the root of trust.
 func (m *removal) deleteOwned(ctx context.Context, namespace string, rows []kinds.Kind) error {
 	access := apply.RefOf(write.AccessObject())
+	root := apply.Ref{Kind: "Secret", Namespace: owner.MeshNamespace, Name: names.RootSecret} // a step of its own
 	for _, row := range rows {
 		items, err := m.list(ctx, namespace, row.GroupVersionKind, ownedLabels)
 		if err != nil {
@@ -46,7 +48,7 @@ func (m *removal) deleteOwned(ctx context.Context, namespace string, rows []kind
 		}
 		for i := range items {
 			ref := apply.Ref{Group: row.Group, Kind: row.Kind, Namespace: items[i].Namespace, Name: items[i].Name}
-			if ref == access {
+			if ref == access || ref == root {
 				continue
 			}
 			if err := m.delete(ctx, row.GroupVersionKind, &items[i]); err != nil {

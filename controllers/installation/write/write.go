@@ -26,6 +26,7 @@ type Writer struct {
 	Inventory *apply.Inventory
 
 	client  client.Client
+	lookup  apply.Lookup
 	applier *apply.Applier
 	changes []apply.Change
 }
@@ -33,11 +34,14 @@ type Writer struct {
 // New returns a Writer that remembers nothing.
 func New(c client.Client, lookup apply.Lookup) *Writer {
 	key := types.NamespacedName{Namespace: owner.OperatorNamespace, Name: inventoryName}
-	return &Writer{client: c, applier: apply.New(c, lookup), Inventory: apply.NewInventory(c, key, owner.Labels(desired.ComponentBase))}
+	return &Writer{client: c, lookup: lookup, applier: apply.New(c, lookup), Inventory: apply.NewInventory(c, key, owner.Labels(desired.ComponentBase))}
 }
 
 // Apply applies an object that is announced.
 func (w *Writer) Apply(ctx context.Context, object *unstructured.Unstructured) (apply.Change, error) {
+	if err := w.generate(ctx, object); err != nil {
+		return apply.Change{}, err
+	}
 	change, err := w.applier.Apply(ctx, object)
 	if err == nil {
 		w.record(change)
