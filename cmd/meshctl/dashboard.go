@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os/exec"
 	"runtime"
 	"slices"
@@ -16,12 +14,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/util/httpstream"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/portforward"
-	"k8s.io/client-go/transport/spdy"
-	streaming "k8s.io/streaming/pkg/httpstream" // whose errors the dialer over a WebSocket returns
 
 	"github.com/mesh-operator/mesh-operator/internal/owner"
 )
@@ -127,12 +122,6 @@ func chosenPage(args []string) (p page, pod string, err error) {
 	return pages[i], "", nil
 }
 
-// forwardTarget is a port of a pod.
-type forwardTarget struct {
-	namespace, pod string
-	port           int32
-}
-
 func (c *dashboardCommand) target(ctx context.Context, client kubernetes.Interface, p page, pod string) (forwardTarget, error) {
 	if p.service == "" {
 		return c.proxyTarget(ctx, client, p, pod)
@@ -217,33 +206,18 @@ func podPort(service *corev1.Service, pod *corev1.Pod, port int32) int32 {
 
 // forward prints the page's address and serves it until ctx ends.
 func (c *dashboardCommand) forward(ctx context.Context, config *rest.Config, client kubernetes.Interface, p page, target forwardTarget) error {
-	dialer, err := forwardDialer(config, client, target)
+	forwarder, done, err := startForward(ctx, config, client, target, c.port)
 	if err != nil {
-		return fmt.Errorf("forward a port: %w", err)
-	}
-	stop, ready, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
-	forwarder, err := portforward.NewOnAddresses(dialer, []string{"127.0.0.1"}, []string{fmt.Sprintf("%d:%d", c.port, target.port)}, stop, ready, io.Discard, io.Discard)
-	if err != nil {
-		return fmt.Errorf("forward a port: %w", err)
-	}
-	go func() { done <- forwarder.ForwardPorts() }()
-	select {
-	case <-ready:
-	case err := <-done:
-		return hint(fmt.Errorf("forward a port to pod %s/%s: %w", target.namespace, target.pod, err), "it takes the right to create pods/portforward; --port names another port of this machine")
+		return hint(err, "it takes the right to create pods/portforward; --port names another port of this machine")
 	}
 	if err := c.announce(p, forwarder); err != nil {
-		close(stop)
 		return err
 	}
-	select {
-	case <-ctx.Done():
-		close(stop)
-		<-done
+	err = <-done
+	if ctx.Err() != nil {
 		return nil
-	case err := <-done:
-		return hint(fmt.Errorf("forward a port to pod %s/%s: %w", target.namespace, target.pod, errors.Join(err, errors.New("the pod has ended"))), "start the command again")
 	}
+	return hint(fmt.Errorf("forward a port to pod %s/%s: %w", target.namespace, target.pod, errors.Join(err, errors.New("the pod has ended"))), "start the command again")
 }
 
 func (c *dashboardCommand) announce(p page, forwarder *portforward.PortForwarder) error {
@@ -265,23 +239,6 @@ func (c *dashboardCommand) announce(p page, forwarder *portforward.PortForwarder
 		}
 	}
 	return nil
-}
-
-// forwardDialer connects over a WebSocket, which passes most proxies, or over SPDY where the API server or a proxy has none.
-func forwardDialer(config *rest.Config, client kubernetes.Interface, target forwardTarget) (httpstream.Dialer, error) {
-	url := client.CoreV1().RESTClient().Post().Resource("pods").Namespace(target.namespace).Name(target.pod).SubResource("portforward").URL()
-	transport, upgrader, err := spdy.RoundTripperFor(config)
-	if err != nil {
-		return nil, err
-	}
-	overSPDY := spdy.NewDialer(upgrader, &http.Client{Transport: transport}, http.MethodPost, url)
-	overWebSocket, err := portforward.NewSPDYOverWebsocketDialer(url, config)
-	if err != nil {
-		return nil, err
-	}
-	return portforward.NewFallbackDialer(overWebSocket, overSPDY, func(err error) bool {
-		return streaming.IsUpgradeFailure(err) || streaming.IsHTTPSProxyError(err)
-	}), nil
 }
 
 // openBrowser starts what the system opens addresses with.

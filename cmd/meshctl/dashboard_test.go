@@ -79,7 +79,11 @@ func servePorts(w http.ResponseWriter, r *http.Request) {
 			if s.Headers().Get(corev1.StreamType) == corev1.StreamTypeData {
 				go func() {
 					_, _ = http.ReadRequest(bufio.NewReader(s))
-					fmt.Fprintf(s, "HTTP/1.0 200 OK\r\n\r\n%s %s", pod, s.Headers().Get(corev1.PortHeader))
+					body, port := "", s.Headers().Get(corev1.PortHeader)
+					if body = pod + " " + port; port == "15014" {
+						body = syncz
+					}
+					fmt.Fprintf(s, "HTTP/1.0 200 OK\r\n\r\n%s", body)
 					_ = s.Close()
 				}()
 			} else {

@@ -71,7 +71,7 @@ func newRootCommand(s streams) *cobra.Command {
 	root.SetOut(s.out)
 	root.SetErr(s.err)
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newDashboardCommand(s), newGraphCommand(s), newKubeInjectCommand(s), newTopCommand(s), newTraceCommand(s), newVersionCommand())
+	root.AddCommand(newDashboardCommand(s), newDescribeCommand(s), newGraphCommand(s), newKubeInjectCommand(s), newTopCommand(s), newTraceCommand(s), newVersionCommand())
 	return root
 }
 
