@@ -50,7 +50,7 @@ var imports = map[string][]string{
 	"internal/helm":                      {},
 	"internal/httpserver":                {"internal/connlimit"},
 	"internal/injecttemplate":            {"internal/owner", "internal/version"},
-	"internal/istioconfig":               {"internal/certfile", "internal/golden"},
+	"internal/istioconfig":               {"internal/certfile", "internal/golden", "internal/telemetry"},
 	"internal/istiocrd":                  {"internal/istioconfig", "internal/owner"},
 	"internal/kube":                      {"internal/owner", "internal/version"},
 	"internal/listing":                   {},

@@ -55,18 +55,30 @@ var logFilters = sync.OnceValues(func() (*cel.Env, error) {
 
 // CheckLogFilter tells why no proxy could select log entries with an expression in CEL, or why it would never select one.
 func CheckLogFilter(expression string) error {
-	filters, err := logFilters()
+	checked, err := compileCEL(expression)
 	if err != nil {
-		return fmt.Errorf("cannot be checked: %w", err)
-	}
-	checked, issues := filters.Compile(expression)
-	if issues.Err() != nil {
-		first := issues.Errors()[0]
-		return fmt.Errorf("is no expression in CEL that proxies understand: at character %d: %s", first.Location.Column()+1, first.Message)
+		return err
 	}
 	if got := checked.OutputType(); !got.IsExactType(cel.BoolType) && !got.IsExactType(cel.DynType) {
 		return fmt.Errorf("is a value of type %s, not a condition", got)
 	}
+	return celProblems(checked)
+}
+
+func compileCEL(expression string) (*cel.Ast, error) {
+	filters, err := logFilters()
+	if err != nil {
+		return nil, fmt.Errorf("cannot be checked: %w", err)
+	}
+	checked, issues := filters.Compile(expression)
+	if issues.Err() != nil {
+		first := issues.Errors()[0]
+		return nil, fmt.Errorf("is no expression in CEL that proxies understand: at character %d: %s", first.Location.Column()+1, first.Message)
+	}
+	return checked, nil
+}
+
+func celProblems(checked *cel.Ast) error {
 	var problems []string
 	ast.PostOrderVisit(checked.NativeRep().Expr(), ast.NewExprVisitor(func(e ast.Expr) {
 		if problem := logFilterProblem(e); problem != "" {

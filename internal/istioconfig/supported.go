@@ -35,14 +35,18 @@ var supported = map[protoreflect.FullName]string{
 	"istio.networking.v1alpha3.TrafficPolicy.PortTrafficPolicy":     "port loadBalancer connectionPool outlierDetection tls",
 	"istio.networking.v1alpha3.ConnectionPoolSettings.TCPSettings":  "maxConnections connectTimeout tcpKeepalive",
 	"istio.networking.v1alpha3.ConnectionPoolSettings.HTTPSettings": "http1MaxPendingRequests http2MaxRequests maxRequestsPerConnection maxRetries idleTimeout",
-	"istio.telemetry.v1alpha1.Telemetry":                            "selector accessLogging tracing",
+	"istio.telemetry.v1alpha1.Telemetry":                            "selector accessLogging metrics tracing",
 	"istio.telemetry.v1alpha1.AccessLogging":                        "match providers disabled filter",
+	"istio.telemetry.v1alpha1.Metrics":                              "providers overrides",
+	"istio.telemetry.v1alpha1.MetricSelector":                       "metric mode",
 	"istio.telemetry.v1alpha1.Tracing":                              "match providers randomSamplingPercentage disableSpanReporting customTags",
 	"istio.telemetry.v1alpha1.Tracing.CustomTag":                    "literal environment header",
 }
 
 // unsupportedValues are enum values that the translator does not express, by their full names.
 var unsupportedValues = []protoreflect.FullName{
+	"istio.telemetry.v1alpha1.MetricSelector.GRPC_REQUEST_MESSAGES",
+	"istio.telemetry.v1alpha1.MetricSelector.GRPC_RESPONSE_MESSAGES",
 	"istio.networking.v1alpha3.LoadBalancerSettings.PASSTHROUGH",
 	"istio.networking.v1alpha3.ServerTLSSettings.PASSTHROUGH",
 	"istio.networking.v1alpha3.ServerTLSSettings.AUTO_PASSTHROUGH",
@@ -67,7 +71,8 @@ var alternatives = map[string]string{
 	"workloadSelector":             "leave it out: the rule holds for every workload that sees it; certificates of sidecars come from mounted files",
 	"targetRef":                    "use selector",
 	"targetRefs":                   "use selector",
-	"metrics":                      "remove it: every proxy serves its metrics with the defaults",
+	"reportingInterval":            "remove it: bytes of a TCP connection are counted when it ends",
+	"customMetric":                 "use metric",
 	"formatter":                    "use literal, environment or header",
 	"useRequestIdForTraceSampling": "remove it: x-request-id carries the decision",
 	"enableIstioTags":              "remove it: spans always have Istio's tags",

@@ -12,8 +12,11 @@ import (
 
 func (c *checker) telemetry(t *telemetry.Telemetry) {
 	c.labels("spec.selector.matchLabels", t.GetSelector().GetMatchLabels())
-	if len(t.GetTracing())+len(t.GetAccessLogging()) == 0 {
-		c.add("spec", "says nothing", "add accessLogging or tracing, or delete it")
+	if len(t.GetTracing())+len(t.GetAccessLogging())+len(t.GetMetrics()) == 0 {
+		c.add("spec", "says nothing", "add accessLogging, metrics or tracing, or delete it")
+	}
+	for i, m := range t.GetMetrics() {
+		c.metrics(fmt.Sprintf("spec.metrics[%d]", i), m)
 	}
 	for i, l := range t.GetAccessLogging() {
 		c.accessLogging(fmt.Sprintf("spec.accessLogging[%d]", i), l)

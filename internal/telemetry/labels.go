@@ -2,10 +2,23 @@ package telemetry
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
 const unknown = "unknown"
+
+// LabelNames are the labels of Istio's metrics, in their usual order.
+var LabelNames = []string{
+	"reporter",
+	"source_workload", "source_workload_namespace", "source_principal", "source_app", "source_version", "source_canonical_service",
+	"source_canonical_revision", "source_cluster",
+	"destination_workload", "destination_workload_namespace", "destination_principal", "destination_app", "destination_version",
+	"destination_canonical_service", "destination_canonical_revision", "destination_cluster",
+	"destination_service", "destination_service_name", "destination_service_namespace",
+	"request_protocol", "response_code", "grpc_response_status", "response_flags", "connection_security_policy",
+}
 
 // Own is the workload whose proxy makes the metrics.
 type Own struct {
@@ -24,7 +37,7 @@ type end struct {
 
 // labels returns the labels of Istio's metrics, in their usual order and in the text format of Prometheus.
 func (own Own) labels(t tags) string {
-	var b builder
+	b := builder{removed: t[TagRemoved]}
 	source, destination := end{Peer: own.Fit()}, end{Peer: own.Fit()}
 	reporter, policy := t[TagReporter], unknown
 	if reporter == Destination {
@@ -46,13 +59,33 @@ func (own Own) labels(t tags) string {
 	b.add("request_protocol", t[TagProtocol])
 	b.response(t[TagProtocol], t[TagResponse])
 	b.add("connection_security_policy", policy)
+	b.added(t)
 	return b.String()
 }
 
-type builder struct{ strings.Builder }
+type builder struct {
+	strings.Builder
+	removed string // labels, separated by separator
+}
+
+// added writes the labels that a Telemetry object adds.
+func (b *builder) added(t tags) {
+	for _, name := range slices.Sorted(maps.Keys(t)) {
+		if label, ok := strings.CutPrefix(name, TagAdded); ok {
+			value := t[name]
+			if value == none {
+				value = ""
+			}
+			b.add(label, value)
+		}
+	}
+}
 
 // add writes a label; an empty value is unknown.
 func (b *builder) add(name, value string) {
+	if b.removed != "" && slices.Contains(strings.Split(b.removed, separator), name) {
+		return
+	}
 	if value == "" {
 		value = unknown
 	}

@@ -11,7 +11,7 @@ func tcpProxyFilter(c *collector, context filterContext) *listenerv3.Filter {
 	proxy := &tcpv3.TcpProxy{
 		StatPrefix:       context.cluster,
 		ClusterSpecifier: &tcpv3.TcpProxy_Cluster{Cluster: context.cluster},
-		AccessLog:        append(connectionEnds(c.accessLog(context.kind)), metricsOf(context.kind).tcp...),
+		AccessLog:        append(connectionEnds(c.accessLog(context.kind)), c.metricsOf(context.kind).tcp...),
 		// For the metrics: a connection counts as opened while it lasts.
 		AccessLogOptions: &tcpv3.TcpProxy_TcpAccessLogOptions{FlushAccessLogOnConnected: true},
 	}

@@ -71,7 +71,7 @@ func httpFiltersFor(context filterContext) (filters []*hcmv3.HttpFilter) {
 func (c *collector) httpChain(kind chainKind, protocol mesh.Protocol, manager *hcmv3.HttpConnectionManager) []*listenerv3.Filter {
 	context := filterContext{kind: kind, protocol: protocol, manager: manager}
 	manager.HttpFilters = httpFiltersFor(context)
-	manager.AccessLog = append(manager.AccessLog, metricsOf(kind).http...)
+	manager.AccessLog = append(manager.AccessLog, c.metricsOf(kind).http...)
 	return c.networkFilters(context)
 }
 

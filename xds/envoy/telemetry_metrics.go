@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"slices"
 	"strings"
 	"sync"
 
@@ -13,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/mesh-operator/mesh-operator/internal/telemetry"
+	"github.com/mesh-operator/mesh-operator/xds/mesh"
 )
 
 // The metrics that one Envoy holds at most; it counts what it leaves out in server.stats_overflow.*. The values of the tags
@@ -30,36 +32,46 @@ type proxyMetrics struct{ http, tcp []*accesslogv3.AccessLog }
 
 // metricsOf returns the loggers that make the metrics of a filter chain. A gateway reports as the client of the workloads
 // behind it.
-func metricsOf(kind chainKind) proxyMetrics {
-	if kind == sidecarInbound {
+func (c *collector) metricsOf(kind chainKind) proxyMetrics {
+	overrides := c.reports(kind).Metrics
+	switch {
+	case len(overrides) > 0 && kind == sidecarInbound:
+		return newServerMetrics(overrides)
+	case len(overrides) > 0:
+		return newClientMetrics(overrides)
+	case kind == sidecarInbound:
 		return serverMetrics()
 	}
 	return clientMetrics()
 }
 
 var (
-	serverMetrics = sync.OnceValue(func() proxyMetrics {
-		return newProxyMetrics(telemetry.Destination, tag(telemetry.TagSource, "%DOWNSTREAM_PEER_SUBJECT%"),
-			tag(telemetry.TagPrincipal, "%DOWNSTREAM_PEER_URI_SAN%"))
-	})
-	clientMetrics = sync.OnceValue(func() proxyMetrics {
-		return newProxyMetrics(telemetry.Source, tag(telemetry.TagDestination, "%UPSTREAM_METADATA(istio:workload)%"),
-			tag(telemetry.TagPrincipal, "%UPSTREAM_PEER_URI_SAN%"))
-	})
+	serverMetrics = sync.OnceValue(func() proxyMetrics { return newServerMetrics(nil) })
+	clientMetrics = sync.OnceValue(func() proxyMetrics { return newClientMetrics(nil) })
 )
 
-func newProxyMetrics(reporter string, peer, principal *statsv3.Config_Tag) proxyMetrics {
+func newServerMetrics(overrides []mesh.Metric) proxyMetrics {
+	return newProxyMetrics(overrides, telemetry.Destination, tag(telemetry.TagSource, "%DOWNSTREAM_PEER_SUBJECT%"),
+		tag(telemetry.TagPrincipal, "%DOWNSTREAM_PEER_URI_SAN%"))
+}
+
+func newClientMetrics(overrides []mesh.Metric) proxyMetrics {
+	return newProxyMetrics(overrides, telemetry.Source, tag(telemetry.TagDestination, "%UPSTREAM_METADATA(istio:workload)%"),
+		tag(telemetry.TagPrincipal, "%UPSTREAM_PEER_URI_SAN%"))
+}
+
+func newProxyMetrics(overrides []mesh.Metric, reporter string, peer, principal *statsv3.Config_Tag) proxyMetrics {
 	common := []*statsv3.Config_Tag{
 		tag(telemetry.TagReporter, reporter), peer, principal,
 		// A route without a cluster has the name itself, and no request has both.
 		tag(telemetry.TagService, "%CLUSTER_METADATA(istio:host)%;%CLUSTER_METADATA(istio:name)%%METADATA(ROUTE:istio:name)%;%CLUSTER_METADATA(istio:namespace)%"),
 	}
 	return proxyMetrics{
-		http: []*accesslogv3.AccessLog{
-			metricsLogger(httpMetrics("http", common), isGRPCRequest(true)),
-			metricsLogger(httpMetrics("grpc", common), isGRPCRequest(false)),
-		},
-		tcp: tcpMetrics(common),
+		http: slices.Concat(
+			metricsLogger(overrides, httpMetrics("http", common), isGRPCRequest(true)),
+			metricsLogger(overrides, httpMetrics("grpc", common), isGRPCRequest(false)),
+		),
+		tcp: tcpMetrics(overrides, common),
 	}
 }
 
@@ -88,19 +100,21 @@ func httpMetrics(protocol string, common []*statsv3.Config_Tag) *statsv3.Config 
 }
 
 // tcpMetrics counts a connection as opened when the proxy has reached the server, or when it ends without that.
-func tcpMetrics(common []*statsv3.Config_Tag) []*accesslogv3.AccessLog {
+func tcpMetrics(overrides []mesh.Metric, common []*statsv3.Config_Tag) []*accesslogv3.AccessLog {
 	tags := withTags(common, tag(telemetry.TagProtocol, "tcp"), tag(telemetry.TagResponse, "%RESPONSE_FLAGS%"))
-	opened := &statsv3.Config{Counters: []*statsv3.Config_Counter{one("tcp_connections_opened_total", tags)}}
+	opened := func() *statsv3.Config {
+		return &statsv3.Config{Counters: []*statsv3.Config_Counter{one("tcp_connections_opened_total", tags)}}
+	}
 	ended := &statsv3.Config{Counters: []*statsv3.Config_Counter{
 		one("tcp_connections_closed_total", tags),
 		counter("tcp_sent_bytes_total", "%BYTES_SENT%", tags),
 		counter("tcp_received_bytes_total", "%BYTES_RECEIVED%", tags),
 	}}
-	return []*accesslogv3.AccessLog{
-		metricsLogger(opened, logType(accessdatav3.AccessLogType_TcpUpstreamConnected)),
-		metricsLogger(opened, allFilters(logType(accessdatav3.AccessLogType_TcpConnectionEnd), neverConnected())),
-		metricsLogger(ended, logType(accessdatav3.AccessLogType_TcpConnectionEnd)),
-	}
+	return slices.Concat(
+		metricsLogger(overrides, opened(), logType(accessdatav3.AccessLogType_TcpUpstreamConnected)),
+		metricsLogger(overrides, opened(), allFilters(logType(accessdatav3.AccessLogType_TcpConnectionEnd), neverConnected())),
+		metricsLogger(overrides, ended, logType(accessdatav3.AccessLogType_TcpConnectionEnd)),
+	)
 }
 
 func one(name string, tags []*statsv3.Config_Tag) *statsv3.Config_Counter {
@@ -115,14 +129,20 @@ func histogram(name string, unit statsv3.Config_Histogram_Unit, value string, ta
 	return &statsv3.Config_Histogram{Stat: &statsv3.Config_Stat{Name: name, Tags: tags}, Unit: unit, ValueFormat: value}
 }
 
-// metricsLogger is one access logger. All of them share a scope, so that its limits hold for the whole Envoy, and Envoy removes
+// metricsLogger is one access logger; none if a Telemetry object disables all its metrics. All of them share a scope, so that its limits hold for the whole Envoy, and Envoy removes
 // from it what was not counted for a while (the agent's bootstrap says how long).
-func metricsLogger(c *statsv3.Config, filter *accesslogv3.AccessLogFilter) *accesslogv3.AccessLog {
+func metricsLogger(overrides []mesh.Metric, c *statsv3.Config, filter *accesslogv3.AccessLogFilter) []*accesslogv3.AccessLog {
+	for _, o := range overrides {
+		overrideMetric(c, o)
+	}
+	if len(c.Counters)+len(c.Histograms) == 0 {
+		return nil
+	}
 	c.StatsScope = &typev3.Scope{
 		Prefix: telemetry.StatPrefix, SharingName: telemetry.StatPrefix, EnableEviction: true,
 		MaxCounters: wrapperspb.UInt32(maxCounters), MaxHistograms: wrapperspb.UInt32(maxHistograms),
 	}
-	return &accesslogv3.AccessLog{Name: statsLogger, Filter: filter, ConfigType: &accesslogv3.AccessLog_TypedConfig{TypedConfig: pack(c)}}
+	return []*accesslogv3.AccessLog{{Name: statsLogger, Filter: filter, ConfigType: &accesslogv3.AccessLog_TypedConfig{TypedConfig: pack(c)}}}
 }
 
 // isGRPCRequest selects requests whose content type is one of gRPC's; inverted, all others.

@@ -24,6 +24,21 @@ type Reports struct {
 	AccessLogs []AccessLog // by provider
 	Tracing    *Tracing    // nil: no spans
 	SpanTags   []SpanTag   // besides those that every span has; by name
+	Metrics    []Metric    // that differ from the standard; by name
+}
+
+// Metric is what of one of Istio's metrics differs from the standard.
+type Metric struct {
+	Name     string // without the prefix, such as requests_total
+	Disabled bool
+	Removed  []string      // labels; sorted
+	Added    []MetricLabel // by name
+}
+
+// MetricLabel is a label that Istio's metrics do not have. Value is an expression in CEL, or a text.
+type MetricLabel struct {
+	Name, Value string
+	Text        bool
 }
 
 // AccessLog is where a proxy writes an entry for each request and connection, and of which.
@@ -107,6 +122,13 @@ func (t Telemetry) withKey() *Telemetry {
 		h.Uint(uint64(len(r.SpanTags)))
 		for _, tag := range r.SpanTags {
 			h.Add(tag.Name, string(tag.From), tag.Value, tag.Default)
+		}
+		h.Uint(uint64(len(r.Metrics)))
+		for _, m := range r.Metrics {
+			h.Add(m.Name).Bool(m.Disabled).List(m.Removed).Uint(uint64(len(m.Added)))
+			for _, l := range m.Added {
+				h.Add(l.Name, l.Value).Bool(l.Text)
+			}
 		}
 	}
 	h.Uint(uint64(len(t.Objects)))

@@ -82,7 +82,7 @@ func (p providers) merge(rules []*TelemetryRule) *Telemetry {
 }
 
 func (p providers) reports(rules []*TelemetryRule, side telemetry.WorkloadMode) Reports {
-	r := Reports{Tracing: p.defaultTracing}
+	r := Reports{Tracing: p.defaultTracing, Metrics: metrics(rules, side)}
 	for provider, filter := range p.accessLogs(rules, side) {
 		if log, ok := p.logs[provider]; ok {
 			log.Filter = filter
