@@ -16,6 +16,13 @@ type AccessLogSpec struct {
 	// +kubebuilder:validation:Enum=Text;JSON
 	// +optional
 	Format string `json:"format,omitempty"`
+	// otlpURL is where proxies send the entries too, in OpenTelemetry's format over gRPC, such as
+	// http://otel-collector.observability:4317: the scheme, host and port. https is not supported yet: let a collector in the cluster
+	// forward the entries. Objects of kind Telemetry call it the provider otel.
+	// +kubebuilder:validation:MaxLength=255
+	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getScheme() == 'http' && url(self).getPort() != '' && url(self).getEscapedPath() in ['', '/'] && url(self).getQuery() == {}",message="no address of a collector; write http://host:port without a path, such as http://otel-collector.observability:4317"
+	// +optional
+	OTLPURL string `json:"otlpURL,omitempty"`
 }
 
 // TracingSpec says which requests are traced and how spans are reported.

@@ -50,7 +50,10 @@ func (c *collector) reports(kind chainKind) mesh.Reports {
 // accessLog returns the loggers of a filter chain, one for each provider.
 func (c *collector) accessLog(kind chainKind) (logs []*accesslogv3.AccessLog) {
 	for _, l := range c.reports(kind).AccessLogs {
-		log := fileLog(l.Path, logFormat(l.JSON))
+		log := collectorLog(l.Provider)
+		if l.Collector == nil {
+			log = fileLog(l.Path, logFormat(l.JSON))
+		}
 		if l.Filter != "" {
 			log.Filter = celFilter(l.Filter)
 		}

@@ -20,6 +20,7 @@ func (c *collector) gateway() {
 	}
 	c.add(mesh.NewHash().Add("router clusters"), nil, func(d *draft) { d.emit(resource.Cluster, blackHoleCluster, emptyCluster()) })
 	c.tracingClusters()
+	c.logClusters()
 	c.problems = append(c.problems, c.scope.Gateway.Problems...)
 	for _, port := range c.scope.Gateway.Ports {
 		c.refusals(port.Servers)

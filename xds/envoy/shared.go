@@ -48,6 +48,7 @@ func (b *Builder) Share(before *Shared, s scope.Scope) *Shared {
 	c := newCollector(b, s)
 	c.fixedClusters()
 	c.tracingClusters()
+	c.logClusters()
 	c.virtualOutbound()
 	now.set = now.set.Put(c.resources...)
 	now.report("fixed", c.problems)

@@ -2,15 +2,11 @@ package envoy
 
 import (
 	"maps"
-	"net/netip"
 	"slices"
 
-	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	tracev3 "github.com/envoyproxy/go-control-plane/envoy/config/trace/v3"
-	dnsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dns/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	earlyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/early_header_mutation/header_mutation/v3"
 	detectorsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/tracers/opentelemetry/resource_detectors/v3"
@@ -19,7 +15,6 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
-	"github.com/mesh-operator/mesh-operator/xds/resource"
 )
 
 // tracingCluster is where proxies report spans to.
@@ -83,15 +78,21 @@ func tracer(t *mesh.Tracing) *tracev3.Tracing_Http {
 // openTelemetry takes the name of the service from the environment (OTEL_RESOURCE_ATTRIBUTES), as the Zipkin tracer takes it
 // from the node's cluster. It carries on traceparent, not b3.
 func openTelemetry(t *mesh.Tracing) *tracev3.OpenTelemetryConfig {
-	return &tracev3.OpenTelemetryConfig{
-		GrpcService: &corev3.GrpcService{
-			TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: tracingClusterOf(t)}},
-			Timeout:         seconds(5),
-		},
-		ResourceDetectors: []*corev3.TypedExtensionConfig{{
-			Name: "envoy.tracers.opentelemetry.resource_detectors.environment", TypedConfig: pack(&detectorsv3.EnvironmentResourceDetectorConfig{}),
-		}},
+	return &tracev3.OpenTelemetryConfig{GrpcService: collectorService(tracingClusterOf(t)), ResourceDetectors: environmentResource()}
+}
+
+func collectorService(cluster string) *corev3.GrpcService {
+	return &corev3.GrpcService{
+		TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: cluster}},
+		Timeout:         seconds(5),
 	}
+}
+
+// environmentResource reads OTEL_RESOURCE_ATTRIBUTES.
+func environmentResource() []*corev3.TypedExtensionConfig {
+	return []*corev3.TypedExtensionConfig{{
+		Name: "envoy.tracers.opentelemetry.resource_detectors.environment", TypedConfig: pack(&detectorsv3.EnvironmentResourceDetectorConfig{}),
+	}}
 }
 
 func (c *collector) spanTags(more []mesh.SpanTag) []*tracingv3.CustomTag {
@@ -140,9 +141,7 @@ func (c *collector) startTraces(m *hcmv3.HttpConnectionManager) *hcmv3.HttpConne
 	return m
 }
 
-// tracingClusters adds the way to the collector. It does not depend on a Service: a listener whose tracer has no cluster
-// would be refused, so the cluster is there whether the collector is or not. Envoy's default limits (circuit breakers) stay:
-// spans that a slow collector does not take are dropped.
+// tracingClusters adds the ways to the collectors of spans.
 func (c *collector) tracingClusters() {
 	used := map[string]*mesh.Tracing{}
 	for _, t := range []*mesh.Tracing{c.scope.Telemetry.Client.Tracing, c.scope.Telemetry.Server.Tracing} {
@@ -151,30 +150,6 @@ func (c *collector) tracingClusters() {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(used)) {
-		c.add(mesh.NewHash().Add("tracing cluster", name), nil, func(d *draft) { d.emit(resource.Cluster, name, collectorCluster(used[name])) })
+		c.collectorCluster(name, used[name].Host, used[name].Port, used[name].Protocol == mesh.OTLP)
 	}
-}
-
-func collectorCluster(t *mesh.Tracing) *clusterv3.Cluster {
-	name := tracingClusterOf(t)
-	c := &clusterv3.Cluster{
-		Name:                 name,
-		ConnectTimeout:       seconds(5),
-		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
-		LoadAssignment: &endpointv3.ClusterLoadAssignment{ClusterName: name, Endpoints: []*endpointv3.LocalityLbEndpoints{{
-			LbEndpoints: []*endpointv3.LbEndpoint{{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{
-				Endpoint: &endpointv3.Endpoint{Address: socketAddress(t.Host, t.Port)},
-			}}},
-		}}},
-	}
-	if _, err := netip.ParseAddr(t.Host); err != nil {
-		c.ClusterDiscoveryType = &clusterv3.Cluster_ClusterType{ClusterType: &clusterv3.Cluster_CustomClusterType{
-			Name: "envoy.cluster.dns", TypedConfig: pack(&dnsv3.DnsCluster{DnsRefreshRate: seconds(30), AllAddressesInSingleEndpoint: true}),
-		}}
-		c.WaitForWarmOnInit = wrapperspb.Bool(false) // a proxy starts without a DNS server too
-	}
-	if t.Protocol == mesh.OTLP {
-		setUpstreamProtocol(c, mesh.HTTP2, nil)
-	}
-	return c
 }

@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -43,10 +44,17 @@ type MetricLabel struct {
 
 // AccessLog is where a proxy writes an entry for each request and connection, and of which.
 type AccessLog struct {
-	Provider string
-	Path     string // of the file
-	JSON     bool   // else text
-	Filter   string // an expression in CEL, true for what is logged; empty: everything
+	Provider  string
+	Path      string     // of the file
+	JSON      bool       // the file's format, else text
+	Collector *Collector // instead of a file; takes OTLP over gRPC
+	Filter    string     // an expression in CEL, true for what is logged; empty: everything
+}
+
+// Collector is a server that entries are sent to.
+type Collector struct {
+	Host string // a DNS name or an IP address
+	Port uint32
 }
 
 // SpanTag is a tag that each span gets.
@@ -94,6 +102,12 @@ func providersOf(c *meshv1alpha1.MeshConfig, trustClientTraces bool) providers {
 		tracing:        tracingProviders(c, trustClientTraces),
 		defaultTracing: tracingOf(c, trustClientTraces),
 	}
+	for _, e := range c.GetExtensionProviders() {
+		if _, taken := p.logs[e.GetName()]; taken || e.GetEnvoyOtelAls() == nil {
+			continue
+		}
+		p.logs[e.GetName()] = AccessLog{Provider: e.GetName(), Collector: &Collector{e.GetEnvoyOtelAls().GetService(), e.GetEnvoyOtelAls().GetPort()}}
+	}
 	if len(p.defaultLogs) == 0 && c.GetAccessLogFile() != "" {
 		p.defaultLogs = []string{EnvoyProvider}
 	}
@@ -103,11 +117,35 @@ func providersOf(c *meshv1alpha1.MeshConfig, trustClientTraces bool) providers {
 func (p providers) addTo(h Hash) {
 	h.List(p.defaultLogs)
 	for _, name := range slices.Sorted(maps.Keys(p.logs)) {
-		h.Add(name, p.logs[name].Path).Bool(p.logs[name].JSON)
+		p.logs[name].addTo(h)
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.tracing)) {
 		p.tracing[name].addTo(h.Add(name))
 	}
+}
+
+func (l AccessLog) addTo(h Hash) {
+	h.Add(l.Provider, l.Path, l.Filter).Bool(l.JSON).Bool(l.Collector != nil)
+	if l.Collector != nil {
+		h.Add(l.Collector.Host).Uint(uint64(l.Collector.Port))
+	}
+}
+
+// CheckAccessLogs returns why proxies could not log as the configuration says, or nil.
+func CheckAccessLogs(c *meshv1alpha1.MeshConfig) error {
+	p := providersOf(c, false)
+	for _, name := range p.defaultLogs {
+		l, ok := p.logs[name]
+		switch {
+		case !ok:
+			return fmt.Errorf("check access logs: defaultProviders.accessLogging names %s, which is none of extensionProviders with envoyOtelAls", name)
+		case l.Collector != nil && l.Collector.Host == "":
+			return fmt.Errorf("check access logs: the service of provider %s is empty; write the collector's DNS name or address", name)
+		case l.Collector != nil && (l.Collector.Port == 0 || l.Collector.Port > 65535):
+			return fmt.Errorf("check access logs: the port of provider %s is %d; write 1 to 65535", name, l.Collector.Port)
+		}
+	}
+	return nil
 }
 
 // withKey sets the key.
@@ -116,7 +154,7 @@ func (t Telemetry) withKey() *Telemetry {
 	for _, r := range []Reports{t.Client, t.Server} {
 		h.Uint(uint64(len(r.AccessLogs)))
 		for _, l := range r.AccessLogs {
-			h.Add(l.Provider, l.Path, l.Filter).Bool(l.JSON)
+			l.addTo(h)
 		}
 		r.Tracing.addTo(h.Bool(r.Tracing != nil))
 		h.Uint(uint64(len(r.SpanTags)))

@@ -89,7 +89,7 @@ func parseMeshConfig(text string) (*meshv1alpha1.MeshConfig, error) {
 	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(json, config); err != nil {
 		return nil, fmt.Errorf("parse mesh configuration: %w", err)
 	}
-	if err := mesh.CheckTracing(config); err != nil {
+	if err := errors.Join(mesh.CheckTracing(config), mesh.CheckAccessLogs(config)); err != nil {
 		return nil, fmt.Errorf("parse mesh configuration: %w", err)
 	}
 	return config, nil

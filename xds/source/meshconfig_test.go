@@ -63,11 +63,14 @@ func TestTracingOfMeshConfig(t *testing.T) {
 	const zipkin = `{enableTracing: true, defaultProviders: {tracing: [z]}, defaultConfig: {tracing: {sampling: 5}}, extensionProviders: [{name: z, zipkin: {service: zipkin.test, port: 9411}}]}`
 	good := mesh.Tracing{Protocol: mesh.Zipkin, Host: "zipkin.test", Port: 9411, Sampling: 5}
 	for name, c := range map[string]struct{ text, want string }{
-		"no provider is the default": {`{enableTracing: true, extensionProviders: [{name: z, zipkin: {service: a, port: 1}}]}`, "defaultProviders.tracing names none"},
-		"provider is missing":        {`{enableTracing: true, defaultProviders: {tracing: [z]}}`, "defaultProviders.tracing names none"},
-		"kind is not supported":      {`{enableTracing: true, defaultProviders: {tracing: [z]}, extensionProviders: [{name: z, datadog: {service: a, port: 1}}]}`, "defaultProviders.tracing names none"},
-		"no service":                 {`{enableTracing: true, defaultProviders: {tracing: [z]}, extensionProviders: [{name: z, zipkin: {port: 1}}]}`, "the provider's service is empty"},
-		"no port":                    {`{enableTracing: true, defaultProviders: {tracing: [z]}, extensionProviders: [{name: z, opentelemetry: {service: a}}]}`, "the provider's port is 0"},
+		"no provider is the default":  {`{enableTracing: true, extensionProviders: [{name: z, zipkin: {service: a, port: 1}}]}`, "defaultProviders.tracing names none"},
+		"provider is missing":         {`{enableTracing: true, defaultProviders: {tracing: [z]}}`, "defaultProviders.tracing names none"},
+		"kind is not supported":       {`{enableTracing: true, defaultProviders: {tracing: [z]}, extensionProviders: [{name: z, datadog: {service: a, port: 1}}]}`, "defaultProviders.tracing names none"},
+		"unknown access log provider": {`{defaultProviders: {accessLogging: [envoy, otel]}}`, "defaultProviders.accessLogging names otel"},
+		"access logs without a port":  {`{defaultProviders: {accessLogging: [otel]}, extensionProviders: [{name: otel, envoyOtelAls: {service: a}}]}`, "the port of provider otel is 0"},
+		"access logs without a host":  {`{defaultProviders: {accessLogging: [otel]}, extensionProviders: [{name: otel, envoyOtelAls: {port: 1}}]}`, "the service of provider otel is empty"},
+		"no service":                  {`{enableTracing: true, defaultProviders: {tracing: [z]}, extensionProviders: [{name: z, zipkin: {port: 1}}]}`, "the provider's service is empty"},
+		"no port":                     {`{enableTracing: true, defaultProviders: {tracing: [z]}, extensionProviders: [{name: z, opentelemetry: {service: a}}]}`, "the provider's port is 0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newMeshConfigReader(slog.New(slog.DiscardHandler))

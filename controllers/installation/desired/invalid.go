@@ -16,7 +16,7 @@ import (
 // invalidComponents returns what the API server would refuse of the components' objects, or accept without effect, with the
 // field of the Installation and the way out.
 func invalidComponents(spec *v1alpha1.InstallationSpec) []string {
-	problems := append(invalidReferences(spec), invalidTracing(spec)...)
+	problems := append(invalidReferences(spec), slices.Concat(invalidTracing(spec), invalidAccessLog(spec))...)
 	for field, c := range fixedComponents(spec) {
 		problems = append(problems, invalidComponent(field, c)...)
 	}

@@ -44,6 +44,8 @@ func TestInvalidComponents(t *testing.T) {
 		`{telemetry: {tracing: {provider: OTLP}}, jaeger: {enabled: false}}`:                                           `spec.telemetry.tracing.provider: OTLP has no collector; write the address of one to spec.jaeger.external.otlpURL`,
 		`{telemetry: {tracing: {provider: Zipkin}}, jaeger: {external: {otlpURL: "http://a:1"}}}`:                      `spec.telemetry.tracing.provider: Zipkin has no collector; write the address of one to spec.jaeger.external.zipkinURL`,
 		`jaeger: {external: {otlpURL: "https://a:1"}}`:                                                                 `spec.jaeger.external.otlpURL: "https://a:1" is no address of a collector; write http://host:port without a path`,
+		`telemetry: {accessLog: {otlpURL: "https://a:1"}}`:                                                             `spec.telemetry.accessLog.otlpURL: "https://a:1" is no address of a collector; write http://host:port without a path`,
+		`telemetry: {accessLog: {otlpURL: "http://a:1"}}`:                                                              "",
 		`jaeger: {external: {zipkinURL: "http://a"}}`:                                                                  `spec.jaeger.external.zipkinURL: "http://a" is no address of a collector; write http://host:port without a path`,
 		`jaeger: {external: {zipkinURL: "http://a:9411/api/v2/spans"}}`:                                                `spec.jaeger.external.zipkinURL: "http://a:9411/api/v2/spans" is no address of a collector; write http://host:port without a path`,
 		`{jaeger: {external: {zipkinURL: "http://[2001:db8::1]:9411"}}, telemetry: {tracing: {samplingPercent: 0.1}}}`: "",

@@ -53,7 +53,9 @@ func baseValues(in Input) (map[string]any, error) {
 	if in.Spec.Mesh != nil {
 		policy = cmp.Or(in.Spec.Mesh.OutboundTrafficPolicy, policy)
 	}
-	return map[string]any{"mtlsMode": mode, "outboundTrafficPolicy": policy, "tracing": tracingValues(in.Spec), "accessLogEncoding": accessLogEncoding(in.Spec)}, nil
+	return map[string]any{"mtlsMode": mode, "outboundTrafficPolicy": policy, "tracing": tracingValues(in.Spec),
+		"accessLogEncoding": accessLogEncoding(in.Spec), "accessLogCollector": accessLogCollector(in.Spec),
+	}, nil
 }
 
 // citadelValues: workloadCertTTL is the lifetime of workload certificates; no request gets a longer one.
