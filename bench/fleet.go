@@ -53,16 +53,16 @@ func (f *fleet) awaitReady(ctx context.Context) error {
 	}
 }
 
-// figures are what a step cost.
+// figures are the costs of a step.
 type figures struct {
-	proxies  int // that were told something
+	proxies  int // that received a message
 	messages int64
 	bytes    int64
 	last     time.Duration // until the last of them acknowledged
 	cpu      time.Duration // of this process: of the server only where it is in it
 }
 
-// measure does something and counts what the proxies are told, until they are told no more.
+// measure runs a step and counts the messages and bytes that proxies receive, until none receives any for the quiet time.
 func (f *fleet) measure(ctx context.Context, do func() error) (figures, error) {
 	before, cpu, start := f.counts(), cpuTime(), time.Now()
 	if err := do(); err != nil {
@@ -98,12 +98,12 @@ type counts struct{ messages, bytes, last int64 }
 func (f *fleet) counts() []counts {
 	out := make([]counts, len(f.proxies))
 	for i, p := range f.proxies {
-		out[i] = counts{p.told.messages.Load(), p.told.bytes.Load(), p.told.last.Load()}
+		out[i] = counts{p.received.messages.Load(), p.received.bytes.Load(), p.received.last.Load()}
 	}
 	return out
 }
 
-// settle waits until nobody has been told anything for the quiet time.
+// settle waits until no proxy has received a message for the quiet time.
 func (f *fleet) settle(ctx context.Context) {
 	for since := time.Now(); time.Since(since) < f.quiet && ctx.Err() == nil; {
 		pause := time.NewTimer(f.quiet / 10)

@@ -8,8 +8,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// frame is a delta response as a load generator needs it: names, not resources. Decoding all that a server says would cost
-// more than it cost the server to say it.
+// frame is a delta response as a load generator needs it: names, not resources. Decoding the resources would cost
+// more than encoding them cost the server.
 type frame struct {
 	size    int
 	typ     string // the last word of the type URL

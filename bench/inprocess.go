@@ -29,7 +29,7 @@ func newInprocessCommand() *cobra.Command {
 	cmd.Flags().IntVar(&s.namespaces, "namespaces", 20, "namespaces that they are spread over")
 	cmd.Flags().IntVar(&s.endpoints, "endpoints", 5, "endpoints of each service")
 	cmd.Flags().IntVar(&s.proxies, "proxies", 200, "proxies that connect")
-	cmd.Flags().DurationVar(&quiet, "quiet", 300*time.Millisecond, "a step is over when no proxy was told anything for so long")
+	cmd.Flags().DurationVar(&quiet, "quiet", 300*time.Millisecond, "a step is over when no proxy has received a message for so long")
 	return cmd
 }
 

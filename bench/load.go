@@ -39,7 +39,7 @@ func newLoadCommand() *cobra.Command {
 	cmd.Flags().StringVar(&o.address, "address", "127.0.0.1:15010", "where the server listens")
 	cmd.Flags().StringVar(&o.nodesFile, "nodes", "", "file with the node ids of the proxies, one a line")
 	cmd.Flags().StringArrayVar(&o.commands, "change", nil, "command that changes the mesh; repeat it for several")
-	cmd.Flags().DurationVar(&o.quiet, "quiet", 2*time.Second, "a step is over when no proxy was told anything for so long")
+	cmd.Flags().DurationVar(&o.quiet, "quiet", 2*time.Second, "a step is over when no proxy has received a message for so long")
 	cmd.Flags().StringVar(&o.cert, "cert", "", "client certificate, PEM; none: plaintext")
 	cmd.Flags().StringVar(&o.key, "key", "", "its key, PEM")
 	cmd.Flags().StringVar(&o.root, "root", "", "roots that the server is verified with, PEM")

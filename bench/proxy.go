@@ -22,9 +22,9 @@ import (
 
 // proxy is one delta stream that asks for what Envoy asks for and acknowledges everything.
 type proxy struct {
-	node   string
-	stream grpc.ClientStream
-	told   tally
+	node     string
+	stream   grpc.ClientStream
+	received tally
 
 	clusters, listeners, routes map[string]bool
 	answered                    map[string]bool // types that were answered once
@@ -75,9 +75,9 @@ func (p *proxy) run() error {
 		if err := p.take(f); err != nil {
 			return err
 		}
-		p.told.messages.Add(1)
-		p.told.bytes.Add(int64(f.size))
-		p.told.last.Store(time.Now().UnixNano())
+		p.received.messages.Add(1)
+		p.received.bytes.Add(int64(f.size))
+		p.received.last.Store(time.Now().UnixNano())
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 )
 
-// size says how large a synthetic mesh is.
+// size is the size of a synthetic mesh.
 type size struct {
 	services   int
 	namespaces int

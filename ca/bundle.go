@@ -82,14 +82,14 @@ func (p *publisher) enqueueAll() {
 func (p *publisher) publish(ctx context.Context, name string) error {
 	current, err := p.authority()
 	if err != nil {
-		return nil // enqueueAll follows when there is a root
+		return nil //nolint:nilerr // enqueueAll follows when there is a root
 	}
-	mesh, err := p.namespaces.Get(p.meshNamespace)
-	if err != nil || isTerminating(mesh) {
+	mesh, _ := p.namespaces.Get(p.meshNamespace) // the error of a store is that there is none
+	if mesh == nil || isTerminating(mesh) {
 		return nil // the mesh is being removed: its bundles go with its namespace
 	}
-	namespace, err := p.namespaces.Get(name)
-	if err != nil || isTerminating(namespace) || !receivesBundle(name) {
+	namespace, _ := p.namespaces.Get(name)
+	if namespace == nil || isTerminating(namespace) || !receivesBundle(name) {
 		return nil
 	}
 	existing, err := p.configMaps.ConfigMaps(name).Get(bundleName)

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/mesh-operator/mesh-operator/internal/names"
 	"github.com/mesh-operator/mesh-operator/internal/telemetry"
 )
 
@@ -47,9 +48,6 @@ const (
 	userVolumeMountKey = "sidecar.istio.io/userVolumeMount"
 )
 
-// agentPorts are never captured: the kubelet and Prometheus reach the agent and Envoy there.
-const agentPorts = "15090,15021,15020"
-
 func ports(field func(*options) *string, star bool) func(*options, string) error {
 	return func(o *options, text string) (err error) {
 		*field(o), err = portList(text, star)
@@ -60,7 +58,7 @@ func ports(field func(*options) *string, star bool) func(*options, string) error
 func excludeInbound(o *options, text string) error {
 	list, err := portList(text, false)
 	if err == nil && list != "" {
-		o.redirect.ExcludeInboundPorts = agentPorts + "," + list
+		o.redirect.ExcludeInboundPorts = names.NeverCaptured + "," + list
 	}
 	return err
 }

@@ -8,6 +8,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/mesh-operator/mesh-operator/internal/names"
 )
 
 // Labels and annotations that decide.
@@ -15,7 +17,7 @@ const (
 	injectKey      = "sidecar.istio.io/inject"
 	namespaceLabel = "istio-injection"
 	revisionLabel  = "istio.io/rev"
-	statusKey      = "sidecar.istio.io/status"
+	statusKey      = names.SidecarStatusAnnotation
 	proxyName      = "istio-proxy"
 )
 

@@ -8,10 +8,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
-)
 
-// agentPort is where the agent answers probes in the application's place.
-const agentPort = 15020
+	"github.com/mesh-operator/mesh-operator/internal/names"
+)
 
 // rewrite is one probe or hook that the agent will do: the kubelet has no certificate, so under strict mutual TLS it cannot.
 type rewrite struct {
@@ -161,7 +160,7 @@ func variable(value any) (string, error) {
 // operations point the kubelet to the agent and leave the probe's timing alone.
 func (r rewrite) operations() []Operation {
 	probe := r.container + "/" + r.field
-	get := corev1.HTTPGetAction{Path: r.path, Port: intstr.FromInt32(agentPort), Scheme: corev1.URISchemeHTTP}
+	get := corev1.HTTPGetAction{Path: r.path, Port: intstr.FromInt32(names.AgentPort), Scheme: corev1.URISchemeHTTP}
 	if r.handler == "httpGet" {
 		return []Operation{{"replace", probe + "/httpGet", get}}
 	}

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/mesh-operator/mesh-operator/internal/names"
 	"github.com/mesh-operator/mesh-operator/internal/telemetry"
 )
 
@@ -106,7 +107,7 @@ var ignoredLabels = map[string]string{
 // says which and why; one without effect is a warning.
 func readAnnotations(annotations map[string]string, values Values) (options, error) {
 	o := options{
-		redirect:      Redirect{IncludeInboundPorts: "*", ExcludeInboundPorts: agentPorts, IncludeOutboundRanges: "*"},
+		redirect:      Redirect{IncludeInboundPorts: "*", ExcludeInboundPorts: names.NeverCaptured, IncludeOutboundRanges: "*"},
 		proxy:         Proxy{LogLevel: values.LogLevel, Resources: *values.Resources.DeepCopy()},
 		rewriteProbes: true,
 		mergeMetrics:  true,

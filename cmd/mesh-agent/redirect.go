@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mesh-operator/mesh-operator/internal/names"
 	"github.com/mesh-operator/mesh-operator/proxy/redirect"
 )
 
@@ -36,7 +37,7 @@ func newRedirectCommand() *cobra.Command {
 	flags.Uint32Var(&f.config.ProxyUID, "proxy-uid", 1337, "user of the proxy, whose connections are not captured")
 	flags.Uint32Var(&f.config.ProxyGID, "proxy-gid", 1337, "group of the proxy, whose connections are not captured")
 	flags.StringVar(&f.includeInbound, "include-inbound-ports", "*", "ports to capture, as in 8080,9000-9100; * is all, empty none")
-	flags.StringVar(&f.excludeInbound, "exclude-inbound-ports", "15090,15021,15020", "ports not to capture")
+	flags.StringVar(&f.excludeInbound, "exclude-inbound-ports", names.NeverCaptured, "ports not to capture")
 	flags.StringVar(&f.includeOutbound, "include-outbound-ranges", "*", "addresses to capture, as in 10.0.0.0/8,fd00::/8; * is all, empty none")
 	flags.StringVar(&f.excludeOutbound, "exclude-outbound-ranges", "", "addresses not to capture")
 	flags.StringVar(&f.includeOutboundPorts, "include-outbound-ports", "", "ports to capture whatever the address")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -16,12 +17,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/mesh-operator/mesh-operator/internal/names"
 	podworkload "github.com/mesh-operator/mesh-operator/internal/workload"
 )
 
 const (
 	proxyContainer = "istio-proxy"
-	metricsPort    = "15020"
 	metricsPath    = "stats/prometheus"
 	maxMetricsPage = 64 << 20 // bytes of a pod's page
 	parallelPages  = 16
@@ -91,7 +92,7 @@ func (r proxyPages) page(ctx context.Context, pod *corev1.Pod) (proxyPage, error
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	p := proxyPage{namespace: pod.Namespace, workload: podworkload.Name(pod, podworkload.OwnerOf(pod))}
-	stream, err := r.client.CoreV1().Pods(pod.Namespace).ProxyGet("http", pod.Name, metricsPort, metricsPath, nil).Stream(ctx)
+	stream, err := r.client.CoreV1().Pods(pod.Namespace).ProxyGet("http", pod.Name, strconv.Itoa(names.AgentPort), metricsPath, nil).Stream(ctx)
 	if err != nil {
 		return p, fmt.Errorf("read metrics of pod %s/%s: %w", pod.Namespace, pod.Name, err)
 	}

@@ -33,7 +33,7 @@ func TestHTTP2IsNotOffered(t *testing.T) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}, Certificates: []tls.Certificate{certificate(t)}}
 	go func() { done <- serve(ctx, listener, config, handler(allow)) }()
 	client := func(protocols ...string) *tls.Config {
-		return &tls.Config{InsecureSkipVerify: true, NextProtos: protocols} //nolint:gosec // the test is about protocols
+		return &tls.Config{InsecureSkipVerify: true, NextProtos: protocols} // the test is about protocols
 	}
 	if conn, err := tls.Dial("tcp", listener.Addr().String(), client("h2")); err == nil {
 		t.Errorf("a client that offers only HTTP/2 gets %q", conn.ConnectionState().NegotiatedProtocol)

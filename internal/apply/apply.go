@@ -239,11 +239,8 @@ func Metadata(ctx context.Context, c client.Reader, gvk schema.GroupVersionKind,
 	object := &metav1.PartialObjectMetadata{}
 	object.SetGroupVersionKind(gvk)
 	err := c.Get(ctx, key, object)
-	if client.IgnoreNotFound(err) == nil && err != nil {
-		return nil, nil
-	}
 	if err != nil {
-		return nil, err
+		return nil, client.IgnoreNotFound(err)
 	}
 	return object, nil
 }

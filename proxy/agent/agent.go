@@ -82,7 +82,7 @@ func (a *agent) serve(ctx context.Context, group *errgroup.Group, stop context.C
 // depends on has failed, and the group returns its error.
 func (a *agent) proxy(serving, stop context.Context, group *errgroup.Group) error {
 	if err := a.waitCertificate(serving, stop); err != nil {
-		return nil //nolint:nilerr // stopped before Envoy was started
+		return nil // stopped before Envoy was started
 	}
 	if err := a.serveSockets(serving, group); err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mesh-operator/mesh-operator/internal/certclient"
+	"github.com/mesh-operator/mesh-operator/internal/names"
 	"github.com/mesh-operator/mesh-operator/internal/telemetry"
 )
 
@@ -30,7 +31,10 @@ type Ports struct {
 }
 
 // DefaultPorts are the ports that pods, probes and scrape configurations use.
-var DefaultPorts = Ports{Admin: 15000, Drain: 15004, Agent: 15020, Health: 15021, Metrics: 15090, Inbound: 15006}
+var DefaultPorts = Ports{
+	Admin: names.EnvoyAdminPort, Drain: names.DrainPort, Agent: names.AgentPort, Health: names.HealthPort, Metrics: names.EnvoyMetricsPort,
+	Inbound: names.InboundPort,
+}
 
 // Default paths and addresses in a pod.
 const (

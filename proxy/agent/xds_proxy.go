@@ -65,11 +65,11 @@ type pilotStream struct {
 func (x *xdsProxy) handle(envoy grpc.ServerStream) error {
 	x.backoff.wait(envoy.Context())
 	if envoy.Context().Err() != nil {
-		return nil
+		return nil //nolint:nilerr // Envoy has closed the stream
 	}
 	err := x.forward(envoy)
 	if errors.Is(err, errEnvoyClosed) || envoy.Context().Err() != nil {
-		return nil
+		return nil //nolint:nilerr // Envoy has closed the stream
 	}
 	x.backoff.schedule()
 	x.failures.record(publicError(status.Convert(err).Message()))

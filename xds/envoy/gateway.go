@@ -7,6 +7,7 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/mesh-operator/mesh-operator/internal/names"
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 	"github.com/mesh-operator/mesh-operator/xds/resource"
 	"github.com/mesh-operator/mesh-operator/xds/scope"
@@ -24,7 +25,7 @@ func (c *collector) gateway() {
 	c.problems = append(c.problems, c.scope.Gateway.Problems...)
 	for _, port := range c.scope.Gateway.Ports {
 		c.refusals(port.Servers)
-		if ownPorts[port.Number] {
+		if names.ProxyPorts[port.Number] {
 			c.serverProblems(port.Servers, "port.number", "port "+number(port.Number)+" of the gateway is the proxy's own")
 			continue
 		}

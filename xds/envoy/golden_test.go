@@ -48,7 +48,7 @@ const cases = "testdata/*.txtar"
 func TestGolden(t *testing.T) {
 	golden.Run(t, cases, func(t *testing.T, c golden.Case) map[string]string {
 		set, problems := translate(t, c)
-		out := map[string]string{"want.names": names(set)}
+		out := map[string]string{"want.names": resourceNames(set)}
 		if text := problemLines(problems); text != "" {
 			out["want.problems"] = text
 		}
@@ -162,7 +162,7 @@ func meshConfig(t *testing.T, text string) *meshv1alpha1.MeshConfig {
 }
 
 // names lists every resource of a set with what it was built from.
-func names(set *resource.Set) string {
+func resourceNames(set *resource.Set) string {
 	var b strings.Builder
 	for _, typ := range []resource.Type{resource.Cluster, resource.Endpoint, resource.Listener, resource.Route, resource.Secret} {
 		for name, r := range set.Of(typ).All() {

@@ -7,6 +7,7 @@ import (
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/mesh-operator/mesh-operator/internal/names"
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 	"github.com/mesh-operator/mesh-operator/xds/resource"
 )
@@ -34,22 +35,22 @@ func (c *collector) inbound() {
 func (c *collector) virtualInbound() *listenerv3.Listener {
 	l := &listenerv3.Listener{
 		Name:                             "virtualInbound",
-		Address:                          socketAddress(c.wildcard(), inboundPort),
+		Address:                          socketAddress(c.wildcard(), names.InboundPort),
 		TrafficDirection:                 corev3.TrafficDirection_INBOUND,
 		ListenerFiltersTimeout:           seconds(5),
 		ContinueOnListenerFiltersTimeout: true,
 	}
 	if c.scope.IPv6 && c.scope.IPv4 {
-		l.AdditionalAddresses = []*listenerv3.AdditionalAddress{{Address: socketAddress("::", inboundPort)}}
+		l.AdditionalAddresses = []*listenerv3.AdditionalAddress{{Address: socketAddress("::", names.InboundPort)}}
 	}
 	l.FilterChains = []*listenerv3.FilterChain{{
 		Name:             "virtualInbound-blackhole",
-		FilterChainMatch: &listenerv3.FilterChainMatch{DestinationPort: wrapperspb.UInt32(inboundPort)},
+		FilterChainMatch: &listenerv3.FilterChainMatch{DestinationPort: wrapperspb.UInt32(names.InboundPort)},
 		Filters:          c.tcpChain(sidecarInbound, blackHoleCluster),
 	}}
 	var plain []uint32
 	for _, p := range c.scope.Inbound.Ports {
-		if p.Port == inboundPort {
+		if p.Port == names.InboundPort {
 			continue
 		}
 		l.FilterChains = append(l.FilterChains, c.inboundChains(p)...)

@@ -9,6 +9,7 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/mesh-operator/mesh-operator/internal/names"
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 	"github.com/mesh-operator/mesh-operator/xds/resource"
 	"github.com/mesh-operator/mesh-operator/xds/scope"
@@ -37,7 +38,7 @@ func (c *collector) httpListenerName(port string) string { return c.wildcard() +
 
 // routedByHost reports whether requests to a port share a listener for all addresses. Envoy rejects such a listener on a port
 // that the proxy itself listens on, so one Service would break the listeners of all. There each service has its own address.
-func routedByHost(p *mesh.Port) bool { return p.Protocol.IsHTTP() && !ownPorts[p.Number] }
+func routedByHost(p *mesh.Port) bool { return p.Protocol.IsHTTP() && !names.ProxyPorts[p.Number] }
 
 // serverFirstTimeout is how many seconds a connection to an unknown address may be silent before it is passed through, if that is
 // allowed: the server may speak first, and one tenant's HTTP port must not make it wait for ever. Services have listeners of
@@ -180,11 +181,11 @@ func (c *collector) wildcard() string {
 // is closed.
 func (c *collector) virtualOutbound() {
 	c.addReporting(mesh.NewHash().Add("virtualOutbound"), nil, func(d *draft) {
-		l := c.outboundListener(c.wildcard(), outboundPort)
+		l := c.outboundListener(c.wildcard(), names.OutboundPort)
 		l.Name, l.BindToPort, l.UseOriginalDst = "virtualOutbound", nil, yes()
 		l.FilterChains = []*listenerv3.FilterChain{{
 			Name:             "virtualOutbound-blackhole",
-			FilterChainMatch: &listenerv3.FilterChainMatch{DestinationPort: wrapperspb.UInt32(outboundPort)},
+			FilterChainMatch: &listenerv3.FilterChainMatch{DestinationPort: wrapperspb.UInt32(names.OutboundPort)},
 			Filters:          c.tcpChain(sidecarOutbound, blackHoleCluster),
 		}, {
 			Name:    "virtualOutbound-catchall-tcp",

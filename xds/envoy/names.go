@@ -12,15 +12,6 @@ const (
 	inboundPassthroughCluster = "InboundPassthroughCluster"
 )
 
-// Ports that the redirection sends a pod's traffic to.
-const (
-	outboundPort = 15001
-	inboundPort  = 15006
-)
-
-// ownPorts are those that every proxy and its agent use themselves; no configuration may claim them.
-var ownPorts = map[uint32]bool{15000: true, outboundPort: true, 15004: true, inboundPort: true, 15020: true, 15021: true, 15090: true}
-
 // inboundSource is what a proxy connects to its own workload from; the redirection lets it pass.
 const (
 	inboundSource  = "127.0.0.6"

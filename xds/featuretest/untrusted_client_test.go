@@ -79,7 +79,7 @@ func refusal(err error) bool {
 func TestOldTLSIsRefused(t *testing.T) {
 	p := startPilot(t, workload("bookinfo", "reviews", "10.244.0.1"))
 	old := credentials.NewTLS(&tls.Config{
-		MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11, RootCAs: p.ca.pool(), //nolint:gosec // what is refused
+		MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11, RootCAs: p.ca.pool(), // what is refused
 		Certificates: []tls.Certificate{p.ca.issue(t, identity("bookinfo", "reviews"))},
 	})
 	if got := p.open(p.address, old, sidecar("bookinfo", "reviews", "10.244.0.1")).refused(); got.Code() != codes.Unavailable {

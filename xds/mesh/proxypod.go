@@ -2,13 +2,12 @@ package mesh
 
 import (
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/mesh-operator/mesh-operator/internal/names"
 )
 
-// The annotation by which the injector marks a pod, and the one in which its version is kept of it.
-const (
-	SidecarStatus  = "sidecar.istio.io/status"
-	SidecarVersion = "sidecar.istio.io/status.version"
-)
+// SidecarVersion is the annotation in which the trimmed pod keeps the version of names.SidecarStatusAnnotation.
+const SidecarVersion = names.SidecarStatusAnnotation + ".version"
 
 // ProxyPod is a running pod with a proxy, whether or not the proxy is connected.
 type ProxyPod struct {

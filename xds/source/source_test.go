@@ -23,6 +23,7 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 
 	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
+	"github.com/mesh-operator/mesh-operator/internal/names"
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 )
 
@@ -305,7 +306,7 @@ func TestTrimKeepsSidecarVersion(t *testing.T) {
 		`{"revision":"default","version":"0123456789abcdef"}`: "0123456789abcdef",
 		`{"revision":"default"}`:                              "", `{"version":"a tenant's own"}`: "", `{"version":7}`: "", `nonsense`: "", "": "",
 	} {
-		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{mesh.SidecarStatus: status, "other": "x"}}}
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{names.SidecarStatusAnnotation: status, "other": "x"}}}
 		if _, err := trim(pod); err != nil {
 			t.Fatal(err)
 		}

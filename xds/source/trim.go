@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 
+	"github.com/mesh-operator/mesh-operator/internal/names"
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 )
 
@@ -23,7 +24,7 @@ var credentialKeys = map[string]bool{
 func trim(object any) (any, error) {
 	accessor, err := meta.Accessor(object)
 	if err != nil {
-		return object, nil // a tombstone
+		return object, nil //nolint:nilerr // a tombstone
 	}
 	accessor.SetManagedFields(nil)
 	if annotations := accessor.GetAnnotations(); annotations[lastApplied] != "" {
@@ -55,7 +56,7 @@ func trimStatus(annotations map[string]string) map[string]string {
 	var status struct {
 		Version string `json:"version"`
 	}
-	if json.Unmarshal([]byte(annotations[mesh.SidecarStatus]), &status) != nil || !sidecarVersion.MatchString(status.Version) {
+	if json.Unmarshal([]byte(annotations[names.SidecarStatusAnnotation]), &status) != nil || !sidecarVersion.MatchString(status.Version) {
 		return nil
 	}
 	return map[string]string{mesh.SidecarVersion: status.Version}
