@@ -24,8 +24,8 @@ import (
 )
 
 const (
-	// audience is whom a token must be made for. One for the API server is refused: whoever receives such tokens could
-	// replay them here.
+	// audience is the audience that a token must have. One for the API server is refused: a server that receives such tokens
+	// could replay them here.
 	audience      = "istio-ca"
 	maxTokenBytes = 16 << 10
 

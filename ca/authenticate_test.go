@@ -125,7 +125,7 @@ func editPod(t *testing.T, a *api, edit func(*corev1.Pod)) {
 	}
 }
 
-// answer is an API server that says something odd about a token it accepts.
+// answer is an API server whose review of a token has an unexpected field.
 func answer(edit func(*authenticationv1.TokenReviewStatus)) func(*testing.T, *api, *token) {
 	return func(_ *testing.T, a *api, _ *token) {
 		a.PrependReactor("create", "tokenreviews", func(action clienttesting.Action) (bool, runtime.Object, error) {

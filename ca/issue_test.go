@@ -272,7 +272,7 @@ func TestExpiredRootSignsNothing(t *testing.T) {
 	}
 }
 
-// Each line breaks one thing in a certificate that came out of the signer; check must see it.
+// Each case changes one field of a signed certificate; check must find it.
 func TestCheckFindsEveryDefect(t *testing.T) {
 	signer, key := newAuthority(t), newKey(t)
 	i := testIssuer()

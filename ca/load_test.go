@@ -152,7 +152,7 @@ func TestManyClientsAreServed(t *testing.T) {
 	})
 }
 
-// Three addresses that send tokens of nobody as fast as they can do not keep others from their certificates.
+// Three addresses that send invalid tokens without a pause do not keep other clients from their certificates.
 func TestUnauthenticatedClientsDoNotStarveOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(namespace("istio-system"), namespace("bookinfo"))

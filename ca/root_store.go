@@ -33,8 +33,8 @@ const retryInterval = 5 * time.Second
 // a minute or two; before that, peers do not believe what the new root has signed.
 const rotationGrace = 10 * time.Minute
 
-// rootStore holds the root. The Secret is the truth between replicas: it is created, never updated, so whoever creates it
-// first decides, and all others read.
+// rootStore holds the root. The Secret is the truth between replicas: it is created, never updated: the first replica that creates it
+// decides, and the others read it.
 type rootStore struct {
 	client      kubernetes.Interface
 	namespace   string

@@ -58,7 +58,7 @@ func testRotation(t *testing.T, test func(r *running, a *api, old, next *authori
 	})
 }
 
-// What the new root signs is believed by nobody before its bundle is everywhere.
+// Peers do not trust certificates of the new root before its bundle is everywhere.
 func TestNewRootSignsAfterGracePeriod(t *testing.T) {
 	testRotation(t, func(r *running, a *api, old, next *authority) {
 		time.Sleep(rotationGrace - time.Second)
@@ -70,7 +70,7 @@ func TestNewRootSignsAfterGracePeriod(t *testing.T) {
 	})
 }
 
-// A deleted Secret comes back with the new root, which nobody else has any more.
+// A deleted Secret is restored with the new root, of which citadel has the only copy.
 func TestNewRootIsRestoredDuringGracePeriod(t *testing.T) {
 	testRotation(t, func(r *running, a *api, old, next *authority) {
 		deleteRoot(t, a)

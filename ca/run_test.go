@@ -93,7 +93,7 @@ func TestWorkloadObtainsAndRenewsCertificate(t *testing.T) {
 	})
 }
 
-// A pod may start before the bundle and the token are there; nobody is asked without them.
+// A pod may start before the bundle and the token exist; no request is sent without them.
 func TestClientWaitsForBundleAndToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(namespace("istio-system"), namespace("bookinfo"))
@@ -124,7 +124,7 @@ func TestClientWaitsForBundleAndToken(t *testing.T) {
 	})
 }
 
-// What citadel says, at its most talkative, contains neither a key nor a token, accepted or refused.
+// The log of citadel at level debug contains neither a key nor a token, accepted or refused.
 func TestLogsHoldNoKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(namespace("istio-system"), namespace("bookinfo"))
@@ -178,7 +178,7 @@ func TestClientRefusesAnotherRoot(t *testing.T) {
 	})
 }
 
-// When the root rotates, a certificate that peers no longer believe is replaced at once; a bundle that only grows changes
+// When the root rotates, a certificate that peers no longer trust is replaced at once; a bundle that only grows changes
 // nothing.
 func TestClientReloadsBundle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -161,7 +161,7 @@ func (s *service) refuse(ctx context.Context, who caller, err error) error {
 
 func (s *service) logRefusal(r *refusal, who caller, address string) {
 	share := address
-	if r.reason == busy { // says nothing of the caller, and a whole mesh may hear it
+	if r.reason == busy { // the reason is not the caller, and the whole mesh may get it
 		share = busy
 	}
 	if !s.logLimit.Allow(share, time.Now()) {

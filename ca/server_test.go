@@ -262,7 +262,7 @@ func TestControlPlaneCertificatesHoldServiceNames(t *testing.T) {
 	})
 }
 
-// A certificate gives its identity another key without a token, but no facts and no longer life: nobody has looked at a pod.
+// A certificate gives its identity another key without a token, but no facts and no longer lifetime, because no pod was checked.
 func TestClientCertificateRenewsWithoutFacts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, options(newAPI(namespace("istio-system"))))

@@ -83,7 +83,7 @@ func TestReview(t *testing.T) {
 	}
 }
 
-// TestUnknownKindHasNoMetricLabel is about CVE-2025-43915: whoever reaches the port names a kind, and each name would be a
+// TestUnknownKindHasNoMetricLabel is about CVE-2025-43915: a client without credentials may send any kind, and each would be a
 // series of its own.
 func TestUnknownKindHasNoMetricLabel(t *testing.T) {
 	registry := prometheus.NewRegistry()

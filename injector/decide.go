@@ -56,7 +56,7 @@ var rules = []rule{
 	{"podAnnotation", podAnnotation},             // the same, as it was written before labels
 	{"neverInjectSelector", neverInjectSelector}, // the administrator's exceptions
 	{"alwaysInjectSelector", alwaysInjectSelector},
-	{"kubeInject", kubeInject},       // whoever runs the command means it
+	{"kubeInject", kubeInject},       // the command is run on purpose
 	{"namespaceAsks", namespaceAsks}, // the namespace's default
 }
 

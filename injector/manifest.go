@@ -119,7 +119,7 @@ func kindOf(object map[string]any) string {
 	return kind
 }
 
-// templates are the places of a pod template, looked at by path: a kind that we have never heard of has one too.
+// templates are the places of a pod template, found by path, so that kinds of others are covered too.
 var templates = [][]string{{"spec", "jobTemplate", "spec", "template"}, {"spec", "template"}, {"template"}}
 
 // podPath returns where in the object the pod is; nil: there is none.

@@ -25,8 +25,8 @@ const (
 	proxyConfigLimit = 16 << 10
 )
 
-// Every field of Istio's ProxyConfig is in one of three tables: it is obeyed, it is refused, or its author is warned that it
-// has no effect here and told what has. None is ignored in silence.
+// Every field of Istio's ProxyConfig is in one of three tables: it is obeyed, it is refused, or its author gets a warning
+// that it has no effect here and which setting has. None is ignored in silence.
 var (
 	obeyedFields = map[string]func(*options, *meshv1alpha1.ProxyConfig) error{
 		"concurrency": func(o *options, c *meshv1alpha1.ProxyConfig) error {

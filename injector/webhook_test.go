@@ -71,8 +71,8 @@ func TestReviewLeavesAlone(t *testing.T) {
 	}
 }
 
-// TestTheNamespaceAsked: at that path the pod gets its sidecar though the watch does not show the namespace's label yet; a
-// pod that refuses is still heard, and what the watch has stays as it was.
+// TestTheNamespaceAsked: at that path the pod gets its sidecar though the watch does not show the namespace's label yet; the
+// annotation of a pod that refuses still holds, and the cache of the watch is not changed.
 func TestTheNamespaceAsked(t *testing.T) {
 	const refusing = `{"metadata":{"name":"a","annotations":{"sidecar.istio.io/inject":"false"}},"spec":{"containers":[{"name":"app"}]}}`
 	for name, known := range map[string]map[string]string{"Nothing": nil, "Unlabelled": {"team": "a"}, "Disabled": {namespaceLabel: "disabled"}} {
@@ -135,9 +135,9 @@ func TestYoungNamespace(t *testing.T) {
 	}
 }
 
-// TestAStrangerUsesUpItsOwnShare: whoever asks about namespaces that do not exist is refused after a while, and makes no
+// TestLookupsAreLimitedPerClient: a client that sends pods of namespaces that do not exist is refused after a while and causes no
 // more requests; the first pod of a new namespace is admitted all the same.
-func TestAStrangerUsesUpItsOwnShare(t *testing.T) {
+func TestLookupsAreLimitedPerClient(t *testing.T) {
 	client, asked := metadataOf(t, "young")
 	hook := testWebhook(t, nil, nil)
 	hook.labels = newNamespaces(client).labels

@@ -171,7 +171,7 @@ func TestForeignDefinitionDeleted(t *testing.T) {
 
 const inventoryPath = "/api/v1/namespaces/istio-operator/configmaps/istio-installation-inventory"
 
-// failRequest fails a request until it is told otherwise.
+// failRequest fails each request of this method and path.
 func failRequest(request string) FaultFunc {
 	return func(_ int, r string) Fault {
 		if r == request {
@@ -181,8 +181,8 @@ func failRequest(request string) FaultFunc {
 	}
 }
 
-// TestFailuresAreReported breaks what comes before and after the stages: status says so, and nothing is told that has not come
-// true.
+// TestFailuresAreReported breaks what comes before and after the stages: status says so, and no Event reports what has not
+// happened.
 func TestFailuresAreReported(t *testing.T) {
 	cleanUp(t)
 	o := startOperator(t, noFaults)
@@ -234,7 +234,7 @@ func TestFailuresAreReported(t *testing.T) {
 	}))
 }
 
-// countRemovedEvents counts how often it was told that the mesh of an Installation is removed.
+// countRemovedEvents counts the Events that report the removal of the mesh of an Installation.
 func countRemovedEvents(ctx context.Context, uid types.UID) (int32, error) {
 	fields := metav1.ListOptions{FieldSelector: "reason=Removed,involvedObject.uid=" + string(uid)}
 	events, err := server.Client.CoreV1().Events("istio-operator").List(ctx, fields)

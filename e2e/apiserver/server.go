@@ -111,7 +111,7 @@ func (s *Server) startPlane(logs, etcd string) (*envtest.AuthenticatedUser, erro
 	return s.plane.AddUser(envtest.User{Name: "admin", Groups: []string{"system:masters"}}, &rest.Config{})
 }
 
-// program writes a script that runs a command which dies with whoever started it.
+// program writes a script that runs a command which ends with the process that started it.
 func (s *Server) program(name string, command ...string) (string, error) {
 	path := filepath.Join(s.dir, name)
 	text := "#!/bin/sh\nexec setpriv --pdeathsig KILL -- '" + strings.Join(command, "' '") + "' \"$@\"\n"

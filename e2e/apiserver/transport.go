@@ -31,7 +31,7 @@ const (
 // FaultFunc decides what happens to the n-th write, counted from 1. Events are not counted: they come when they come.
 type FaultFunc func(n int, request string) Fault
 
-// Transport carries an operator's requests and breaks as told.
+// Transport carries an operator's requests and injects faults.
 type Transport struct {
 	// Killed is closed by the fault Dead; from then on nothing gets through.
 	Killed chan struct{}

@@ -14,7 +14,7 @@ import (
 )
 
 // debianPackages are what the images take from Debian 12, with the versions this was tried with. Where the archive has moved
-// on (a security fix, or a newer list of authorities), its current version is taken and told.
+// on (a security fix, or a newer list of authorities), its current version is taken and printed.
 var debianPackages = []string{"libc6=2.36-9+deb12u14", "ca-certificates=20250419~deb12u2"}
 
 // debianPath is another folder for other packages.

@@ -22,7 +22,7 @@ const (
 // artifact is something from outside that the cache lacks or has.
 type artifact struct {
 	name string // also of the stage that it makes
-	what string // told before it is fetched
+	what string // printed before it is fetched
 	path string // complete when it exists
 	make func(ctx context.Context, path string) error
 }

@@ -106,7 +106,7 @@ func add(w *tar.Writer, e Entry, source func(Entry) string) error {
 	return err
 }
 
-// mode does not look at the file's: that depends on the umask of whoever unpacked it.
+// mode does not look at the file's: that depends on the umask it was unpacked with.
 func mode(e Entry) int64 {
 	if strings.HasPrefix(e.To, "/etc/") {
 		return 0o644

@@ -37,7 +37,7 @@ func RefOf(object *unstructured.Unstructured) Ref {
 	return Ref{Group: gvk.Group, Kind: gvk.Kind, Namespace: object.GetNamespace(), Name: object.GetName()}
 }
 
-// String is how people are told about the object.
+// String is the object in messages: kind, namespace and name.
 func (r Ref) String() string {
 	if r.Namespace == "" {
 		return r.Kind + " " + r.Name
@@ -65,7 +65,7 @@ type Change struct {
 	By string
 	// Live is the object as the API server returned it; nil when nothing was written.
 	Live *unstructured.Unstructured
-	// Stale says that the cache has not heard of our last write yet.
+	// Stale is true while the cache does not show our last write yet.
 	Stale bool
 }
 
@@ -136,8 +136,8 @@ func (a *Applier) Apply(ctx context.Context, object *unstructured.Unstructured) 
 	return change, nil
 }
 
-// lookupLive finds out about an object that the cache has lost, or not seen yet: an apply would take over whatever has its name
-// by now. What took its place is forgotten, so that whoever looks for conflicts looks at it as at any other.
+// lookupLive reads an object that the cache has lost, or does not have yet: an apply would take over an object of somebody else
+// that has its name by now. What is remembered of ours is then dropped, so that the check for conflicts finds the other one.
 func (a *Applier) lookupLive(ctx context.Context, gvk schema.GroupVersionKind, ref Ref, uid types.UID) (metav1.Object, error) {
 	now, err := Metadata(ctx, a.client, gvk, types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name})
 	if err != nil {

@@ -66,8 +66,8 @@ func TestDescribeChange(t *testing.T) {
 	}
 }
 
-// TestApplyRefusesReplacedObject: what took the name of an applied object is not taken over, unless we know that it is ours; and then
-// nothing was restored.
+// TestApplyRefusesReplacedObject: another object with the name of an applied one is not taken over, unless it is known to be ours; and
+// then nothing counts as restored.
 func TestApplyRefusesReplacedObject(t *testing.T) {
 	named := func(uid types.UID) *corev1.ConfigMap {
 		return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "mesh", Name: "a", UID: uid}}
@@ -96,7 +96,7 @@ func TestApplyRefusesReplacedObject(t *testing.T) {
 	}
 }
 
-// TestApplyWithStaleCache has not seen what was applied a moment ago: that is no reason to apply it again, nor has anybody changed it.
+// TestApplyWithStaleCache reads a cache without the last apply: the object is not applied again and does not count as changed.
 func TestApplyWithStaleCache(t *testing.T) {
 	a := New(fake.NewClientBuilder().Build(), func(Ref) metav1.Object { return nil })
 	for i, want := range []Change{{Action: Created}, {Stale: true}} {

@@ -15,7 +15,7 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/trust"
 )
 
-// A CA that is busy is left alone for longer than one that is away: away it costs nobody anything to try.
+// The wait after an answer that the CA is busy is longer than after none: a try costs an absent CA nothing.
 func TestBackOff(t *testing.T) {
 	busy := fmt.Errorf("create certificate: %w", status.Error(codes.ResourceExhausted, "certificate refused: busy"))
 	away := fmt.Errorf("create certificate: %w", status.Error(codes.Unavailable, "connection refused"))
@@ -39,7 +39,7 @@ func TestBackOff(t *testing.T) {
 	}
 }
 
-// A node's clock may be hours off until it has heard of the time: a step of it must not move the next try.
+// A node's clock may be hours off until it is synchronized: a step of it must not move the next try.
 func TestRetryUsesMonotonicClock(t *testing.T) {
 	c := New(Options{TokenFile: filepath.Join(t.TempDir(), "istio-token"), Logger: slog.New(slog.DiscardHandler)})
 	var s schedule

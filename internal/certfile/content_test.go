@@ -109,7 +109,7 @@ func keyPair(t *testing.T) (certificate, key []byte) {
 	return encode(der), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded})
 }
 
-// FuzzCheckAuthorities: whatever is in a list, with half a certificate behind it nobody takes it for a whole one.
+// FuzzCheckAuthorities: no list that is followed by half a certificate passes.
 func FuzzCheckAuthorities(f *testing.F) {
 	f.Add([]byte("-----BEGIN CERTIFICATE-----\nMAAwAA==\n-----END CERTIFICATE-----\n"))
 	f.Add([]byte("\n-----BEGIN CERTIFICATE-----\n-----BEGIN X-----\n\n-----END X-----\n"))

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestRun runs on a clock of its own. Each case says when changes happen and when runs must start.
+// TestRun runs on a clock of its own. Each case has the times of the changes and of the runs.
 func TestRun(t *testing.T) {
 	const ms = time.Millisecond
 	cases := map[string]struct {

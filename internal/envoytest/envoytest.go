@@ -215,7 +215,7 @@ const (
 	blockSize  = 1000
 )
 
-// block is of whoever listens on its first port: this process, until it ends. Each port is given again after all others only,
+// block belongs to the process that listens on its first port: this process, until it ends. Each port is given again after all others only,
 // for Envoy may not have taken it yet.
 var block struct {
 	sync.Mutex

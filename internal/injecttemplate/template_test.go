@@ -12,7 +12,7 @@ func versionOf(t *testing.T, set map[string]any) string {
 	return text
 }
 
-// TestVersion says when pods count as outdated: when something differs, and not when the same is said in another way.
+// TestVersion: pods are outdated when a value differs, and not when the same value is written in another form.
 func TestVersion(t *testing.T) {
 	plain := versionOf(t, nil)
 	if len(plain) != 16 {

@@ -14,7 +14,7 @@ import (
 const (
 	maxHosts        = 1000
 	maxGateways     = 100
-	maxSourceLabels = 50 // label selectors that clients are told apart by: each may divide those of every namespace
+	maxSourceLabels = 50 // label selectors by which clients are grouped: each may divide those of every namespace
 	maxServers      = 100
 	routeBytes      = 512 // what proxies get for a route at the least
 

@@ -17,8 +17,8 @@ const (
 	regexBudget = 8192
 )
 
-// CheckRegex tells why no proxy could take a regular expression. It never compiles one: a few characters such as
-// "(a{1000}){9}" become megabytes, and whoever may write configuration could keep the control plane busy with them.
+// CheckRegex returns why no proxy could take a regular expression. It never compiles one: a few characters such as
+// "(a{1000}){9}" become megabytes, and a tenant could keep the control plane busy with them.
 func CheckRegex(expression string) error {
 	if len(expression) > maxRegex {
 		return fmt.Errorf("has %d characters, more than %d", len(expression), maxRegex)

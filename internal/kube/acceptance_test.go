@@ -13,8 +13,8 @@ import (
 	"k8s.io/client-go/tools/clientcmd/api"
 )
 
-// TestCheckAPIFollowsLastAnswer: 401 fails the check until the API server accepts a request again; what says nothing about
-// the credentials changes nothing.
+// TestCheckAPIFollowsLastAnswer: 401 fails the check until the API server accepts a request again; other errors
+// change nothing.
 func TestCheckAPIFollowsLastAnswer(t *testing.T) {
 	var status atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(int(status.Load())) }))

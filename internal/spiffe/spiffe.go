@@ -1,6 +1,6 @@
 // Package spiffe reads and writes the identities of the mesh: spiffe://<trust domain>/ns/<namespace>/sa/<account>, a
-// SPIFFE ID whose path names one Kubernetes service account. It says what an identity is; whether a certificate that
-// carries one is to be believed is decided by whoever verified its chain.
+// SPIFFE ID whose path names one Kubernetes service account. It says what an identity is; the caller has verified the chain
+// of the certificate that carries it.
 package spiffe
 
 import (

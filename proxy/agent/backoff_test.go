@@ -15,7 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// envoySide is a stream of an Envoy that waits for what pilot has to say.
+// envoySide is a stream of an Envoy that waits for responses.
 type envoySide struct {
 	grpc.ServerStream
 	ctx context.Context
@@ -25,7 +25,7 @@ func (e *envoySide) Context() context.Context { return e.ctx }
 func (e *envoySide) RecvMsg(any) error        { <-e.ctx.Done(); return e.ctx.Err() }
 func (e *envoySide) SendMsg(any) error        { return nil }
 
-// pilotSide says some messages and stays, for a time.
+// pilotSide sends some messages and keeps the stream open for a time.
 type pilotSide struct {
 	grpc.ClientStream
 	ctx      context.Context
@@ -42,8 +42,8 @@ func (p *pilotSide) RecvMsg(any) error {
 	return io.EOF
 }
 
-// reach plays a proxy within a bubble: an Envoy that comes again a quarter of a second after each stream, and a pilot that
-// is as it is said for each moment.
+// reach runs a proxy in a synctest bubble: an Envoy that reconnects a quarter of a second after each stream, and a pilot whose
+// behaviour is a function of time.
 type reach struct {
 	proxy *xdsProxy
 	log   bytes.Buffer
@@ -51,7 +51,7 @@ type reach struct {
 	at    []time.Duration // of each attempt
 }
 
-// newReach has a pilot that answers with as many messages as pilot says and stays until its end; negative: it is away.
+// newReach has a pilot that sends that many messages on a stream and ends it after lasts; a negative number: it is away.
 func newReach(pilot func(at time.Duration) (messages int, lasts time.Duration)) *reach {
 	r := &reach{began: time.Now()}
 	r.proxy = newXDSProxy(Config{PilotAddress: "pilot:15011"}, nil, newCounters(), slog.New(slog.NewTextHandler(&r.log, nil)))
@@ -80,8 +80,8 @@ func (r *reach) until(end time.Duration) {
 
 func (r *reach) lines() int { return strings.Count(r.log.String(), "\n") }
 
-// TestReconnectBacksOff: while pilot is away for ten minutes a proxy asks for it some forty times and says so once, and that it
-// is back. Its first attempts follow each other soon.
+// TestReconnectBacksOff: while pilot is away for ten minutes a proxy connects about forty times, and logs the failure and its end
+// once. Its first attempts follow each other soon.
 func TestReconnectBacksOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const away, back = time.Minute, 11 * time.Minute
@@ -113,7 +113,7 @@ func TestReconnectBacksOff(t *testing.T) {
 	})
 }
 
-// TestReconnectAfterPilotRestart: a pilot that restarts is found again about as fast as it came back, whatever the dice say.
+// TestReconnectAfterPilotRestart: the time until a reconnect is about that of the restart, whatever the jitter.
 func TestReconnectAfterPilotRestart(t *testing.T) {
 	for gone := 2 * time.Second; gone <= 10*time.Second; gone += time.Second {
 		synctest.Test(t, func(t *testing.T) {

@@ -33,7 +33,7 @@ import (
 
 const testToken = "token-of-the-test"
 
-// fakeCA signs for whoever shows the test's token: always the same identity, for ttl.
+// fakeCA signs for clients with the test's token: always the same identity, for ttl.
 type fakeCA struct {
 	securityv1alpha1.UnimplementedIstioCertificateServiceServer
 

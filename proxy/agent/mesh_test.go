@@ -41,7 +41,7 @@ func secretFrom(name string, api corev3.ApiConfigSource_ApiType) *tlsv3.SdsSecre
 	}}
 }
 
-// strictListener answers "hello" to whoever has a certificate of the mesh.
+// strictListener answers "hello" to clients with a certificate of the mesh.
 func strictListener(port uint32) *listenerv3.Listener {
 	manager := testManager("inbound_127.0.0.1_1", "/unused", agentCluster)
 	route := &routev3.Route{
@@ -91,7 +91,7 @@ func configuration(version string, clusters []*clusterv3.Cluster, listeners []*l
 	return out
 }
 
-// TestPodBecomesReadyOnlyWithConfiguration also shows who pilot sees, what a stranger gets, and how the proxy leaves.
+// TestPodBecomesReadyOnlyWithConfiguration also shows the identity that pilot sees, the answer to an unauthenticated client, and the end of the proxy.
 func TestPodBecomesReadyOnlyWithConfiguration(t *testing.T) {
 	p := startPod(t, time.Hour, func(c *Config) {
 		c.DrainDuration = 2 * time.Second // long enough to be seen
@@ -301,7 +301,7 @@ func newPeerFor(p *pod, ttl time.Duration) tls.Certificate {
 	return lasting.peer()
 }
 
-// TestPilotReconnect: the proxy keeps serving and stays ready; when pilot is back, Envoy says what it has.
+// TestPilotReconnect: the proxy keeps serving and stays ready; when pilot is back, Envoy sends the versions that it has.
 func TestPilotReconnect(t *testing.T) {
 	p := startPod(t, time.Hour)
 	port := envoytest.FreePort(t)
@@ -377,7 +377,7 @@ func TestPreStopHookDrains(t *testing.T) {
 	}
 }
 
-// TestPilotWithUntrustedCertificate: a server that the bundle does not vouch for is told nothing.
+// TestPilotWithUntrustedCertificate: the agent sends nothing to a server whose certificate the bundle does not verify.
 func TestPilotWithUntrustedCertificate(t *testing.T) {
 	impostor := newFakePilot(t, newFakeCA(t, time.Hour))
 	p := startPod(t, time.Hour, func(c *Config) { c.PilotAddress = impostor.address })

@@ -131,8 +131,8 @@ func TestMergeWithoutEnvoy(t *testing.T) {
 	}
 }
 
-// TestScrapeFailuresAreCounted: an application without metrics is one line in the log however often Prometheus asks, one
-// more when it has them again, and the page says how often it failed. A scraper that goes away in the middle is no failure.
+// TestScrapeFailuresAreCounted: an application without metrics is one line in the log however often Prometheus scrapes, one
+// more when it has them again, and the page counts the failures. A scraper that closes its connection is no failure.
 func TestScrapeFailuresAreCounted(t *testing.T) {
 	down, log := true, &bytes.Buffer{}
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

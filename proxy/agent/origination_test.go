@@ -27,7 +27,7 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/trust"
 )
 
-// bank is a server outside of the mesh. It wants a certificate of its own authority and answers with whom it saw.
+// bank is a server outside of the mesh. It requires a certificate of its own authority and answers with its identity.
 func bank(t *testing.T, servers, clients *fakeCA) uint32 {
 	t.Helper()
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -24,7 +24,7 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/certclient"
 )
 
-// probedApp is an application that answers on every path what the path says, and remembers who asked and how.
+// probedApp is an application that answers probes by their path, and records the last request.
 type probedApp struct {
 	*httptest.Server
 	from, host, header, agent string
@@ -185,8 +185,8 @@ func garbageApp(t *testing.T) int {
 	return listener.Addr().(*net.TCPAddr).Port
 }
 
-// TestProbeFailureIsLoggedOnce: whoever asks again and again does not fill the log; another reason is another line, and so
-// is the end of the failure. One that the log could not hear of in time is told later.
+// TestProbeFailureIsLoggedOnce: repeated probes do not fill the log; another reason is another line, and so is
+// the end of the failure. A line that the limit held back is written later.
 func TestProbeFailureIsLoggedOnce(t *testing.T) {
 	app, log := newProbedApp(t, false), &bytes.Buffer{}
 	const path = "/app-health/app/readyz"

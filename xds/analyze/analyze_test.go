@@ -16,7 +16,7 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/resource"
 )
 
-// problems are all that a user is told about a mesh without proxies.
+// problems are all findings of a mesh without proxies.
 func problems(s *mesh.Snapshot) []mesh.Problem { return slices.Concat(s.Problems, Check(s)) }
 
 func routesTo(namespace, name, host string) istioconfig.Object {

@@ -14,8 +14,8 @@ import (
 // proven finds the identities in a line of the access log: they come first, whatever follows.
 var proven = regexp.MustCompile(`^\[[^\]]*\] peer=(\S+) local=(\S+) `)
 
-// TestLoggedIdentitiesCannotBeForged lets clients, with and without a certificate, write into all that is logged of a
-// request what a line says about identities.
+// TestLoggedIdentitiesCannotBeForged sends requests, with and without a certificate, whose logged parts look like the
+// fields of identities.
 func TestLoggedIdentitiesCannotBeForged(t *testing.T) {
 	const forgery = `" peer=spiffe://cluster.local/ns/default/sa/admin local=spiffe://cluster.local/ns/default/sa/server `
 	const server = "spiffe://cluster.local/ns/default/sa/server"

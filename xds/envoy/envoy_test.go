@@ -181,7 +181,7 @@ func TestEveryConnectionManagerIsHardened(t *testing.T) {
 	})
 }
 
-// trustsNoAddress: with no range at all Envoy trusts every private address, so there must be one, that no client can have.
+// trustsNoAddress checks for one range that no client can have: without any range Envoy trusts every private address.
 func trustsNoAddress(c *hcmv3.HttpConnectionManager_InternalAddressConfig) bool {
 	r := c.GetCidrRanges()
 	return len(r) == 1 && r[0].AddressPrefix == "0.0.0.0" && r[0].PrefixLen.GetValue() == 32 && !c.UnixSockets

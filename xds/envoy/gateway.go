@@ -76,8 +76,8 @@ func (c *collector) refusals(servers []scope.Server) {
 	}
 }
 
-// serve makes the listener of a port. All plaintext servers share a filter chain, because their routes tell them apart by
-// host; TLS servers have chains of their own. A port may have both, told apart by the first bytes of a connection: no server
+// serve makes the listener of a port. All plaintext servers share a filter chain, because their routes separate them by
+// host; TLS servers have chains of their own. A port may have both, separated by the first bytes of a connection: no server
 // can take the port from servers of the other kind.
 func (c *collector) serve(port uint32, plain, secured []scope.Server) {
 	chains, name := c.tlsChains(port, secured), "http."+number(port)

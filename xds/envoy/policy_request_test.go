@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// moody is a server whose paths say how it behaves: the first requests of a path such as /rule/2x503 get that status, or no
+// moody is a server that fails as its paths ask for: the first requests of a path such as /rule/2x503 get that status, or no
 // answer at all for /rule/2xhang; those after them get 200.
 type moody struct {
 	mu   sync.Mutex
@@ -161,7 +161,7 @@ func TestFaultPercentage(t *testing.T) {
 }
 
 // TestOverflow holds requests at the server: what is beyond the limits of the connection pool is refused at once, and the log
-// says that the circuit breaker did it.
+// names the circuit breaker.
 func TestOverflow(t *testing.T) {
 	for name, pool := range map[string]string{
 		"one connection and one that waits": `{tcp: {maxConnections: 1}, http: {http1MaxPendingRequests: 1}}`,

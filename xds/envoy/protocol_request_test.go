@@ -155,7 +155,7 @@ func overHTTP(t *testing.T, transport *http.Transport, address, host string) str
 	return statusAndBody(t, response)
 }
 
-// http10 is what nginx speaks to those behind it, unless it is told otherwise.
+// http10 is what nginx speaks to its upstreams by default.
 func http10(t *testing.T, address, host string) string {
 	t.Helper()
 	connection, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(t.Context(), "tcp", address)

@@ -148,7 +148,7 @@ endpoints: [{addresses: [%[3]s], targetRef: {kind: Pod, name: %[2]s}}]
 `, service, pod, host, port, strings.Join(pairs, ", "))
 }
 
-// serve answers every request with a name, the path and the client certificate that it was told of.
+// serve answers every request with a name, the path and the client certificate of the forwarded header.
 func serve(t *testing.T, name string) (address string) {
 	t.Helper()
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -225,7 +225,7 @@ func TestMutualTLS(t *testing.T) {
 	}
 }
 
-// xfcc is how the application learns who called; what comes after it differs.
+// xfcc is the beginning of the header with the identity of the client; the rest of its value differs.
 const xfcc = "By=spiffe://cluster.local/ns/default/sa/server;"
 
 // closed is a connection that was ended without an answer.

@@ -304,7 +304,7 @@ func TestMetricContractOfTCP(t *testing.T) {
 	}
 }
 
-// TestMetricsOfPlaintext: nothing is known of a client without a certificate, whatever it says.
+// TestMetricsOfPlaintext: the source of a client without a certificate is unknown, whatever headers it sends.
 func TestMetricsOfPlaintext(t *testing.T) {
 	ca, port := newAuthority(t), envoytest.FreePort(t)
 	text := pairMesh(port, "http", "PERMISSIVE", "/dev/null")

@@ -51,8 +51,8 @@ func TestRequestIsOneTree(t *testing.T) {
 	}
 }
 
-// TestGatewayDecidesAboutSampling: a client at the edge can neither have its requests traced nor hide them nor write into the
-// trace of somebody else, unless the mesh trusts clients; workloads follow what their callers have decided.
+// TestGatewayDecidesAboutSampling: a client at the edge can neither have its requests traced nor hide them nor add spans to
+// another trace, unless the mesh trusts clients; workloads follow the decision of their callers.
 func TestGatewayDecidesAboutSampling(t *testing.T) {
 	const foreign, control = "463ac35c9f6413ad48485a3953bb6124", "11111111111111111111111111111111"
 	b3 := func(trace, sampled string) http.Header {

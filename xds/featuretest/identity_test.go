@@ -162,7 +162,7 @@ func TestStreamLimitPerPod(t *testing.T) {
 	p.connect(node).everything() // the places of streams that ended are free
 }
 
-// TestStreamLimitPerConnection: what a stream may hold before anybody asks which pod it is of is not to be had many times over.
+// TestStreamLimitPerConnection: a client cannot multiply the memory of an unidentified stream by opening many.
 func TestStreamLimitPerConnection(t *testing.T) {
 	p := startPilot(t, workload("bookinfo", "reviews", reviewsIP))
 	api := discovery.NewAggregatedDiscoveryServiceClient(p.dial(p.insecure, insecure.NewCredentials()))

@@ -15,9 +15,8 @@ kind: PeerAuthentication
 metadata: {namespace: istio-system, name: default}
 spec: {mtls: {mode: STRICT}}`
 
-// TestStrictMeshStaysStrictWithoutPolicies: somebody deletes the definition of PeerAuthentication, and with it all objects,
-// the mesh's own and the exemption of a namespace. Whoever asks then, a proxy that was there or a new one, lets nothing in in
-// the clear.
+// TestStrictMeshStaysStrictWithoutPolicies: the definition of PeerAuthentication is deleted, and with it all objects, the
+// mesh's own and the exemption of a namespace. Proxies, connected before or after it, accept no plaintext.
 func TestStrictMeshStaysStrictWithoutPolicies(t *testing.T) {
 	p := startPilot(t)
 	p.mode = mesh.Strict

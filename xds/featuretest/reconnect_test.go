@@ -24,7 +24,7 @@ func TestReconnectWithoutChangeSendsNothing(t *testing.T) {
 	c.resume(resource.Cluster, kept[resource.Cluster])
 	c.resume(resource.Endpoint, kept[resource.Endpoint], outbound(kept[resource.Cluster])...)
 	c.resume(resource.Listener, kept[resource.Listener])
-	// Silence can't be waited for. A type that is answered always comes after whatever the three would have said.
+	// Silence can't be waited for. A type that is answered always comes after any response of those three.
 	c.subscribe(resource.Secret, "kubernetes://none")
 	if got := brief(c.accept(resource.Secret)); got != "SDS -kubernetes://none" {
 		t.Errorf("first answer is %s", got)

@@ -63,7 +63,7 @@ func call(ctx context.Context, conn *grpc.ClientConn, method string) error {
 	return stream.RecvMsg(&discovery.DeltaDiscoveryResponse{})
 }
 
-// refusal tells whether the transport or the server turned a caller away before any method looked at what it said.
+// refusal is true if the transport or the server refused a client before a method read its request.
 func refusal(err error) bool {
 	switch status.Code(err) {
 	case codes.Unauthenticated:

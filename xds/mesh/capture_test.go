@@ -6,7 +6,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// TestEndpointOfUncapturedPortHasNoMTLS: nobody ends mutual TLS on a port that the pod's proxy does not see. The endpoint of
+// TestEndpointOfUncapturedPortHasNoMTLS: no proxy terminates mutual TLS on a port that is not captured. The endpoint of
 // smallMesh has port 8080.
 func TestEndpointOfUncapturedPortHasNoMTLS(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -93,8 +93,8 @@ type Problem struct {
 // maxProblems is how many problems of one object are reported.
 const maxProblems = 20
 
-// LimitProblems keeps the first problems of each object and says how many more it has: whoever can write one object with thousands of
-// errors must not fill the log of all. Panics are kept.
+// LimitProblems keeps the first problems of each object and says how many more it has: the author of one object with thousands of
+// errors must not fill the log. Panics are kept.
 func LimitProblems(list []Problem) []Problem {
 	var few []Problem
 	seen := map[resource.Object]int{}

@@ -10,7 +10,7 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/istioconfig"
 )
 
-// oddRoute is a VirtualService that no API server sends and that whoever reads it panics at.
+// oddRoute is a VirtualService that no API server sends and whose translation panics.
 func oddRoute() istioconfig.Object {
 	odd := &networking.HTTPMatchRequest{Uri: &networking.StringMatch{MatchType: (*networking.StringMatch_Regex)(nil)}}
 	o := routeTo("a", "x", 1)

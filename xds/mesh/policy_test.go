@@ -9,8 +9,8 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/table"
 )
 
-// TestMeshModeWithoutPeerAuthentication takes every PeerAuthentication away, as the deletion of their definition does: what the mesh's
-// settings say holds, and nothing is open that was not asked for.
+// TestMeshModeWithoutPeerAuthentication takes every PeerAuthentication away, as the deletion of their definition does: the mesh's
+// settings apply, and no port accepts plaintext that they do not open.
 func TestMeshModeWithoutPeerAuthentication(t *testing.T) {
 	const strict, permissive = security.PeerAuthentication_MutualTLS_STRICT, security.PeerAuthentication_MutualTLS_PERMISSIVE
 	for name, c := range map[string]struct {

@@ -149,8 +149,8 @@ func (s *Snapshot) fillInbound(proxy *Proxy, p *corev1.Pod) {
 	proxy.Exposed = slices.Compact(proxy.Exposed)
 }
 
-// conflict tells whoever declared one protocol that the pods are served as the other. Clients who follow the one may find
-// that the proxies of the pods do not understand them.
+// conflict is the problem of a Service port that declares another protocol than the pods' port is served with. Clients that use
+// the declared one may not be understood by the proxies of the pods.
 func conflict(claim, owner InboundPort) Problem {
 	return Problem{Object: claim.Sources[0], Field: "spec.ports", Reason: fmt.Sprintf("port %d says %s, but port %d of the pods is %s by port %d of %s",
 		claim.ServicePort, claim.Protocol, owner.Port, owner.Protocol, owner.ServicePort, owner.Sources[0])}

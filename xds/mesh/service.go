@@ -6,7 +6,7 @@ type Resolution string
 // The resolutions of services.
 const (
 	ByProxy  Resolution = ""       // clients connect to an address of the service, and the proxy balances over its endpoints
-	ByClient Resolution = "client" // clients connect to an endpoint, which DNS told them: a headless Service
+	ByClient Resolution = "client" // clients connect to an endpoint that DNS returned: a headless Service
 )
 
 // KubernetesNames are the names of a Kubernetes Service, from which its clients make host names. Those of its own namespace may omit

@@ -205,7 +205,7 @@ func (g *Gateway) service(f *finder, host string) {
 
 // listenOn returns the ports of the router's pods that traffic for a server's port arrives at: the target ports of its
 // Services, or the port itself if one of them leads to it. A router without a Service is reached by its own address, on any
-// port. Other ports stay closed: each is a socket for every worker, and whoever writes a Gateway can name thousands.
+// port. Other ports stay closed: each is a socket for every worker, and a Gateway can name thousands.
 func listenOn(exposed []mesh.Exposed, number uint32) []uint32 {
 	if len(exposed) == 0 {
 		return []uint32{number}

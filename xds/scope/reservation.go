@@ -11,8 +11,8 @@ import (
 )
 
 // reservation is a server that says, by hosts of the form namespace/host, whose VirtualServices its hosts are for. On its
-// port it keeps those hosts from the Gateways of other namespaces that are younger: without that, whoever is kept out of a
-// Gateway would write one of his own for the same gateway and port.
+// port it keeps those hosts from the Gateways of other namespaces that are younger: without that, a tenant that is kept out of
+// a Gateway would write another for the same gateway and port.
 type reservation struct {
 	gateway *mesh.Gateway
 	spec    *networking.Server

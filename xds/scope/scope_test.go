@@ -161,7 +161,7 @@ func TestPartialWildcard(t *testing.T) {
 	}
 }
 
-// TestServicesAreExported shows that a Service may say who can call it: to others it does not exist.
+// TestServicesAreExported shows that a Service limits by exportTo which namespaces see it.
 func TestServicesAreExported(t *testing.T) {
 	for exportTo, want := range map[string][]string{
 		"": {"shop", "web"}, "*": {"shop", "web"}, ".": {"shop"}, "web, x": {"web"}, "~": nil,

@@ -17,8 +17,8 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 )
 
-// identify finds out who opened a connection. A nil identity is that of a caller on the plaintext loopback listener: it is
-// whoever its node says, among the pods that exist.
+// identify finds out who opened a connection. A nil identity is that of a client on the plaintext loopback listener: its node
+// id names the pod, which has to exist.
 type identify func(context.Context) (*spiffe.ID, error)
 
 // byCertificate takes the identity of the verified client certificate.

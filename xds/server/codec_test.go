@@ -95,7 +95,7 @@ func FuzzCodec(f *testing.F) {
 	})
 }
 
-// TestResponsesShareBytes compares pointers: two streams have their envelopes each, and no more, however much they are told.
+// TestResponsesShareBytes compares pointers: each stream has its own envelope and shares the bodies, however large the response is.
 func TestResponsesShareBytes(t *testing.T) {
 	c, bodies := newCodec(), bodiesOf(100, usual)
 	x, y := marshal(t, c, clustersOf("1", bodies)), marshal(t, c, clustersOf("2", bodies))

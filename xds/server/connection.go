@@ -61,7 +61,7 @@ func (c *connection) classIn(snapshot *mesh.Snapshot) *scope.ProxyClass {
 	return c.class
 }
 
-// offer hands over the set of a generation, and wakes the stream if the proxy has to be told of it.
+// setUpdate hands over the set of a generation, and wakes the stream if anything of it has to be sent.
 func (c *connection) setUpdate(generation uint64, set *resource.Set, compare func(from, to *resource.Set) Change) {
 	if !c.update.put(generation, set, compare) {
 		return

@@ -5,7 +5,7 @@
 // session.go and subscription.go are the delta protocol as a state machine without I/O; order.go is the order in which a
 // proxy learns of changes, as a table; push.go decides which proxies a new snapshot concerns, and leaves it in pending_update.go for the
 // stream to take; stream.go is the gRPC around a session; authenticate.go decides who may have a session at all.
-// codec.go writes responses without copying what all proxies are told.
+// codec.go writes responses without copying what many proxies get.
 // pod_quota.go, handshake_limit.go and rejection_log.go bound what one client may use: memory, handshakes, log lines.
 //
 // There are no queues: a connection holds the set that the proxy should have, and a proxy that is slow gets the newest one

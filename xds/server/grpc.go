@@ -63,8 +63,8 @@ func (s *Server) authenticate(who identify) grpc.StreamServerInterceptor {
 	}
 }
 
-// ListenLoopback opens a plaintext listener. Any address but a loopback one is refused: whoever reaches it gets the
-// configuration of the pod it names.
+// ListenLoopback opens a plaintext listener. Any address but a loopback one is refused: a client gets the configuration
+// of the pod that it names, without authentication.
 func ListenLoopback(address string) (net.Listener, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {

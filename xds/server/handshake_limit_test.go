@@ -40,8 +40,8 @@ func byAccount(ctx context.Context) (*spiffe.ID, error) {
 	return &spiffe.ID{Namespace: "a", ServiceAccount: ctx.Value(accountKey{}).(string)}, nil
 }
 
-// TestHandshakeLimitPerIdentity has an identity with more streams than it has slots, which are nobody's but its own, and
-// are free again when a stream ends.
+// TestHandshakeLimitPerIdentity opens more streams for an identity than it has slots: other identities are not limited
+// by it, and a slot is free again when a stream ends.
 func TestHandshakeLimitPerIdentity(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &service{server: New(slog.New(slog.DiscardHandler), prometheus.NewRegistry()), identify: byAccount}

@@ -59,13 +59,13 @@ func FuzzIncremental(f *testing.F) {
 			valid = keepValid(valid, before, in.Config)
 			warm = mesh.Build(warm, in)
 			warmViews = newViews(warmViews, warm)
-			got := told(builder, warmViews, proxies)
+			got := configurationOf(builder, warmViews, proxies)
 			if i/3%6 != 0 { // comparing is the slow part
 				continue
 			}
 			known := in
 			known.Config = valid
-			if diff := cmp.Diff(told(envoy.NewBuilder(), newViews(nil, mesh.Build(mesh.Build(nil, known), in)), map[string]*mesh.ProxyView{}), got); diff != "" {
+			if diff := cmp.Diff(configurationOf(envoy.NewBuilder(), newViews(nil, mesh.Build(mesh.Build(nil, known), in)), map[string]*mesh.ProxyView{}), got); diff != "" {
 				t.Fatalf("step %d differs (-from nothing +step by step):\n%s", i/3, diff)
 			}
 		}
@@ -85,8 +85,8 @@ func keepValid(valid, before, now table.Table[*istioconfig.Object]) table.Table[
 	return valid
 }
 
-// told is everything that each proxy gets, and what is wrong.
-func told(b *envoy.Builder, v *views, proxies map[string]*mesh.ProxyView) map[string]string {
+// configurationOf returns the configuration of each proxy, and the problems.
+func configurationOf(b *envoy.Builder, v *views, proxies map[string]*mesh.ProxyView) map[string]string {
 	s := v.snapshot()
 	out := map[string]string{"problems": fmt.Sprint(s.Problems, analyze.Check(s))}
 	for _, namespace := range namespaces {

@@ -15,15 +15,15 @@ type pendingUpdate struct {
 	set        *resource.Set // of the last one
 	waiting    bool          // the last one has not been taken yet
 	change     Change        // from what was taken last
-	since      time.Time     // since when something waits that the proxy has to be told of; zero: nothing does
+	since      time.Time     // when the oldest change that has to be sent arrived; zero: none waits
 
 	tried   uint64 // the newest generation that there was an update of, or a panic instead
 	failure string // why the newest configuration is not here
 }
 
-// put notes the set of a generation and returns whether the proxy has to be told of it; compare tells what differs from
-// another set. An offer that was not taken yet is replaced, and one that is older than the last is ignored: a new stream and
-// a push may overtake each other.
+// put stores the set of a generation and returns whether anything of it has to be sent; compare returns the difference of two
+// sets. An update that was not taken yet is replaced, and one that is older than the last is ignored: a new stream and a push may
+// overtake each other.
 func (u *pendingUpdate) put(generation uint64, set *resource.Set, compare func(from, to *resource.Set) Change) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -58,7 +58,7 @@ func (u *pendingUpdate) take() (set *resource.Set, change Change, since time.Tim
 	return set, change, since, fresh
 }
 
-// pendingSince is when the first offer was made that the proxy has to be told of and that was not taken; zero: there is none.
+// pendingSince is when the oldest update that has to be sent and was not taken arrived; zero: there is none.
 func (u *pendingUpdate) pendingSince() time.Time {
 	u.mu.Lock()
 	defer u.mu.Unlock()

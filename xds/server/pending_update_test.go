@@ -15,7 +15,7 @@ import (
 )
 
 // TestBusySessionDoesNotBlockPublish has a client that keeps its session busy while pilot publishes, another proxy connects, and
-// somebody asks who is in step.
+// a client reads which proxies are synced.
 func TestBusySessionDoesNotBlockPublish(t *testing.T) {
 	in := sharingMesh()
 	first := mesh.Build(nil, in)
@@ -42,7 +42,7 @@ func TestBusySessionDoesNotBlockPublish(t *testing.T) {
 	}
 }
 
-// TestUpdateWithoutChangeDoesNotWake wake nobody, make nobody late, and lose nothing of what comes after them.
+// TestUpdateWithoutChangeDoesNotWake: such updates wake no stream, make no proxy out of date, and lose no later change.
 func TestUpdateWithoutChangeDoesNotWake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		woken := func(c *connection) bool { return len(c.wake) > 0 }

@@ -95,7 +95,7 @@ func TestPodMemoryIsLimited(t *testing.T) {
 	}
 }
 
-// TestUnsubscribedNamesAreForgotten: nothing stays of names that a proxy does not want any more, or never had.
+// TestUnsubscribedNamesAreForgotten: no memory is kept for names that a proxy has unsubscribed, or never got.
 func TestUnsubscribedNamesAreForgotten(t *testing.T) {
 	c := newConnection(mesh.Proxy{})
 	c.setUpdate(1, resourcesOf("1", []string{"a"}, resource.Cluster, resource.Endpoint), unknownChange)

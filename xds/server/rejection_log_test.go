@@ -19,7 +19,7 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/resource"
 )
 
-// rejecting subscribes on a stream to routes and refuses what it is told of them, so many times.
+// rejecting subscribes on a stream to routes and rejects each response, so many times.
 func (w *watched) rejecting(t *testing.T, c *connection, times int, message string, names ...string) {
 	t.Helper()
 	take := func(r *discovery.DeltaDiscoveryRequest) {
@@ -95,7 +95,7 @@ func TestLoggedRejectionsAreLimited(t *testing.T) {
 }
 
 // TestLogRateLimitPerPod: reasons to reject that are always new, streams that are always new, and streams that are refused
-// leave room for what others have to say.
+// leave room for the lines of other pods.
 func TestLogRateLimitPerPod(t *testing.T) {
 	w := watch(t, mesh.Build(nil, sharingMesh()))
 	w.log.Reset()
@@ -124,7 +124,7 @@ func (a addressed) Context() context.Context {
 	return peer.NewContext(context.Background(), &peer.Peer{Addr: &net.TCPAddr{IP: net.ParseIP(a.host), Port: 1}})
 }
 
-// TestLogRateLimitPerAddress is about clients that nobody knows.
+// TestLogRateLimitPerAddress is about unauthenticated clients.
 func TestLogRateLimitPerAddress(t *testing.T) {
 	w := watch(t, mesh.Build(nil, sharingMesh()))
 	w.log.Reset()

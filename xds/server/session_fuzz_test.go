@@ -12,9 +12,9 @@ import (
 	"github.com/mesh-operator/mesh-operator/xds/resource"
 )
 
-// FuzzSession lets a proxy and pilot talk at random. The proxy rejects every response that has a bad resource in it as a
-// whole. Whatever happened: one response per type is in flight, the talk comes to an end when nothing changes any more,
-// and then the proxy has the current version of all it wants that is good.
+// FuzzSession exchanges random messages between a proxy and pilot. The proxy rejects a response with a bad resource as a whole.
+// Invariants: at most one response per type is in flight, the exchange ends when nothing changes any more, and then the proxy has
+// the current version of every good resource it subscribed to.
 func FuzzSession(f *testing.F) {
 	f.Add([]byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9})
 	f.Add([]byte{16, 0, 33, 0, 50, 0, 3, 17, 4, 34, 0, 5, 1, 6, 2, 80, 7, 255, 64})
@@ -89,7 +89,7 @@ func (p *talk) step(what, which byte) {
 	}
 }
 
-// change replaces the set; the session is told what changed, or not.
+// change replaces the set; the session is notified of the difference, or not.
 func (p *talk) change(typ resource.Type, name string, remove, tell bool) {
 	p.version++
 	old := p.set

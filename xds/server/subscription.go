@@ -17,7 +17,7 @@ type resources = table.Table[*resource.Resource]
 // What a proxy has, where that is not the version of a resource.
 const (
 	unknown         = "?" // it asked and waits for an answer, also for the answer that there is none
-	absent          = "-" // it has been told that there is none
+	absent          = "-" // it was sent that there is none
 	rejectedVersion = "!" // it refused a response: what it has is some earlier version, or a part of that response
 )
 
@@ -28,7 +28,7 @@ type subscription struct {
 	names      map[string]bool   // asked for by name
 	has        map[string]string // version by name; a version, unknown or absent
 	dirty      map[string]bool   // names to compare before the next response
-	removing   map[string]bool   // names of what is not there any more, to be told when nothing refers to it
+	removing   map[string]bool   // names of resources that are gone, to be removed when nothing refers to them
 	rejected   map[string]string // versions that the proxy refused, by name
 	retries    [][]string        // groups of a refused response that still have to be tried one by one
 	unanswered bool              // the first request must be answered, even with nothing
@@ -169,7 +169,7 @@ func (s *subscription) markAll(set resources) {
 	}
 }
 
-// respond returns what the proxy has to be told in this step, or nil, and takes note that it is in flight. While the
+// respond returns the response of this step, or nil, and records that it is in flight. While the
 // culprit of a NACK is looked for, the groups of resources to retry go one by one and everything else waits.
 func (s *subscription) respond(st step, set resources) *discovery.DeltaDiscoveryResponse {
 	if st.remove { // nothing refers to them any more
@@ -243,7 +243,7 @@ func (s *subscription) markSent(name, version string) {
 	s.has[name] = version
 }
 
-// markRemoved notes that the proxy is being told that there is no such resource.
+// markRemoved records that the removal of a resource is being sent.
 func (s *subscription) markRemoved(name string) {
 	s.drop(name)
 	if s.names[name] {

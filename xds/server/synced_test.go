@@ -21,8 +21,8 @@ func setOf(version string) *resource.Set {
 
 func unknownChange(_, _ *resource.Set) Change { return nil }
 
-// TestSynced takes a connection from its beginning through a response that is accepted, one that is not, and an offer that
-// nobody takes.
+// TestSynced takes a connection from its beginning through a response that is accepted, one that is not, and an update that
+// is not taken.
 func TestSynced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newConnection(mesh.Proxy{})

@@ -34,7 +34,7 @@ func TestInvalidMeshConfigKeepsLastValid(t *testing.T) {
 	}
 }
 
-// TestUnknownMTLSModeKeepsLastValid: what nobody says is strict, and what somebody says wrongly changes nothing.
+// TestUnknownMTLSModeKeepsLastValid: without a mode the mesh is strict, and an unknown mode changes nothing.
 func TestUnknownMTLSModeKeepsLastValid(t *testing.T) {
 	r := newMeshConfigReader(slog.New(slog.DiscardHandler))
 	for _, step := range []struct {

@@ -24,7 +24,7 @@ func TestSecretRecreatedWithAnotherType(t *testing.T) {
 		"set/old@8 set/new@10 set/new@11 remove/new@11":   "",
 		"set/old@99 set/new@100 set/old@99":               "new@100", // versions are numbers
 		"set/old@8 set/old@9":                             "old@9",
-		"set/old@8 set/new@10 set/new@9":                  "new@9", // of one object, what is told last holds
+		"set/old@8 set/new@10 set/new@9":                  "new@9", // of one object, the last event holds
 		"set/old@nonsense set/new@10 remove/old@nonsense": "new@10",
 	} {
 		k := newStore(func(in *mesh.Inputs) *table.Table[*corev1.Secret] { return &in.Secrets })

@@ -86,7 +86,7 @@ func TestRolesHaveNoWildcards(t *testing.T) {
 	}
 }
 
-// TestOperatorHoldsWhatItGrants checks what the API server would refuse at run time: nobody can grant what he lacks.
+// TestOperatorHoldsWhatItGrants checks what the API server would refuse at run time: no account can grant rights that it lacks.
 func TestOperatorHoldsWhatItGrants(t *testing.T) {
 	held := map[string][]rbacv1.PolicyRule{}
 	for _, role := range configured[rbacv1.ClusterRole](t, "ClusterRole") {

@@ -167,7 +167,7 @@ func (in inputs) operator() []rule {
 	return append(rules, allow("", "", []string{"configmaps"}, []string{"list", "delete"}, names.RootsConfigMap))
 }
 
-// users are roles for people: Istio's kinds for whoever has admin, edit or view in a namespace, and the Installation to look at.
+// users are roles for people: Istio's kinds for those who have admin, edit or view in a namespace, and view of the Installation.
 func (in inputs) users() []byte {
 	resources := in.definedResources()
 	var read, write []rule

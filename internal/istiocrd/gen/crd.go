@@ -111,7 +111,7 @@ func validation(kind istioconfig.Kind) *apiextensions.CustomResourceValidation {
 	}}
 }
 
-// specSchema is the schema of the message. The description of a kind that is not enforced says so to whoever asks kubectl explain.
+// specSchema is the schema of the message. The description of a kind that is not enforced says so in kubectl explain.
 func specSchema(kind istioconfig.Kind, spec protoreflect.MessageDescriptor) apiextensions.JSONSchemaProps {
 	out := messageSchema(spec, nil)
 	if refusal := kind.Refusal(); refusal != "" {

@@ -75,7 +75,7 @@ func fieldSchema(field protoreflect.FieldDescriptor, above []protoreflect.FullNa
 	return out
 }
 
-// description is the table's text; a field that the translator does not know says so to whoever asks kubectl explain.
+// description is the table's text; a field that the translator does not know says so in kubectl explain.
 func description(field protoreflect.FieldDescriptor) string {
 	text := descriptions[field.FullName()]
 	if istioconfig.Supports(field) {
