@@ -4,12 +4,7 @@ package v1alpha1
 // the API server keeps them until an admission policy refuses them with what to use in their place; an unknown field would be
 // dropped, or refused without a hint.
 type ForeignFields struct {
-	// profile is a field of other resources. Refused: an Installation without a spec is a working mesh.
-	// +kubebuilder:validation:Schemaless
-	// +kubebuilder:pruning:PreserveUnknownFields
-	// +optional
-	Profile *Raw `json:"profile,omitempty"`
-	// profiles is a field of other resources. Refused: an Installation without a spec is a working mesh.
+	// profiles is a field of other resources. Refused: see profile, which names one.
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:pruning:PreserveUnknownFields
 	// +optional
@@ -107,8 +102,7 @@ type ForeignField struct {
 
 // ForeignFieldTable has a row for every field of ForeignFields.
 var ForeignFieldTable = []ForeignField{
-	{"profile", "remove it, an Installation without a spec is a working mesh", func(f *ForeignFields) *Raw { return f.Profile }},
-	{"profiles", "remove it, an Installation without a spec is a working mesh", func(f *ForeignFields) *Raw { return f.Profiles }},
+	{"profiles", "use spec.profile, which is Historic, Minimal or Production", func(f *ForeignFields) *Raw { return f.Profiles }},
 	{"version", "remove it, the version of the control plane is that of the operator", func(f *ForeignFields) *Raw { return f.Version }},
 	{"revision", "remove it, there is one control plane", func(f *ForeignFields) *Raw { return f.Revision }},
 	{"hub", "use spec.images.registry", func(f *ForeignFields) *Raw { return f.Hub }},

@@ -43,6 +43,13 @@ type InstallationList struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.telemetry) || !has(self.telemetry.tracing) || !has(self.telemetry.tracing.provider) || self.telemetry.tracing.provider != 'OTLP' || !has(self.jaeger) || has(self.jaeger.external) && has(self.jaeger.external.otlpURL) || !has(self.jaeger.external) && (!has(self.jaeger.enabled) || self.jaeger.enabled)",message="OTLP has no collector; write the address of one to spec.jaeger.external.otlpURL, such as http://otel-collector.observability:4317",fieldPath=".telemetry.tracing.provider"
 // +kubebuilder:validation:XValidation:rule="!has(self.telemetry) || !has(self.telemetry.tracing) || !has(self.telemetry.tracing.provider) || self.telemetry.tracing.provider != 'Zipkin' || !has(self.jaeger) || has(self.jaeger.external) && has(self.jaeger.external.zipkinURL) || !has(self.jaeger.external) && (!has(self.jaeger.enabled) || self.jaeger.enabled)",message="Zipkin has no collector; write the address of one to spec.jaeger.external.zipkinURL, such as http://zipkin.tracing:9411",fieldPath=".telemetry.tracing.provider"
 type InstallationSpec struct {
+	// profile sets fields that you leave unset. Historic: every component, one pod each, as the historic product did. Minimal: the
+	// control plane alone, without gateways, Prometheus and Jaeger. Production: mutual TLS only (STRICT), and two pods, a
+	// PodDisruptionBudget, a spread over nodes and larger requests for the control plane and the gateways. Unset: Historic.
+	// +kubebuilder:validation:Enum=Historic;Minimal;Production
+	// +optional
+	Profile string `json:"profile,omitempty"`
+
 	// deployment_type says what kind of cluster this is: "openshift" or "origin". It chose the set of images once; today all
 	// clusters run the same ones, and the field changes nothing. Unset: the same.
 	// +kubebuilder:validation:Enum=origin;openshift

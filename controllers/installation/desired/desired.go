@@ -4,6 +4,7 @@
 //	components.go  the table of components
 //	images.go      which images spec means; addon_images.go: those of other projects
 //	values.go      spec -> values of the charts; gateways.go: those of gateways, prometheus.go: of Prometheus
+//	profile.go     what a profile sets
 //	spec.go        what spec asks for in vain, and what of it is invalid
 //	desired.go     values -> charts -> objects, in stages
 package desired
@@ -103,6 +104,7 @@ func emptyStages() []Stage {
 
 // Build computes the objects of the mesh.
 func Build(in Input) (Plan, error) {
+	in.Spec = withProfile(in.Spec)
 	plan := Plan{Stages: emptyStages()}
 	injector, err := injectorValues(in)
 	if err != nil {
