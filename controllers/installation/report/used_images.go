@@ -15,15 +15,11 @@ import (
 func usedImages(plan desired.Plan, pods []*corev1.Pod) []string {
 	digests := digestsOf(pods)
 	var images []string
-	for _, c := range plan.Components {
-		for _, image := range []string{c.Image, c.SidecarImage} {
-			switch {
-			case !c.Enabled || image == "":
-			case len(digests[image]) > 0:
-				images = append(images, digests[image]...)
-			default:
-				images = append(images, image)
-			}
+	for _, image := range plan.Images() {
+		if len(digests[image]) > 0 {
+			images = append(images, digests[image]...)
+		} else {
+			images = append(images, image)
 		}
 	}
 	slices.Sort(images)
