@@ -24,7 +24,7 @@ func newOperatorCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			o.Config = config
+			o.Config, o.Namespace = config, cluster.Namespace
 			o.Logger = slog.Default()
 			o.Images.BuiltIn = desired.BuiltInImages(os.Getenv)
 			return installation.Run(cmd.Context(), o)

@@ -39,7 +39,7 @@ func (r *Reconciler) bootstrap(ctx context.Context) (types.UID, error) {
 			return "", err
 		}
 	}
-	if _, err = r.mesh.writer.AnnounceAndApply(ctx, write.AccessObject()); err != nil {
+	if _, err = r.mesh.writer.AnnounceAndApply(ctx, r.mesh.writer.AccessObject()); err != nil {
 		return "", err
 	}
 	return uid, r.openMesh(ctx, uid)
@@ -55,7 +55,7 @@ func (r *Reconciler) openMesh(ctx context.Context, uid types.UID) error {
 
 // adoptMesh makes ours again what a removal has left behind.
 func (r *Reconciler) adoptMesh(ctx context.Context, namespace *metav1.PartialObjectMetadata) error {
-	if _, err := r.mesh.writer.AnnounceAndApply(ctx, write.AccessObject()); err != nil {
+	if _, err := r.mesh.writer.AnnounceAndApply(ctx, r.mesh.writer.AccessObject()); err != nil {
 		return err
 	}
 	if err := r.openMesh(ctx, namespace.UID); err != nil { // which also waits until the access works

@@ -49,6 +49,8 @@ type Reconciler struct {
 	Log     *slog.Logger
 	Images  desired.ImageDefaults
 	Catalog desired.Catalog
+	// Namespace is that of the operator and the Installation.
+	Namespace string
 	// CRDs returns the definitions of Istio's kinds.
 	CRDs func() ([]*unstructured.Unstructured, error)
 
@@ -83,7 +85,7 @@ func (r *Reconciler) Register(mgr ctrl.Manager) error {
 		return fmt.Errorf("add data plane poller: %w", err)
 	}
 	always := crhandler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request {
-		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: owner.OperatorNamespace, Name: owner.Installation}}}
+		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: r.Namespace, Name: owner.Installation}}}
 	})
 	err := ctrl.NewControllerManagedBy(mgr).
 		Named("installation").
@@ -104,7 +106,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	if err := r.Client.Get(ctx, request.NamespacedName, in); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	if in.Name != owner.Installation || in.Namespace != owner.OperatorNamespace {
+	if in.Name != owner.Installation || in.Namespace != r.Namespace {
 		return ctrl.Result{}, nil // admission refuses it; this one is older than the policy
 	}
 	removing := !in.DeletionTimestamp.IsZero()

@@ -20,8 +20,8 @@ import (
 	"github.com/mesh-operator/mesh-operator/controllers/installation/kinds"
 	"github.com/mesh-operator/mesh-operator/controllers/installation/report"
 	"github.com/mesh-operator/mesh-operator/controllers/installation/watch"
-	"github.com/mesh-operator/mesh-operator/controllers/installation/write"
 	"github.com/mesh-operator/mesh-operator/internal/apply"
+	"github.com/mesh-operator/mesh-operator/internal/owner"
 )
 
 // reconciler returns one whose API server holds objects, and whose watches have seen nothing yet.
@@ -34,10 +34,11 @@ func reconciler(t *testing.T, objects ...client.Object) *Reconciler {
 		}
 	}
 	r := &Reconciler{
-		Client:  fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build(),
-		Watch:   watch.New(nil, nil, slog.New(slog.DiscardHandler)),
-		Catalog: desired.Components(),
-		Log:     slog.New(slog.DiscardHandler),
+		Client:    fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build(),
+		Watch:     watch.New(nil, nil, slog.New(slog.DiscardHandler)),
+		Catalog:   desired.Components(),
+		Log:       slog.New(slog.DiscardHandler),
+		Namespace: owner.OperatorNamespace,
 	}
 	r.mesh = newMemory(r)
 	return r
@@ -83,10 +84,10 @@ func TestRequeueWhileForeignDefinitionIsNotEstablished(t *testing.T) {
 func TestBootstrapChangesAreRecorded(t *testing.T) {
 	r := reconciler(t)
 	for range 2 {
-		if _, err := r.mesh.writer.AnnounceAndApply(t.Context(), write.AccessObject()); err != nil {
+		if _, err := r.mesh.writer.AnnounceAndApply(t.Context(), r.mesh.writer.AccessObject()); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.Client.Delete(t.Context(), write.AccessObject()); err != nil {
+		if err := r.Client.Delete(t.Context(), r.mesh.writer.AccessObject()); err != nil {
 			t.Fatal(err)
 		}
 	}

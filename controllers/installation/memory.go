@@ -24,22 +24,23 @@ type memory struct {
 }
 
 func newMemory(r *Reconciler) *memory {
-	writer := write.New(r.Client, r.Watch.Lookup)
+	writer := write.New(r.Client, r.Watch.Lookup, r.Namespace)
 	return &memory{
 		writer:      writer,
 		preflight:   newPreflight(r.Client, r.Watch, writer),
 		definitions: newDefinitions(r.Client, r.Watch, writer, r.CRDs),
 		roots:       &roots{client: r.Client, watch: r.Watch},
-		planner:     planner{catalog: r.Catalog},
+		planner:     planner{catalog: r.Catalog, namespace: r.Namespace},
 		remover:     &removal.Remover{Client: r.Client, Watch: r.Watch, Writer: writer, CRDs: r.CRDs},
 	}
 }
 
 // planner computes the desired objects once for each spec and set of facts.
 type planner struct {
-	catalog desired.Catalog
-	key     string
-	plan    desired.Plan
+	catalog   desired.Catalog
+	namespace string // of the operator
+	key       string
+	plan      desired.Plan
 }
 
 func (p *planner) build(in *v1alpha1.Installation, images desired.Images, facts desired.Facts) (desired.Plan, error) {
@@ -47,7 +48,7 @@ func (p *planner) build(in *v1alpha1.Installation, images desired.Images, facts 
 	if p.key == key {
 		return p.plan, nil
 	}
-	plan, err := desired.Build(desired.Input{Spec: &in.Spec, Images: images, Facts: facts, Catalog: p.catalog})
+	plan, err := desired.Build(desired.Input{Spec: &in.Spec, Images: images, Facts: facts, Catalog: p.catalog, OperatorNamespace: p.namespace})
 	if err != nil {
 		return desired.Plan{}, err
 	}

@@ -1,6 +1,7 @@
 package installation
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -40,6 +41,8 @@ type Options struct {
 	LeaderElect bool
 	Monitoring  monitoring.Flags
 	Images      desired.ImageDefaults
+	// Namespace is that of the operator and the Installation; empty: istio-operator. OLM installs where its user wants.
+	Namespace string
 	// Catalog is the table of components; nil: that of this version.
 	Catalog desired.Catalog
 	Logger  *slog.Logger
@@ -49,6 +52,7 @@ type Options struct {
 func Run(ctx context.Context, o Options) error {
 	ctrl.SetLogger(logr.FromSlogHandler(o.Logger.Handler()))
 	o.Config = rest.CopyConfig(o.Config)
+	o.Namespace = cmp.Or(o.Namespace, owner.OperatorNamespace)
 	if o.Catalog == nil {
 		o.Catalog = desired.Components()
 	}
@@ -72,18 +76,18 @@ func Run(ctx context.Context, o Options) error {
 	}
 	reconciler := &Reconciler{
 		Client: direct, Watch: watch.New(metadataClient, kube, o.Logger), Events: newRecorder(ctx, kube, mgr.GetScheme()),
-		Log: o.Logger, Images: o.Images, Catalog: o.Catalog, CRDs: istiocrd.CRDs,
+		Log: o.Logger, Images: o.Images, Catalog: o.Catalog, Namespace: o.Namespace, CRDs: istiocrd.CRDs,
 	}
 	if err := reconciler.Register(mgr); err != nil {
 		return err
 	}
-	if err := mgr.Add(admission.NewPolicies(direct, o.Catalog.ReservedNames(), o.Logger)); err != nil {
+	if err := mgr.Add(admission.NewPolicies(direct, o.Namespace, o.Catalog.ReservedNames(), o.Logger)); err != nil {
 		return fmt.Errorf("add admission policies: %w", err)
 	}
 	if err := mgr.Add(newMonitoring(o)); err != nil {
 		return fmt.Errorf("add monitoring: %w", err)
 	}
-	o.Logger.Info("Watching resource istio.openshift.com/v1alpha1, kind Installation, namespace " + owner.OperatorNamespace + ", resyncPeriod 0")
+	o.Logger.Info("Watching resource istio.openshift.com/v1alpha1, kind Installation, namespace " + o.Namespace + ", resyncPeriod 0")
 	return mgr.Start(ctx)
 }
 
@@ -108,11 +112,11 @@ func newManager(o Options) (ctrl.Manager, error) {
 		Metrics: metricsserver.Options{BindAddress: "0"}, // internal/monitoring serves them
 		Cache: cache.Options{
 			SyncPeriod:        &never,
-			DefaultNamespaces: map[string]cache.Config{owner.OperatorNamespace: {}},
+			DefaultNamespaces: map[string]cache.Config{o.Namespace: {}},
 		},
 		LeaderElection:                o.LeaderElect,
 		LeaderElectionID:              "istio-operator",
-		LeaderElectionNamespace:       owner.OperatorNamespace,
+		LeaderElectionNamespace:       o.Namespace,
 		LeaderElectionReleaseOnCancel: true,
 		Controller:                    config.Controller{SkipNameValidation: &skip},
 	})

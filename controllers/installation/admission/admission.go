@@ -31,19 +31,23 @@ var policiesYAML []byte
 
 // Confinement is the policy that keeps the operator's own right to bind to the mesh's namespace. config/default ships it, as
 // config/rbac/confinement.yaml.
-//
+func Confinement(namespace string) []byte {
+	return bytes.ReplaceAll(confinementYAML, []byte("OPERATOR_NAMESPACE"), []byte(namespace))
+}
+
 //go:embed confinement.yaml
-var Confinement []byte
+var confinementYAML []byte
 
 const installationDefinition = "installations.istio.openshift.com"
 
 // Policies applies the policies while the operator leads. They are owned by the definition of Installation, so they are
 // deleted with it.
 type Policies struct {
-	client   client.Client
-	applier  *apply.Applier
-	reserved []string
-	log      *slog.Logger
+	client    client.Client
+	applier   *apply.Applier
+	namespace string // of the operator
+	reserved  []string
+	log       *slog.Logger
 }
 
 // The policies are not watched, because an API server may not know the kind, which would keep all watches from starting: they
@@ -53,10 +57,10 @@ const (
 	retryInterval = 10 * time.Second
 )
 
-// NewPolicies returns the policies, which refuse gateways with a reserved name. It starts nothing.
-func NewPolicies(c client.Client, reserved []string, log *slog.Logger) *Policies {
+// NewPolicies returns the policies of the operator in this namespace, which refuse gateways with a reserved name. It starts nothing.
+func NewPolicies(c client.Client, namespace string, reserved []string, log *slog.Logger) *Policies {
 	unknown := func(apply.Ref) metav1.Object { return nil } // so that every Apply reads the live object
-	return &Policies{client: c, applier: apply.New(c, unknown), reserved: reserved, log: log}
+	return &Policies{client: c, applier: apply.New(c, unknown), namespace: namespace, reserved: reserved, log: log}
 }
 
 // Start applies the policies until ctx ends. On an API server without the kind, the operator reports the same in status.
@@ -95,7 +99,7 @@ func (p *Policies) apply(ctx context.Context) error {
 	if err := p.confine(ctx, definition.UID); err != nil {
 		return err
 	}
-	objects, err := Objects(definition.UID, p.reserved)
+	objects, err := Objects(definition.UID, p.namespace, p.reserved)
 	if err != nil {
 		return err
 	}
@@ -110,7 +114,7 @@ func (p *Policies) apply(ctx context.Context) error {
 // confine creates the policy that confines the operator where it is missing, as after an installation by OLM. The operator has
 // no permission to change or delete it.
 func (p *Policies) confine(ctx context.Context, definition types.UID) error {
-	objects, err := parse(Confinement, definition)
+	objects, err := parse(Confinement(p.namespace), definition)
 	if err != nil {
 		return err
 	}
@@ -130,8 +134,9 @@ func (p *Policies) confine(ctx context.Context, definition types.UID) error {
 }
 
 // Objects returns the policies and their bindings, owned by the definition of Installation.
-func Objects(definition types.UID, reserved []string) ([]*unstructured.Unstructured, error) {
+func Objects(definition types.UID, namespace string, reserved []string) ([]*unstructured.Unstructured, error) {
 	text := bytes.ReplaceAll(policiesYAML, []byte("OWN_VERSION"), []byte(version.Version))
+	text = bytes.ReplaceAll(text, []byte("OPERATOR_NAMESPACE"), []byte(namespace))
 	text = bytes.ReplaceAll(text, []byte("FOREIGN_FIELDS"), []byte(foreignFields()))
 	text = bytes.ReplaceAll(text, []byte("RESERVED_NAMES"), []byte("'"+strings.Join(reserved, "', '")+"'"))
 	return parse(text, definition)

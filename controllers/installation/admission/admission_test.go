@@ -14,6 +14,7 @@ import (
 
 	"github.com/mesh-operator/mesh-operator/api/v1alpha1"
 	"github.com/mesh-operator/mesh-operator/controllers/installation/desired"
+	"github.com/mesh-operator/mesh-operator/internal/owner"
 )
 
 // example is an entry of testdata/admission.yaml.
@@ -55,7 +56,7 @@ func TestEveryMessageHasAnExample(t *testing.T) {
 func messagesBy(t *testing.T) map[string][]string {
 	t.Helper()
 	out := map[string][]string{}
-	objects, err := Objects("uid", desired.Components().ReservedNames())
+	objects, err := Objects("uid", owner.OperatorNamespace, desired.Components().ReservedNames())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +176,7 @@ func TestEveryFieldHasADescription(t *testing.T) {
 
 // TestPoliciesAreOwnedAndBound: every policy has a binding and leaves with the definition of Installation.
 func TestPoliciesAreOwnedAndBound(t *testing.T) {
-	objects, err := Objects("uid", desired.Components().ReservedNames())
+	objects, err := Objects("uid", owner.OperatorNamespace, desired.Components().ReservedNames())
 	if err != nil {
 		t.Fatal(err)
 	}

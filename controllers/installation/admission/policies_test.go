@@ -13,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"github.com/mesh-operator/mesh-operator/internal/owner"
 )
 
 // TestAdmissionPoliciesAreRestored: the operator outlives a cluster that is not ready for its policies, and puts back those that somebody
@@ -36,7 +38,7 @@ func TestAdmissionPoliciesAreRestored(t *testing.T) {
 			}
 			return len(list.Items)
 		}
-		go func() { _ = NewPolicies(api, nil, slog.New(slog.DiscardHandler)).Start(ctx) }() // ends with ctx
+		go func() { _ = NewPolicies(api, owner.OperatorNamespace, nil, slog.New(slog.DiscardHandler)).Start(ctx) }() // ends with ctx
 		if got := count(); got != 0 {
 			t.Fatalf("%d policies without the definition that owns them", got)
 		}

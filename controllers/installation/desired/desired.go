@@ -39,6 +39,8 @@ type Input struct {
 	Images  Images
 	Facts   Facts
 	Catalog Catalog
+	// OperatorNamespace is the namespace of the operator and the Installation; empty: owner.OperatorNamespace.
+	OperatorNamespace string
 }
 
 // Plan is what has to be in the cluster, in the order in which it is applied.

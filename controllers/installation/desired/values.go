@@ -21,7 +21,7 @@ func commonValues(in Input, row Row) map[string]any {
 		spec = &v1alpha1.ComponentSpec{}
 	}
 	values := map[string]any{
-		"component": row.Name, "namespace": owner.MeshNamespace, "operatorNamespace": owner.OperatorNamespace,
+		"component": row.Name, "namespace": owner.MeshNamespace, "operatorNamespace": cmp.Or(in.OperatorNamespace, owner.OperatorNamespace),
 		"revision": owner.DefaultRevision, "trustDomain": trustDomain, "image": row.image(in),
 		"pullPolicy": pullPolicy(in.Spec), "pullSecrets": pullSecrets(in.Spec),
 		"caBundle": base64.StdEncoding.EncodeToString(in.Facts.Roots),

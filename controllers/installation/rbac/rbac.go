@@ -71,7 +71,7 @@ func load(catalog desired.Catalog) (inputs, error) {
 	if err != nil {
 		return inputs{}, fmt.Errorf("load Istio's definitions: %w", err)
 	}
-	policies, err := admission.Objects("uid", nil)
+	policies, err := admission.Objects("uid", owner.OperatorNamespace, nil)
 	if err != nil {
 		return inputs{}, err
 	}
@@ -129,7 +129,7 @@ func Files(catalog desired.Catalog) (map[string][]byte, error) {
 	}
 	return map[string][]byte{
 		"users.yaml":       in.users(),
-		"confinement.yaml": append([]byte(header), admission.Confinement...),
+		"confinement.yaml": append([]byte(header), admission.Confinement(owner.OperatorNamespace)...),
 		"operator.yaml":    append(clusterRole("What the operator itself does at cluster scope.", operatorRole, in.operator()), binding(operatorRole)...),
 		"mesh.yaml": clusterRole("What the operator does inside the mesh's namespace. Nothing binds this here: the operator binds it to itself in the\n"+
 			"# namespace it installs into, and deletes the binding with the mesh.", write.MeshAccessRole, inMesh),

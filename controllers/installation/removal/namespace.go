@@ -12,7 +12,6 @@ import (
 	"github.com/mesh-operator/mesh-operator/api/v1alpha1"
 	"github.com/mesh-operator/mesh-operator/controllers/installation/kinds"
 	"github.com/mesh-operator/mesh-operator/controllers/installation/report"
-	"github.com/mesh-operator/mesh-operator/controllers/installation/write"
 	"github.com/mesh-operator/mesh-operator/internal/apply"
 	"github.com/mesh-operator/mesh-operator/internal/listing"
 	"github.com/mesh-operator/mesh-operator/internal/owner"
@@ -52,7 +51,7 @@ func (m *removal) lastNamespace(ctx context.Context) ([]v1alpha1.Blocker, error)
 // removeAccess deletes the operator's own access.
 func (m *removal) removeAccess(ctx context.Context) error {
 	m.Watch.CloseMesh()
-	object := write.AccessObject()
+	object := m.Writer.AccessObject()
 	kind := object.GroupVersionKind()
 	live, err := apply.Metadata(ctx, m.Client, kind, types.NamespacedName{Namespace: object.GetNamespace(), Name: object.GetName()})
 	if err != nil || live == nil {

@@ -10,7 +10,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mesh-operator/mesh-operator/controllers/installation/kinds"
-	"github.com/mesh-operator/mesh-operator/controllers/installation/write"
 	"github.com/mesh-operator/mesh-operator/internal/apply"
 	"github.com/mesh-operator/mesh-operator/internal/names"
 	"github.com/mesh-operator/mesh-operator/internal/owner"
@@ -39,7 +38,7 @@ func (m *removal) list(ctx context.Context, namespace string, kind schema.GroupV
 // deleteOwned deletes every object of ours of these kinds, whether or not it is in the inventory, except the operator's own
 // access, without which it could not continue, and the root of trust.
 func (m *removal) deleteOwned(ctx context.Context, namespace string, rows []kinds.Kind) error {
-	access := apply.RefOf(write.AccessObject())
+	access := apply.RefOf(m.Writer.AccessObject())
 	root := apply.Ref{Kind: "Secret", Namespace: owner.MeshNamespace, Name: names.RootSecret} // a step of its own
 	for _, row := range rows {
 		items, err := m.list(ctx, namespace, row.GroupVersionKind, ownedLabels)

@@ -171,7 +171,7 @@ func (m *removal) managesNamespace() bool {
 
 // access reports whether the operator's access to the namespace exists.
 func (m *removal) access(ctx context.Context) (bool, error) {
-	object := write.AccessObject()
+	object := m.Writer.AccessObject()
 	key := types.NamespacedName{Namespace: object.GetNamespace(), Name: object.GetName()}
 	live, err := apply.Metadata(ctx, m.Client, object.GroupVersionKind(), key)
 	if err != nil {
@@ -204,7 +204,7 @@ func (m *removal) ensureAccess(ctx context.Context) ([]v1alpha1.Blocker, error) 
 	if !m.managesNamespace() {
 		return nil, nil
 	}
-	_, err := m.Writer.AnnounceAndApply(ctx, write.AccessObject())
+	_, err := m.Writer.AnnounceAndApply(ctx, m.Writer.AccessObject())
 	return nil, err
 }
 

@@ -25,16 +25,17 @@ const inventoryName = "istio-installation-inventory"
 type Writer struct {
 	Inventory *apply.Inventory
 
-	client  client.Client
-	lookup  apply.Lookup
-	applier *apply.Applier
-	changes []apply.Change
+	client    client.Client
+	lookup    apply.Lookup
+	applier   *apply.Applier
+	namespace string // of the operator
+	changes   []apply.Change
 }
 
-// New returns a Writer that remembers nothing.
-func New(c client.Client, lookup apply.Lookup) *Writer {
-	key := types.NamespacedName{Namespace: owner.OperatorNamespace, Name: inventoryName}
-	return &Writer{client: c, lookup: lookup, applier: apply.New(c, lookup), Inventory: apply.NewInventory(c, key, owner.Labels(desired.ComponentBase))}
+// New returns a Writer of the operator in this namespace, that remembers nothing.
+func New(c client.Client, lookup apply.Lookup, namespace string) *Writer {
+	key := types.NamespacedName{Namespace: namespace, Name: inventoryName}
+	return &Writer{client: c, lookup: lookup, applier: apply.New(c, lookup), namespace: namespace, Inventory: apply.NewInventory(c, key, owner.Labels(desired.ComponentBase))}
 }
 
 // Apply applies an object that is announced.
@@ -111,7 +112,7 @@ func (w *Writer) DrainChanges() []apply.Change {
 // Prune deletes the objects of the inventory that are not wanted. It runs after all stages, so that a replacement exists
 // before what it replaces is deleted.
 func (w *Writer) Prune(ctx context.Context, wanted map[apply.Ref]bool) ([]apply.Ref, error) {
-	for _, object := range []*unstructured.Unstructured{NamespaceObject(), AccessObject()} {
+	for _, object := range []*unstructured.Unstructured{NamespaceObject(), w.AccessObject()} {
 		wanted[apply.RefOf(object)] = true
 	}
 	var pruned []apply.Ref
@@ -149,11 +150,11 @@ func NamespaceObject() *unstructured.Unstructured {
 }
 
 // AccessObject is the binding that gives the operator its permissions in the mesh's namespace.
-func AccessObject() *unstructured.Unstructured {
+func (w *Writer) AccessObject() *unstructured.Unstructured {
 	object := &unstructured.Unstructured{Object: map[string]any{
 		"roleRef": map[string]any{"apiGroup": kinds.RBACGroup, "kind": "ClusterRole", "name": MeshAccessRole},
 		"subjects": []any{map[string]any{
-			"kind": "ServiceAccount", "name": "istio-operator", "namespace": owner.OperatorNamespace,
+			"kind": "ServiceAccount", "name": "istio-operator", "namespace": w.namespace,
 		}},
 	}}
 	object.SetGroupVersionKind(kinds.Must(kinds.RBACGroup, "RoleBinding").GroupVersionKind)
