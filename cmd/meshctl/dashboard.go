@@ -247,5 +247,5 @@ func openBrowser(url string) error {
 	if opener == nil {
 		opener = []string{"xdg-open"}
 	}
-	return exec.Command(opener[0], append(opener[1:], url)...).Start() //nolint:gosec // the address is ours
+	return exec.Command(opener[0], append(opener[1:], url)...).Start()
 }

@@ -1,6 +1,7 @@
 package callgraph
 
 import (
+	"math"
 	"slices"
 	"unicode/utf8"
 )
@@ -9,10 +10,10 @@ import (
 const (
 	boxHeight   = 40.0
 	minBoxWidth = 90.0
-	charWidth   = 7.6 // of the font of names, at most about
+	charWidth   = 8.4 // of the bold font of names, about
 	rowGap      = 34.0
 	layerGap    = 190.0 // holds the labels of edges
-	margin      = 24.0
+	margin      = 40.0  // also holds the call of a node to itself
 	sweeps      = 8
 )
 
@@ -249,7 +250,7 @@ func (d *drawing) place() {
 			d.alignLayer(d.layers[len(d.layers)-1-k])
 		}
 	}
-	top := 0.0
+	top := math.Inf(1)
 	for i := range d.vertices {
 		top = min(top, d.vertices[i].y)
 	}

@@ -115,7 +115,7 @@ func (n Node) subtitle() string {
 func writeLabel(b *strings.Builder, e Edge, at point) {
 	lines := e.words()
 	if symbol := map[padlock]string{locked: "locked", unlocked: "unlocked"}[e.security()]; symbol != "" {
-		fmt.Fprintf(b, `<use href="#%s" x="%.1f" y="%.1f"/>`+"\n", symbol, at.x-float64(len(lines[0]))*2.9-12, at.y-13)
+		fmt.Fprintf(b, `<use href="#%s" x="%.1f" y="%.1f"/>`+"\n", symbol, at.x-float64(len(lines[0]))*2.9-16, at.y-13)
 	}
 	for i, text := range lines {
 		fmt.Fprintf(b, `<text x="%.1f" y="%.1f" text-anchor="middle" font-size="11" stroke="#ffffff" stroke-width="3" paint-order="stroke">%s</text>`+"\n",
