@@ -18,6 +18,7 @@ import (
 type demo struct {
 	name     string
 	operator string // kustomization of the operator for an existing cluster
+	registry string // of all images for an existing cluster; empty: each image has its own
 	out      io.Writer
 	lab      *lab.Lab
 

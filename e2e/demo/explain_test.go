@@ -58,3 +58,16 @@ func TestLoggedContainers(t *testing.T) {
 		}
 	}
 }
+
+// TestImagesFromRegistry: images of this repository are taken from the registry, others stay.
+func TestImagesFromRegistry(t *testing.T) {
+	const manifest = "image: quay.io/mesh-operator/bookinfo:0.1.0\nimage: docker.io/other/thing:1\n"
+	for registry, want := range map[string]string{
+		"":                      manifest,
+		"registry.example/mesh": "image: registry.example/mesh/bookinfo:0.1.0\nimage: docker.io/other/thing:1\n",
+	} {
+		if got := (&demo{registry: registry}).fromRegistry(manifest); got != want {
+			t.Errorf("%q: %q, want %q", registry, got, want)
+		}
+	}
+}

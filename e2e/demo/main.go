@@ -28,6 +28,7 @@ func newCommand() *cobra.Command {
 	root := &cobra.Command{Use: "demo", Short: "The mesh on a local cluster", SilenceUsage: true, SilenceErrors: true}
 	root.PersistentFlags().StringVar(&d.operator, "operator", "config/default", "kustomization of the operator for an existing cluster, such as one of yours with images of a mirror")
 	root.PersistentFlags().StringVar(&d.name, "name", "demo", "name of the local cluster, or "+existing+": the current context of your kubeconfig")
+	root.PersistentFlags().StringVar(&d.registry, "registry", "", "registry and folder of all images for an existing cluster, which go run ./e2e/images push filled")
 	add := func(use, short string, run func(context.Context) error) {
 		root.AddCommand(&cobra.Command{Use: use, Short: short, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 			return run(cmd.Context())

@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/mesh-operator/mesh-operator/e2e/lab"
@@ -43,7 +46,10 @@ func (d *demo) up(ctx context.Context) error {
 
 func (d *demo) installOperator(ctx context.Context) error {
 	operator := lab.Operator
-	if d.name == existing {
+	switch {
+	case d.name == existing && d.registry != "":
+		operator = mirrored
+	case d.name == existing:
 		operator = d.operator
 	}
 	if _, err := d.lab.Kubectl(ctx, "apply", "--server-side", "-k", operator); err != nil {
@@ -68,8 +74,12 @@ func (d *demo) deployBookinfo(ctx context.Context) error {
 		return err
 	}
 	for _, file := range application {
-		if err := d.lab.ApplyFile(ctx, bookinfo, file); err != nil {
+		text, err := os.ReadFile(filepath.Join(d.lab.Root, file))
+		if err != nil {
 			return err
+		}
+		if err := d.lab.Apply(ctx, bookinfo, d.fromRegistry(string(text))); err != nil {
+			return fmt.Errorf("apply %s: %w", file, err)
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
@@ -84,6 +94,17 @@ func (d *demo) deployBookinfo(ctx context.Context) error {
 		}
 		return err
 	})
+}
+
+// mirrored is the kustomization that go run ./e2e/images push writes.
+const mirrored = ".out/images/mirror"
+
+// fromRegistry takes the images of this repository's applications from --registry.
+func (d *demo) fromRegistry(manifest string) string {
+	if d.registry == "" {
+		return manifest
+	}
+	return strings.ReplaceAll(manifest, "image: quay.io/mesh-operator/", "image: "+strings.TrimSuffix(d.registry, "/")+"/")
 }
 
 // page opens Bookinfo through the ingress gateway: by its forwarded address on the local cluster, and through the API server on

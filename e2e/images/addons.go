@@ -189,31 +189,9 @@ func (b *builder) tree(e Entry) ([]Entry, error) {
 
 // writeOperator writes a kustomization: config/default with the add-ons' local images.
 func writeOperator(root, dir string) error {
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return err
-	}
-	config, err := filepath.Rel(dir, filepath.Join(root, "config/default")) // kustomize takes no absolute path
-	if err != nil {
-		return err
-	}
 	var variables []string
 	for _, a := range addons {
 		variables = append(variables, fmt.Sprintf("{name: %s, value: %q}", a.Variable, addonRegistry+a.Name+":"+a.Version))
 	}
-	text := fmt.Sprintf(`# Written by go run ./e2e/images build: the operator with the add-ons' local images.
-resources: [%s]
-patches:
-- patch: |
-    apiVersion: apps/v1
-    kind: Deployment
-    metadata: {name: istio-operator, namespace: istio-operator}
-    spec: {template: {spec: {containers: [{name: istio-operator, env: [%s]}]}}}
-`, config, strings.Join(variables, ", "))
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	return atomically(filepath.Join(dir, "kustomization.yaml"), func(temporary string) error {
-		return os.WriteFile(temporary, []byte(text), 0o644)
-	})
+	return writeKustomization(root, dir, "# Written by go run ./e2e/images build: the operator with the add-ons' local images.\n", "name: istio-operator", variables)
 }

@@ -2,6 +2,7 @@
 // applications that the demo and the tests run in a mesh, and the add-ons, which a cluster without a registry cannot pull.
 //
 //	go run ./e2e/images build [NAME...] --out DIR    one NAME.tar each, as `ctr images import` and `docker load` take it
+//	go run ./e2e/images push --registry HOST/FOLDER  the same, to a registry that the nodes of a cluster pull from
 //	go run ./e2e/images fetch [NAME...]              what has to come from outside, such as envoy
 //
 // What is in an image is a table (contents.go, addons.go). An image is a function of its contents: the same files give the same bytes,
@@ -32,7 +33,7 @@ func main() {
 
 func newCommand() *cobra.Command {
 	root := &cobra.Command{Use: "images", Short: "Build container images without a container engine", SilenceUsage: true, SilenceErrors: true}
-	root.AddCommand(newBuildCommand(), newFetchCommand())
+	root.AddCommand(newBuildCommand(), newPushCommand(), newFetchCommand())
 	return root
 }
 
