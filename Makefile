@@ -9,6 +9,8 @@ export CGO_ENABLED ?= 0
 export MESH_CACHE ?= $(HOME)/.cache/mesh-operator
 # Name of the demo's local cluster; existing: the current context of your kubeconfig, driven with $KUBECTL (kubectl).
 CLUSTER ?= demo
+# Registry and folder of images, such as registry.example.com/mesh; empty: each image's own.
+REGISTRY ?=
 TEST_CLUSTER ?= test
 BIN := .bin
 OUT := .out
@@ -26,11 +28,11 @@ timed = @.ci/timed $(TIMES) $(1) $(2)
 
 .PHONY: help
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z.-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: ## boot a local cluster, install the mesh and Bookinfo, prove that it works
-	@go run ./e2e/demo up --name $(CLUSTER)
+demo: ## boot a local cluster, install the mesh and Bookinfo, prove that it works (CLUSTER=existing REGISTRY=registry/folder: push the images first)
+	@$(if $(REGISTRY),go run ./e2e/images push --registry '$(REGISTRY)' &&) go run ./e2e/demo up --name $(CLUSTER) --registry '$(REGISTRY)'
 
 .PHONY: demo-down
 demo-down: ## remove everything that make demo made
@@ -70,6 +72,7 @@ provisions: cluster images
 .PHONY: test-unit
 test-unit: envoy prometheus ## run the tests that need no cluster (real Envoy processes included)
 	$(call timed,$@,$(if $(RACE),env CGO_ENABLED=1) go test -timeout 30m $(TEST_FLAGS) $(if $(RACE),-race) $$(go list ./... | grep -v -e /e2e/scenarios -e /e2e/apiserver))
+	$(call timed,$@,go -C e2e/bundle test $(TEST_FLAGS) ./...)
 
 .PHONY: test-cluster
 test-cluster: cluster ## run the local cluster's own tests (needs root)
@@ -127,6 +130,7 @@ retried = ($(1)) || { sleep 10; ($(1)); } || { sleep 10; ($(1)); }
 modules: ## download the Go modules that the checks need
 	@.ci/timed $(TIMES) $@ bash -c '$(call retried,go mod download)'
 	@.ci/timed $(TIMES) $@ bash -c '$(call retried,go -C e2e/cluster mod download)'
+	@.ci/timed $(TIMES) $@ bash -c '$(call retried,go -C e2e/bundle mod download)'
 	@.ci/timed $(TIMES) $@ bash -c '$(call retried,go list -modfile=go.tool.mod -deps tool >/dev/null)'
 
 .PHONY: envoy
@@ -143,8 +147,22 @@ bench: ## measure what a change costs pilot, as ratios (see bench/README.md)
 	go run ./bench inprocess
 
 .PHONY: images
-images: ## build all container images into .out/images
-	$(call timed,$@,go run ./e2e/images build --out $(OUT)/images)
+images: ## build all container images into .out/images (REGISTRY=registry/folder: push them too)
+	$(call timed,$@,go run ./e2e/images $(if $(REGISTRY),push --registry '$(REGISTRY)',build) --out $(OUT)/images)
+
+# The kustomization that install.yaml is made from; on OpenShift config/openshift.
+CONFIG ?= config/default
+
+.PHONY: install.yaml
+install.yaml: ## write the operator as one file for kubectl into .out (CONFIG=config/openshift, REGISTRY=registry/folder)
+	@mkdir -p $(OUT)
+	@go run ./controllers/installation/packaging/gen install --from $(CONFIG) --registry '$(REGISTRY)' > $(OUT)/install.yaml
+	@echo $(OUT)/install.yaml
+
+.PHONY: catalog
+catalog: ## write a file-based catalog for OLM into .out/catalog (REGISTRY=registry/folder)
+	@go run ./controllers/installation/packaging/gen catalog --registry '$(REGISTRY)' --out $(OUT)/catalog
+	@echo $(OUT)/catalog
 
 .PHONY: cluster
 cluster: $(BIN)/cluster ## build the local cluster's command and its Kubernetes
@@ -182,7 +200,8 @@ generate: ## regenerate CRDs, deep copies and other committed results
 	$(call timed,$@,go tool -modfile=go.tool.mod controller-gen crd paths=./api/... output:crd:dir=config/crd)
 	$(call timed,$@,go run ./internal/istiocrd/gen)
 	$(call timed,$@,go run ./controllers/installation/rbac/gen)
+	$(call timed,$@,go run ./controllers/installation/packaging/gen generate)
 
 .PHONY: generate-check
 generate-check: generate ## fail when a generated file is stale
-	@git diff --exit-code -- api charts config internal/istiocrd || { echo "generated files are stale: run make generate and commit"; exit 1; }
+	@git diff --exit-code -- api bundle charts config internal/istiocrd || { echo "generated files are stale: run make generate and commit"; exit 1; }

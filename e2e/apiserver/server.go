@@ -35,8 +35,21 @@ type Server struct {
 // startLimit leaves room for a machine that compiles something at the same time.
 const startLimit = 3 * time.Minute
 
-// Start starts everything on free ports of the loopback; Stop ends it, and so does the end of this process.
+// Start is StartEmpty and the operator's objects.
 func Start(ctx context.Context) (*Server, error) {
+	s, err := StartEmpty(ctx, "apiserver")
+	if err != nil {
+		return nil, err
+	}
+	if err := s.installOperator(ctx); err != nil {
+		return nil, errors.Join(err, s.Stop())
+	}
+	return s, nil
+}
+
+// StartEmpty starts everything on free ports of the loopback, with logs in a folder of .out of that name; Stop ends it, and so does
+// the end of this process.
+func StartEmpty(ctx context.Context, logs string) (*Server, error) {
 	root, err := lab.Root()
 	if err != nil {
 		return nil, err
@@ -53,14 +66,14 @@ func Start(ctx context.Context) (*Server, error) {
 	if s.dir, err = os.MkdirTemp("", "mesh-apiserver-"); err != nil {
 		return nil, err
 	}
-	if err := s.start(ctx, root, filepath.Join(paths[3], "usr", "bin", "etcd")); err != nil {
+	if err := s.start(ctx, root, logs, filepath.Join(paths[3], "usr", "bin", "etcd")); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil
 }
 
-func (s *Server) start(ctx context.Context, root, etcd string) error {
-	logs := filepath.Join(root, ".out", "apiserver")
+func (s *Server) start(ctx context.Context, root, logs, etcd string) error {
+	logs = filepath.Join(root, ".out", logs)
 	if err := os.MkdirAll(logs, 0o755); err != nil {
 		return err
 	}
@@ -75,7 +88,7 @@ func (s *Server) start(ctx context.Context, root, etcd string) error {
 	if err := s.startControllers(admin, filepath.Join(logs, "kube-controller-manager.log")); err != nil {
 		return fmt.Errorf("start kube-controller-manager: %w", err)
 	}
-	return s.installOperator(ctx)
+	return nil
 }
 
 // startPlane starts etcd and the API server, and returns its administrator.
@@ -150,6 +163,10 @@ func (s *Server) installOperator(ctx context.Context) error {
 	if err := s.Apply(ctx, "", text); err != nil {
 		return fmt.Errorf("apply config/default: %w", err)
 	}
+	return s.servesInstallations(ctx)
+}
+
+func (s *Server) servesInstallations(ctx context.Context) error {
 	return lab.Until(ctx, "Installations are served", func(ctx context.Context) error {
 		s.Mapper.Reset()
 		_, err := s.Dynamic.Resource(lab.InstallationResource).List(ctx, everything)

@@ -49,6 +49,11 @@ func (l *Lab) Delete(ctx context.Context, namespace, text string) error {
 	if err != nil {
 		return err
 	}
+	return l.DeleteObjects(ctx, namespace, objects)
+}
+
+// DeleteObjects is Delete of objects that are parsed already.
+func (l *Lab) DeleteObjects(ctx context.Context, namespace string, objects []*unstructured.Unstructured) error {
 	return l.each(namespace, objects, func(c dynamic.ResourceInterface, u *unstructured.Unstructured) error {
 		err := c.Delete(ctx, u.GetName(), metav1.DeleteOptions{})
 		if apierrors.IsNotFound(err) {

@@ -31,8 +31,9 @@ var imports = map[string][]string{
 	"controllers/installation/report":    {"api", "controllers/installation/dataplane", "controllers/installation/desired", "internal"},
 	"controllers/installation/watch":     {"controllers/installation/kinds", "internal"},
 	"controllers/installation/rbac":      {"api", "charts", "controllers/installation", "internal"},
+	"controllers/installation/packaging": {"api", "controllers/installation/admission", "controllers/installation/desired", "controllers/installation/kinds", "internal"},
 	"e2e":                                {"api", "e2e", "internal"},
-	"e2e/apiserver":                      {"api", "controllers", "e2e", "internal"},
+	"e2e/apiserver":                      {"api", "cmd/meshctl/check", "controllers", "e2e", "internal"},
 	"galley":                             {"internal"},
 	"injector":                           {"internal"},
 	"internal/admission":                 {"internal/connlimit", "internal/httpserver"},
@@ -90,6 +91,7 @@ var confined = map[string][]string{
 	"helm.sh/helm":                           {"internal/helm"},
 	"k8s.io/client-go/informers":             {"xds/source", "ca", "injector", "controllers", "e2e/apps/prometheus"},
 	"github.com/fluxcd":                      {"internal/apply", "controllers"},
+	"github.com/operator-framework/api":      {"controllers/installation/packaging", "e2e/apiserver"},
 	"sigs.k8s.io/controller-runtime":         {"controllers", "cmd", "internal/apply", "e2e"},
 	"github.com/google/nftables":             {"proxy/redirect"},
 	"github.com/vishvananda/netlink":         {"proxy/redirect"},
@@ -218,7 +220,7 @@ func walk(t *testing.T, visit func(path string, file *ast.File, set *token.FileS
 			return err
 		}
 		relative, _ := filepath.Rel(root, path)
-		if d.IsDir() && (strings.HasPrefix(d.Name(), ".") && relative != "." || relative == "e2e/cluster") {
+		if d.IsDir() && (strings.HasPrefix(d.Name(), ".") && relative != "." || slices.Contains([]string{"e2e/cluster", "e2e/bundle"}, relative)) {
 			return filepath.SkipDir
 		}
 		if !strings.HasSuffix(path, ".go") || strings.HasPrefix(d.Name(), "zz_generated") {

@@ -26,16 +26,37 @@ var ownImages = []struct{ name, variable string }{
 	{ProxyImage, "RELATED_IMAGE_PROXYV2"},
 }
 
-const builtInRegistry = "quay.io/mesh-operator/"
+// BuiltInRegistry is the registry and folder of this project's images.
+const BuiltInRegistry = "quay.io/mesh-operator/"
 
 // BuiltInImages are the images of this version, or those that the environment names (RELATED_IMAGE_*), for mirrors.
 func BuiltInImages(getenv func(string) string) Images {
 	out := Images{}
 	for _, image := range ownImages {
-		out[image.name] = cmp.Or(getenv(image.variable), builtInRegistry+image.name+":"+version.Version)
+		out[image.name] = cmp.Or(getenv(image.variable), BuiltInRegistry+image.name+":"+version.Version)
 	}
 	for _, image := range addonImages {
 		out[image.name] = cmp.Or(getenv(image.variable), image.official)
+	}
+	return out
+}
+
+// BuiltInImage is a row of the tables of images.
+type BuiltInImage struct {
+	Name      string
+	Variable  string // of the operator's environment that names another one
+	Reference string
+}
+
+// BuiltIn is both tables, with the images of this version.
+func BuiltIn() []BuiltInImage {
+	images := BuiltInImages(func(string) string { return "" })
+	var out []BuiltInImage
+	for _, image := range ownImages {
+		out = append(out, BuiltInImage{image.name, image.variable, images[image.name]})
+	}
+	for _, image := range addonImages {
+		out = append(out, BuiltInImage{image.name, image.variable, images[image.name]})
 	}
 	return out
 }
