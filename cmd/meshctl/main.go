@@ -11,12 +11,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
-
-	"github.com/mesh-operator/mesh-operator/internal/version"
 )
 
 func main() {
@@ -62,6 +61,7 @@ func newRootCommand(s streams) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "meshctl",
 		Short:         "Work with the service mesh",
+		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: displayName(os.Args[0])},
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.ArbitraryArgs, // unknownCommand answers, with a hint
@@ -70,9 +70,16 @@ func newRootCommand(s streams) *cobra.Command {
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
-	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newDashboardCommand(s), newDescribeCommand(s), newGraphCommand(s), newKubeInjectCommand(s), newTopCommand(s), newTraceCommand(s), newVersionCommand())
+	root.AddCommand(newCheckCommand(s), newDashboardCommand(s), newDescribeCommand(s), newGraphCommand(s), newKubeInjectCommand(s), newTopCommand(s), newTraceCommand(s), newVersionCommand(s))
 	return root
+}
+
+// displayName is what a user types: kubectl runs the plugin kubectl-mesh for kubectl mesh.
+func displayName(program string) string {
+	if filepath.Base(program) == "kubectl-mesh" {
+		return "kubectl mesh"
+	}
+	return "meshctl"
 }
 
 // unknownCommand lists the commands that exist: users of istioctl try its commands here.
@@ -87,15 +94,4 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 		}
 	}
 	return hint(fmt.Errorf("unknown command %q", args[0]), "the commands are %s; meshctl --help describes them", strings.Join(names, ", "))
-}
-
-func newVersionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  cobra.NoArgs,
-		Run: func(cmd *cobra.Command, _ []string) {
-			fmt.Fprintln(cmd.OutOrStdout(), version.Line("meshctl"))
-		},
-	}
 }
