@@ -200,6 +200,7 @@ generate: ## regenerate CRDs, deep copies and other committed results
 	$(call timed,$@,go tool -modfile=go.tool.mod controller-gen crd paths=./api/... output:crd:dir=config/crd)
 	$(call timed,$@,go run ./internal/istiocrd/gen)
 	$(call timed,$@,go run ./controllers/installation/rbac/gen)
+	$(call timed,$@,go run ./internal/dashboards/gen)
 	$(call timed,$@,go run ./controllers/installation/packaging/gen generate)
 
 .PHONY: generate-check

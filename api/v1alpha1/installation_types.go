@@ -42,6 +42,7 @@ type InstallationList struct {
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.telemetry) || !has(self.telemetry.tracing) || !has(self.telemetry.tracing.provider) || self.telemetry.tracing.provider != 'OTLP' || !has(self.jaeger) || has(self.jaeger.external) && has(self.jaeger.external.otlpURL) || !has(self.jaeger.external) && (!has(self.jaeger.enabled) || self.jaeger.enabled)",message="OTLP has no collector; write the address of one to spec.jaeger.external.otlpURL, such as http://otel-collector.observability:4317",fieldPath=".telemetry.tracing.provider"
 // +kubebuilder:validation:XValidation:rule="!has(self.telemetry) || !has(self.telemetry.tracing) || !has(self.telemetry.tracing.provider) || self.telemetry.tracing.provider != 'Zipkin' || !has(self.jaeger) || has(self.jaeger.external) && has(self.jaeger.external.zipkinURL) || !has(self.jaeger.external) && (!has(self.jaeger.enabled) || self.jaeger.enabled)",message="Zipkin has no collector; write the address of one to spec.jaeger.external.zipkinURL, such as http://zipkin.tracing:9411",fieldPath=".telemetry.tracing.provider"
+// +kubebuilder:validation:XValidation:rule="!has(self.grafana) || !has(self.grafana.enabled) || !self.grafana.enabled || !has(self.prometheus) || !has(self.prometheus.enabled) || self.prometheus.enabled",message="the dashboards show what the mesh's Prometheus collects, and there is none; write spec.prometheus.enabled: true too, or remove the field",fieldPath=".grafana.enabled"
 type InstallationSpec struct {
 	// profile sets fields that you leave unset. Historic: every component, one pod each, as the historic product did. Minimal: the
 	// control plane alone, without gateways, Prometheus and Jaeger. Production: mutual TLS only (STRICT), and two pods, a
@@ -81,6 +82,10 @@ type InstallationSpec struct {
 	// prometheus collects the metrics of the mesh. It is installed unless it says enabled: false.
 	// +optional
 	Prometheus *PrometheusSpec `json:"prometheus,omitempty"`
+	// grafana shows the metrics of the mesh on dashboards. It is installed with Prometheus unless it says enabled: false, or names
+	// a Grafana that is there already (external).
+	// +optional
+	Grafana *GrafanaSpec `json:"grafana,omitempty"`
 
 	// components tunes the parts of the control plane: replicas, resources, placement, image.
 	// +optional

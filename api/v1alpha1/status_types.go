@@ -26,6 +26,7 @@ const (
 	StateProgressing ComponentState = "Progressing"
 	StateDegraded    ComponentState = "Degraded"
 	StateDisabled    ComponentState = "Disabled"
+	StateExternal    ComponentState = "External"
 	StateUnsupported ComponentState = "Unsupported"
 )
 
@@ -98,7 +99,7 @@ type ComponentStatus struct {
 	// name of the component or gateway.
 	Name string `json:"name"`
 	// state is Ready, Progressing (its pods are being replaced), Degraded (something keeps them from running), Disabled
-	// (enabled is false) or Unsupported (this version can't install it).
+	// (enabled is false), External (somebody else runs it) or Unsupported (this version can't install it).
 	State ComponentState `json:"state"`
 	// reason is one word for machines.
 	// +optional

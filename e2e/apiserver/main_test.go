@@ -134,7 +134,8 @@ func runOperator(ctx context.Context, transport *Transport, catalog desired.Cata
 		Images: desired.ImageDefaults{BuiltIn: desired.Images{
 			desired.OperatorImage: "registry.example/mesh-operator:1", desired.ProxyImage: "registry.example/proxyv2:1",
 			desired.PrometheusImage: "registry.example/prometheus:1", desired.JaegerImage: "registry.example/jaeger:1",
-			desired.ElasticsearchImage: "registry.example/opensearch:1", desired.IndexCleanerImage: "registry.example/jaeger-es-index-cleaner:1", "throwaway": "registry.example/throwaway:1",
+			desired.ElasticsearchImage: "registry.example/opensearch:1", desired.IndexCleanerImage: "registry.example/jaeger-es-index-cleaner:1",
+			desired.GrafanaImage: "registry.example/grafana:1", "throwaway": "registry.example/throwaway:1",
 		}},
 	})
 }
@@ -152,15 +153,18 @@ func installations() dynamic.ResourceInterface {
 	return server.Dynamic.Resource(lab.InstallationResource).Namespace("istio-operator")
 }
 
-// create creates the Installation with this spec. Without a section for Jaeger it has none, which saves each test a third of the writes.
+// create creates the Installation with this spec. Without sections for Jaeger and Grafana it has none, which saves each test a third of
+// the writes.
 func create(t *testing.T, spec map[string]any) {
 	t.Helper()
 	spec = maps.Clone(spec)
 	if spec == nil {
 		spec = map[string]any{}
 	}
-	if _, given := spec["jaeger"]; !given {
-		spec["jaeger"] = map[string]any{"enabled": false}
+	for _, addon := range []string{"jaeger", "grafana"} {
+		if _, given := spec[addon]; !given {
+			spec[addon] = map[string]any{"enabled": false}
+		}
 	}
 	in := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "istio.openshift.com/v1alpha1", "kind": "Installation"}}
 	in.SetName("istio-installation")

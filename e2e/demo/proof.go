@@ -54,8 +54,12 @@ func (d *demo) proof(ctx context.Context, seen versionCounts, took time.Duration
 		return fmt.Errorf("show the URLs: %w", err)
 	}
 	fmt.Fprintln(d.out)
-	for _, page := range []struct{ name, service, port string }{{"Prometheus", "prometheus", "9090"}, {"Jaeger", "jaeger-query", "16686"}} {
+	for _, page := range []struct{ name, service, port string }{{"Prometheus", "prometheus", "9090"}, {"Jaeger", "jaeger-query", "16686"}, {"Grafana", "grafana", "3000"}} {
 		fmt.Fprintf(d.out, "%s: http://localhost:%s while this runs: %s port-forward -n istio-system svc/%s %s\n", page.name, page.port, d.kubectl(), page.service, page.port)
+	}
+	fmt.Fprintf(d.out, "Grafana's user is admin; the password: %s get secret -n istio-system grafana -o go-template='{{.data.password | base64decode}}'\n", d.kubectl())
+	if d.name != existing {
+		fmt.Fprintln(d.out, "Grafana here serves its API and the dashboards, and not its page: docs/grafana.md")
 	}
 	fmt.Fprintf(d.out, "kubeconfig: %s\ntook %s\n", d.lab.Kubeconfig, took.Round(time.Second))
 	return nil

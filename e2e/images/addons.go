@@ -70,6 +70,7 @@ var addons = []addon{
 		Version: jaegerVersion, Licence: "Apache-2.0", Source: "Go module github.com/jaegertracing/jaeger v1.76.0, cmd/es-index-cleaner",
 		Variable: "RELATED_IMAGE_JAEGER_ES_INDEX_CLEANER",
 	},
+	grafana,
 }
 
 // allImages are the images of this repository and then the add-ons.

@@ -92,6 +92,8 @@ func (b *builder) source(e Entry) string {
 		return b.jaegerPath("es-index-cleaner")
 	case OpenSearch:
 		return filepath.Join(b.openSearchPath(), e.Path)
+	case Grafana:
+		return filepath.Join(b.grafanaPath(), e.Path)
 	default:
 		return filepath.Join(b.root, e.Path)
 	}

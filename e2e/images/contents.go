@@ -37,6 +37,7 @@ const (
 	Prometheus Stage = "prometheus"
 	Jaeger     Stage = "jaeger"
 	OpenSearch Stage = "opensearch"
+	Grafana    Stage = "grafana"
 
 	IndexCleaner Stage = "index-cleaner"
 )

@@ -35,6 +35,7 @@ func (b *builder) artifacts() []artifact {
 		{"jaeger", "Jaeger " + jaegerVersion + ", compiled from its Go module (six CPU minutes)", b.jaegerPath("jaeger"), b.compileJaeger("jaeger")},
 		{"index-cleaner", "Jaeger's es-index-cleaner " + jaegerVersion + ", compiled from the same module (a CPU minute)", b.jaegerPath("es-index-cleaner"), b.compileJaeger("es-index-cleaner")},
 		{"opensearch", "OpenSearch " + openSearchVersion + " from Maven's repository and Debian's Java runtime (96 MB, unpacked and not installed)", b.openSearchPath(), b.fetchOpenSearch},
+		{"grafana", "Grafana " + grafanaVersion + ", compiled from its Go module (two CPU minutes)", b.grafanaPath(), b.fetchGrafana},
 	}
 }
 

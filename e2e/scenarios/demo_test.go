@@ -24,7 +24,7 @@ func TestRemovalDemo(t *testing.T) {
 		"reviews v1", "reviews v2", "reviews v3",
 		"istio-ingressgateway-service-account",
 		"→ spiffe://cluster.local/ns/bookinfo/sa/bookinfo-reviews",
-		"bookinfo http://", "→ ratings-v1", "ratings.bookinfo.svc.cluster.local:9080/*",
+		"bookinfo http://", "Grafana: http://localhost:3000", "→ ratings-v1", "ratings.bookinfo.svc.cluster.local:9080/*",
 	} {
 		if !strings.Contains(output, line) {
 			t.Errorf("the output lacks %q:\n%s", line, output)

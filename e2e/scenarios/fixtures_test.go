@@ -126,7 +126,7 @@ func testInstallation() (*unstructured.Unstructured, error) {
 	in.SetNamespace("istio-operator")
 	if name := os.Getenv("MESH_CLUSTER"); strings.HasSuffix(name, "-installation") || strings.HasSuffix(name, "-removal") {
 		unstructured.RemoveNestedField(in.Object, "spec", "telemetry")
-		for _, addon := range []string{"prometheus", "jaeger"} {
+		for _, addon := range []string{"prometheus", "jaeger", "grafana"} {
 			if err := unstructured.SetNestedField(in.Object, map[string]any{"enabled": false}, "spec", addon); err != nil {
 				return nil, err
 			}

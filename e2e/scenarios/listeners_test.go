@@ -76,6 +76,7 @@ var ourPods = []struct {
 	{"istio-system", "istio=jaeger-collector", map[int]string{4317: "spans, write-only", 9411: "spans, write-only", 13133: "readiness, read-only", 15021: "readiness, read-only"}},
 	{"istio-system", "istio=jaeger-query", map[int]string{16686: "queries, read-only (docs/tracing.md)", 13133: "readiness, read-only", 15021: "readiness, read-only"}},
 	{"istio-system", "istio=jaeger-agent", map[int]string{4317: "spans, write-only", 9411: "spans, write-only", 13133: "readiness, read-only"}},
+	{"istio-system", "istio=grafana", map[int]string{3000: "user name and password (docs/grafana.md)"}},
 	{"istio-system", "istio=prometheus", map[int]string{9090: "queries, read-only (docs/prometheus.md)"}},
 }
 

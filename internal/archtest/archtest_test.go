@@ -45,6 +45,7 @@ var imports = map[string][]string{
 	"internal/backoff":                   {},
 	"internal/canonical":                 {},
 	"internal/connlimit":                 {},
+	"internal/dashboards":                {},
 	"internal/debounce":                  {},
 	"internal/envoytest":                 {},
 	"internal/golden":                    {},

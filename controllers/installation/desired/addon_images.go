@@ -12,6 +12,7 @@ const (
 	JaegerImage        = "jaeger"
 	ElasticsearchImage = "elasticsearch" // OpenSearch, which speaks Elasticsearch's API and is free software
 	IndexCleanerImage  = "jaeger-es-index-cleaner"
+	GrafanaImage       = "grafana"
 )
 
 // addonImages are images of other projects, which the image of their component's section chooses (spec.prometheus.image), with the
@@ -22,6 +23,7 @@ var addonImages = []struct{ name, variable, official string }{
 	{JaegerImage, "RELATED_IMAGE_JAEGER", "docker.io/jaegertracing/jaeger:2.13.0"},
 	{ElasticsearchImage, "RELATED_IMAGE_ELASTICSEARCH", "docker.io/opensearchproject/opensearch:2.19.1"},
 	{IndexCleanerImage, "RELATED_IMAGE_JAEGER_ES_INDEX_CLEANER", "docker.io/jaegertracing/jaeger-es-index-cleaner:2.13.0"},
+	{GrafanaImage, "RELATED_IMAGE_GRAFANA", "docker.io/grafana/grafana:13.2.3"},
 }
 
 // chooseAddonImages returns the built-in images or, where a registry is chosen, their last name and tag in that registry: a

@@ -21,6 +21,9 @@ const (
 	ComponentJaeger        = "jaeger"
 	ComponentJaegerQuery   = "jaegerQuery"
 	ComponentJaegerAgent   = "jaegerAgent"
+
+	ComponentGrafana           = "grafana"
+	ComponentGrafanaDashboards = "grafanaDashboards"
 )
 
 // Row describes one component. Adding a component is a chart, a row and a values function: CONTRIBUTING.md has the recipe.
@@ -50,6 +53,8 @@ type Row struct {
 	Enabled func(*v1alpha1.InstallationSpec) bool
 	// Optional says that status lists the component only while it is enabled.
 	Optional bool
+	// External returns the address of one that somebody else runs and spec names, which status then lists; "": none. nil: never.
+	External func(*v1alpha1.InstallationSpec) string
 	// Values are the chart's values beyond the common ones; nil: none.
 	Values func(Input) (map[string]any, error)
 	// Webhook is the kind of the webhook configuration that is named like the workload; empty: none.
@@ -87,6 +92,9 @@ func Components() Catalog {
 			Enabled: splitJaeger, Optional: true, Values: jaegerQueryValues},
 		{Name: ComponentJaegerAgent, Workload: jaegerAgent, WorkloadKind: "DaemonSet", Chart: "jaeger", Stage: StageAddons, Image: JaegerImage,
 			Enabled: splitJaeger, Optional: true, Values: jaegerAgentValues},
+		{Name: ComponentGrafanaDashboards, Chart: "grafana-dashboards", Stage: StageAddons, Enabled: dashboardsEnabled},
+		{Name: ComponentGrafana, Workload: "grafana", Chart: "grafana", Stage: StageAddons, Image: GrafanaImage,
+			Section: grafanaSection, Enabled: grafanaEnabled, Optional: true, External: externalGrafana, Values: grafanaValues},
 	}
 }
 
@@ -160,6 +168,13 @@ func (r Row) enabled(spec *v1alpha1.InstallationSpec) bool {
 	}
 	own := r.section(spec)
 	return own == nil || own.Enabled == nil || *own.Enabled
+}
+
+func (r Row) external(spec *v1alpha1.InstallationSpec) string {
+	if r.External == nil {
+		return ""
+	}
+	return r.External(spec)
 }
 
 func (r Row) workloadKind() string {

@@ -3,7 +3,7 @@
 //
 //	components.go  the table of components
 //	images.go      which images spec means; addon_images.go: those of other projects
-//	values.go      spec -> values of the charts; gateways.go: those of gateways, prometheus.go: of Prometheus
+//	values.go      spec -> values of the charts; gateways.go: those of gateways, prometheus.go: of Prometheus, and so on
 //	profile.go     what a profile sets
 //	spec.go        what spec asks for in vain, and what of it is invalid
 //	desired.go     values -> charts -> objects, in stages
@@ -72,6 +72,7 @@ type Component struct {
 	Endpoints    bool   // users reach it through the Service named like its workload
 	Webhook      string // kind of the webhook configuration named like its workload; empty: none
 	Required     string // what is missing without it; empty: it is optional
+	External     string // the address of one that somebody else runs; empty: none
 	// Replicas is the number of pods that spec asks for; nil: spec leaves it to others.
 	Replicas *int32
 	// Autoscaled says that spec leaves the number of pods to a HorizontalPodAutoscaler.
@@ -114,7 +115,7 @@ func Build(in Input) (Plan, error) {
 	}
 	plan.SidecarVersion = versionOf(injector)
 	for _, row := range in.Catalog.rows(in.Spec) {
-		if row.Workload != "" && (!row.Optional || row.enabled(in.Spec)) {
+		if row.Workload != "" && (!row.Optional || row.enabled(in.Spec) || row.external(in.Spec) != "") {
 			plan.Components = append(plan.Components, componentOf(in, row))
 		}
 		if !row.enabled(in.Spec) {
@@ -153,6 +154,7 @@ func componentOf(in Input, row Row) Component {
 	c := Component{
 		Name: row.Name, Workload: row.Workload, Kind: row.workloadKind(), Image: row.image(in), SidecarImage: in.Images[row.SidecarImage],
 		Enabled: row.enabled(in.Spec), Endpoints: row.Endpoints, Webhook: row.Webhook, Required: row.Required,
+		External: row.external(in.Spec),
 	}
 	if own := row.section(in.Spec); own != nil {
 		c.Replicas, c.Autoscaled = own.Replicas, own.Autoscaling != nil

@@ -22,6 +22,7 @@ func invalidComponents(spec *v1alpha1.InstallationSpec) []string {
 	}
 	problems = append(problems, invalidPrometheus(spec.Prometheus)...)
 	problems = append(problems, invalidJaeger(spec)...)
+	problems = append(problems, invalidGrafana(spec)...)
 	for i := range spec.Gateways {
 		field := "spec.gateways[" + spec.Gateways[i].Name + "]"
 		problems = append(problems, invalidComponent(field, &spec.Gateways[i].ComponentSpec)...)
@@ -47,7 +48,7 @@ func fixedComponents(spec *v1alpha1.InstallationSpec) iter.Seq2[string, *v1alpha
 		}{
 			{"spec.components.pilot", c.Pilot}, {"spec.components.citadel", c.Citadel}, {"spec.components.galley", c.Galley},
 			{"spec.components.sidecarInjector", c.SidecarInjector}, {"spec.prometheus", prometheusSection(spec)}, {"spec.jaeger", jaegerSection(spec)},
-			{"spec.jaeger.storage.elasticsearch", elasticsearchSection(spec)},
+			{"spec.jaeger.storage.elasticsearch", elasticsearchSection(spec)}, {"spec.grafana", grafanaSection(spec)},
 		} {
 			if part.spec != nil && !yield(part.field, part.spec) {
 				return

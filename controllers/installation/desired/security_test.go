@@ -209,7 +209,7 @@ func TestPodLabelKeysAreEscaped(t *testing.T) {
 }
 
 // addonLiveness are the pages of programs of other projects.
-var addonLiveness = map[string]string{"prometheus": "/-/healthy", "jaeger": "/status"}
+var addonLiveness = map[string]string{"prometheus": "/-/healthy", "jaeger": "/status", "grafana": "/api/health"}
 
 // TestRolesHaveLivenessProbes: a role that does not answer any more is restarted, and one that is only not ready is not.
 func TestRolesHaveLivenessProbes(t *testing.T) {

@@ -13,10 +13,14 @@ import (
 	"github.com/mesh-operator/mesh-operator/internal/owner"
 )
 
-// endpoints lists the addresses under which users reach the mesh: the http and https ports of components that publish them.
+// endpoints lists the addresses under which users reach the mesh: the http and https ports of components that publish them, and
+// the pages of what somebody else runs.
 func endpoints(out Outcome) []v1alpha1.Endpoint {
 	var list []v1alpha1.Endpoint
 	for _, c := range out.Plan.Components {
+		if !c.Enabled && c.External != "" {
+			list = append(list, v1alpha1.Endpoint{Name: c.Name, URL: c.External})
+		}
 		service := out.Services[c.Workload]
 		if !c.Enabled || !c.Endpoints || service == nil {
 			continue

@@ -66,6 +66,7 @@ var endpointCases = map[string]struct {
 		component: desired.Component{Name: "g", Workload: "g", Enabled: true},
 	},
 	"NoService": {},
+	"External":  {component: desired.Component{Name: "g", Workload: "g", External: "https://g.example.com"}, want: "https://g.example.com"},
 }
 
 func TestEndpoints(t *testing.T) {

@@ -160,6 +160,9 @@ func componentStatuses(out Outcome) []v1alpha1.ComponentStatus {
 
 func componentStatus(c desired.Component, out Outcome, problems map[string]podProblem) v1alpha1.ComponentStatus {
 	status := v1alpha1.ComponentStatus{Name: c.Name, Image: c.Image}
+	if !c.Enabled && c.External != "" {
+		return v1alpha1.ComponentStatus{Name: c.Name, State: v1alpha1.StateExternal, Reason: "External", Message: "somebody else runs it, as spec says"}
+	}
 	if !c.Enabled {
 		return v1alpha1.ComponentStatus{Name: c.Name, State: v1alpha1.StateDisabled, Reason: "Disabled", Message: "enabled is false"}
 	}
