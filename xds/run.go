@@ -95,6 +95,7 @@ func newPilot(ctx context.Context, o Options) (*pilot, error) {
 	}
 	p.monitoring.SetReady(p.checkReady)
 	p.monitoring.HandleDebug("syncz", http.HandlerFunc(p.server.ServeSync))
+	p.monitoring.HandleDebug("registryz", server.ServeRegistry(p.snapshot.Load))
 	p.monitoring.HandleDebug("config", http.HandlerFunc(p.server.ServeConfig))
 	return p, nil
 }

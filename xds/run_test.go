@@ -52,7 +52,8 @@ func options() Options {
 func TestRun(t *testing.T) {
 	o, log := options(), &lockedBuffer{}
 	o.Logger = slog.New(slog.NewTextHandler(log, nil))
-	o.Monitoring.Debug = fmt.Sprintf("127.0.0.1:%d", envoytest.FreePort(t))
+	debug := fmt.Sprintf("127.0.0.1:%d", envoytest.FreePort(t))
+	o.Monitoring.Debug = []string{debug}
 	ctx, cancel := context.WithCancel(t.Context())
 	p, err := newPilot(ctx, o)
 	if err != nil {
@@ -70,16 +71,16 @@ func TestRun(t *testing.T) {
 	if len(r.GetResources()) == 0 {
 		t.Error("no clusters, want at least those that every proxy has")
 	}
-	waitReady(t, "http://"+o.Monitoring.Debug+"/ready")
+	waitReady(t, "http://"+debug+"/ready")
 	for path, want := range map[string]string{
 		"/ready": "ok", "/version": "istio-pilot", "/metrics": "pilot_xds 1", "/debug/syncz": "reviews-1.bookinfo",
-		"/debug/config?proxy=reviews-1.bookinfo": "PassthroughCluster",
+		"/debug/config?proxy=reviews-1.bookinfo": "PassthroughCluster", "/debug/registryz": `"hostname": "reviews.bookinfo.svc.cluster.local"`,
 	} {
-		if body := get(t, "http://"+o.Monitoring.Debug+path); !strings.Contains(body, want) {
+		if body := get(t, "http://"+debug+path); !strings.Contains(body, want) {
 			t.Errorf("%s does not say %q:\n%s", path, want, body)
 		}
 	}
-	metrics := get(t, "http://"+o.Monitoring.Debug+"/metrics")
+	metrics := get(t, "http://"+debug+"/metrics")
 	for _, want := range []string{
 		`istio_build{component="pilot",tag="`, `pilot_info{version="`, "pilot_services 1\n", `pilot_k8s_reg_events{event="add",type="services"} 1`,
 	} {
@@ -271,7 +272,7 @@ func TestInvalidAddressFailsAtStart(t *testing.T) {
 	}{
 		"NoAddress":     {func(o *Options) { o.InsecureAddress = "" }, "--insecure-grpc-addr"},
 		"PlaintextOpen": {func(o *Options) { o.InsecureAddress = "0.0.0.0:15010" }, "loopback"},
-		"DebugOpen":     {func(o *Options) { o.Monitoring = monitoring.Flags{Debug: "0.0.0.0:0"} }, "loopback"},
+		"DebugOpen":     {func(o *Options) { o.Monitoring = monitoring.Flags{Debug: []string{"0.0.0.0:0"}} }, "loopback"},
 		"Nonsense":      {func(o *Options) { o.GRPCAddress = "nonsense" }, "--grpc-address"},
 	}
 	for name, c := range cases {

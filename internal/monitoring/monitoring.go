@@ -26,7 +26,7 @@ import (
 // Flags are the listen addresses; an empty one is not listened on.
 type Flags struct {
 	Address string
-	Debug   string
+	Debug   []string
 	// CheckAPI fails /ready while the API server refuses the role's credentials; nil: the role has no client.
 	CheckAPI func() error
 }
@@ -34,7 +34,7 @@ type Flags struct {
 // Bind adds the flags.
 func (f *Flags) Bind(fs *pflag.FlagSet) {
 	fs.StringVar(&f.Address, "monitoring-address", "0.0.0.0:15014", "address of /ready, /version and /metrics; empty: none")
-	fs.StringVar(&f.Debug, "debug-address", "", "loopback address that serves /debug/* as well; empty: none")
+	fs.StringSliceVar(&f.Debug, "debug-address", nil, "loopback address that serves /debug/* as well, or several; none: none")
 }
 
 // Server is one role's monitoring endpoints. The zero value is not usable; see New.
@@ -74,24 +74,23 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.flags.Address != "" {
 		group.Go(func() error { return httpserver.Serve(ctx, s.flags.Address, s.open()) })
 	}
-	if s.flags.Debug != "" {
+	for _, address := range s.flags.Debug {
 		mux := s.open()
 		mux.Handle("/debug/", s.debug)
-		group.Go(func() error { return httpserver.Serve(ctx, s.flags.Debug, mux) })
+		group.Go(func() error { return httpserver.Serve(ctx, address, mux) })
 	}
 	return group.Wait()
 }
 
 func (s *Server) checkDebugAddress() error {
-	if s.flags.Debug == "" {
-		return nil
-	}
-	host, _, err := net.SplitHostPort(s.flags.Debug)
-	if err != nil {
-		return fmt.Errorf("parse --debug-address: %w", err)
-	}
-	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
-		return fmt.Errorf("parse --debug-address: %s is not a loopback address", s.flags.Debug)
+	for _, address := range s.flags.Debug {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return fmt.Errorf("parse --debug-address: %w", err)
+		}
+		if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+			return fmt.Errorf("parse --debug-address: %s is not a loopback address", address)
+		}
 	}
 	return nil
 }

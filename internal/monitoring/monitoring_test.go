@@ -11,9 +11,9 @@ import (
 
 func TestDebugIsForLoopbackOnly(t *testing.T) {
 	for address, ok := range map[string]bool{
-		"": true, "127.0.0.1:0": true, "[::1]:0": true, "0.0.0.0:0": false, ":0": false, "localhost:0": false, "192.0.2.1:0": false,
+		"127.0.0.1:0": true, "[::1]:0": true, "0.0.0.0:0": false, ":0": false, "localhost:0": false, "192.0.2.1:0": false,
 	} {
-		s := New("test", Flags{Debug: address}, slog.New(slog.DiscardHandler))
+		s := New("test", Flags{Debug: []string{"127.0.0.1:0", address}}, slog.New(slog.DiscardHandler))
 		if err := s.checkDebugAddress(); (err == nil) != ok {
 			t.Errorf("--debug-address %q: %v, want ok %v", address, err, ok)
 		}

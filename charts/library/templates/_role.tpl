@@ -1,6 +1,7 @@
 {{- /* role: everything a role of the control plane consists of. Its argument is a dict:
   Values, name (of the Deployment and Service), app and istio (labels), account, container,
   args (list), ports (list of name, port, target),
+  variables (list, more of the environment),
   identity (whether it needs a certificate from citadel), volumes and mounts (lists, more of them), annotations (more of them),
   token (whether it talks to the API server). */ -}}
 {{- define "mesh.role" -}}
@@ -83,6 +84,9 @@ spec:
         - "--debug-address=127.0.0.1:15014"
         env:
         {{- include "mesh.env" . | nindent 8 }}
+        {{- with get . "variables" }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
         - name: POD_IP
           valueFrom:
             fieldRef:
