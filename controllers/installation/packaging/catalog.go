@@ -71,7 +71,7 @@ func bundleBlob(csv *v1alpha1.ClusterServiceVersion, image string) map[string]an
 }
 
 // catalogDockerfile is as opm generate dockerfile writes it: OLM v1 reads the files, OLM v0 asks the server.
-var catalogDockerfile = []byte(`FROM quay.io/operator-framework/opm:latest
+var catalogDockerfile = []byte(`FROM quay.io/operator-framework/opm:v1.73.0
 ENTRYPOINT ["/bin/opm"]
 CMD ["serve", "/configs", "--cache-dir=/tmp/cache"]
 ADD catalog /configs
