@@ -174,6 +174,7 @@ $(BIN)/cluster: $(wildcard e2e/cluster/*.go e2e/cluster/*/*.go e2e/cluster/*/*/*
 .PHONY: build
 build: ## build the binaries into .bin
 	go build -o $(BIN)/ ./cmd/...
+	@ln -sf meshctl $(BIN)/kubectl-mesh
 
 .PHONY: fmt
 fmt: ## format the code

@@ -131,13 +131,18 @@ func runOperator(ctx context.Context, transport *Transport, catalog desired.Cata
 	config.Wrap(transport.Wrap)
 	_ = installation.Run(ctx, installation.Options{ // what it could not do shows in the cluster
 		Config: config, Logger: slog.New(slog.DiscardHandler), Catalog: catalog,
-		Images: desired.ImageDefaults{BuiltIn: desired.Images{
-			desired.OperatorImage: "registry.example/mesh-operator:1", desired.ProxyImage: "registry.example/proxyv2:1",
-			desired.PrometheusImage: "registry.example/prometheus:1", desired.JaegerImage: "registry.example/jaeger:1",
-			desired.ElasticsearchImage: "registry.example/opensearch:1", desired.IndexCleanerImage: "registry.example/jaeger-es-index-cleaner:1",
-			desired.GrafanaImage: "registry.example/grafana:1", "throwaway": "registry.example/throwaway:1",
-		}},
+		Images: testImages(),
 	})
+}
+
+// testImages are the images of the operator.
+func testImages() desired.ImageDefaults {
+	return desired.ImageDefaults{BuiltIn: desired.Images{
+		desired.OperatorImage: "registry.example/mesh-operator:1", desired.ProxyImage: "registry.example/proxyv2:1",
+		desired.PrometheusImage: "registry.example/prometheus:1", desired.JaegerImage: "registry.example/jaeger:1",
+		desired.ElasticsearchImage: "registry.example/opensearch:1", desired.IndexCleanerImage: "registry.example/jaeger-es-index-cleaner:1",
+		desired.GrafanaImage: "registry.example/grafana:1", "throwaway": "registry.example/throwaway:1",
+	}}
 }
 
 // end stops the operator and waits until it has.

@@ -112,17 +112,9 @@ func (w *Writer) DrainChanges() []apply.Change {
 // Prune deletes the objects of the inventory that are not wanted. It runs after all stages, so that a replacement exists
 // before what it replaces is deleted.
 func (w *Writer) Prune(ctx context.Context, wanted map[apply.Ref]bool) ([]apply.Ref, error) {
-	for _, object := range []*unstructured.Unstructured{NamespaceObject(), w.AccessObject()} {
-		wanted[apply.RefOf(object)] = true
-	}
 	var pruned []apply.Ref
-	for _, entry := range w.Inventory.Obsolete(wanted) {
-		if entry.Kind == "CustomResourceDefinition" {
-			continue // users' objects depend on it; only a removal decides about it
-		}
-		if kind, _ := kinds.Of(entry.Group, entry.Kind); kind.Removal == kinds.WithData {
-			continue // so does a removal alone decide about data
-		}
+	obsolete, _ := w.Obsolete(wanted)
+	for _, entry := range obsolete {
 		deleted, err := apply.Prune(ctx, w.client, entry, owner.Owned)
 		if err != nil {
 			return pruned, err
@@ -134,6 +126,25 @@ func (w *Writer) Prune(ctx context.Context, wanted map[apply.Ref]bool) ([]apply.
 		w.Inventory.Drop(entry.Ref())
 	}
 	return pruned, nil
+}
+
+// Obsolete returns the entries of the inventory that Prune deletes, and those with data, which it leaves: only a removal decides about
+// them.
+func (w *Writer) Obsolete(wanted map[apply.Ref]bool) (obsolete, data []apply.Entry) {
+	for _, object := range []*unstructured.Unstructured{NamespaceObject(), w.AccessObject()} {
+		wanted[apply.RefOf(object)] = true
+	}
+	for _, entry := range w.Inventory.Obsolete(wanted) {
+		kind, _ := kinds.Of(entry.Group, entry.Kind)
+		switch {
+		case entry.Kind == "CustomResourceDefinition": // users' objects depend on it; a removal decides about it too
+		case kind.Removal == kinds.WithData:
+			data = append(data, entry)
+		default:
+			obsolete = append(obsolete, entry)
+		}
+	}
+	return obsolete, data
 }
 
 // MeshAccessRole is the ClusterRole that the operator binds to itself in the mesh's namespace, and nowhere else: its
