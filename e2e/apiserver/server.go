@@ -128,7 +128,7 @@ func (s *Server) startPlane(logs, etcd string) (*envtest.AuthenticatedUser, erro
 func (s *Server) program(name string, command ...string) (string, error) {
 	path := filepath.Join(s.dir, name)
 	text := "#!/bin/sh\nexec setpriv --pdeathsig KILL -- '" + strings.Join(command, "' '") + "' \"$@\"\n"
-	return path, os.WriteFile(path, []byte(text), 0o700) //nolint:gosec // it has to be executable
+	return path, os.WriteFile(path, []byte(text), 0o700)
 }
 
 // startControllers starts the controllers that stand behind objects: without them no namespace would ever end, nothing

@@ -38,7 +38,7 @@ type templateParameter struct {
 // over a generated one; a required parameter without a value and a value without a parameter are errors. ${NAME} inside of any
 // string, keys too, becomes the value; a string that is ${{NAME}} as a whole becomes the value read as JSON. Other names stay.
 func processTemplate(text []byte, values map[string]string) ([]*unstructured.Unstructured, error) {
-	t := template{generateWith: rand.New(rand.NewPCG(1, 2))} //nolint:gosec // of a test
+	t := template{generateWith: rand.New(rand.NewPCG(1, 2))}
 	if err := yaml.UnmarshalStrict(text, &t); err != nil {
 		return nil, fmt.Errorf("parse template: %w", err)
 	}

@@ -84,7 +84,7 @@ func write(dir string, files map[string][]byte) error {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
 		}
-		if err := os.WriteFile(path, files[name], 0o644); err != nil { //nolint:gosec // public files
+		if err := os.WriteFile(path, files[name], 0o644); err != nil {
 			return err
 		}
 	}
