@@ -17,6 +17,7 @@ var controlPlane = map[string]string{
 	"istio-pilot-service-account":            "istio-pilot",
 	"istio-sidecar-injector-service-account": "istio-sidecar-injector",
 	"istio-galley-service-account":           "istio-galley",
+	"istio-telemetry-service-account":        "istio-telemetry",
 	"elasticsearch":                          "elasticsearch",
 	"kiali":                                  "kiali",
 }

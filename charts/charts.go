@@ -7,5 +7,5 @@ import "embed"
 
 // FS holds one folder per chart.
 //
-//go:embed all:base all:citadel all:elasticsearch all:galley all:gateway all:grafana all:grafana-dashboards all:jaeger all:library all:pilot all:prometheus all:sidecar-injector
+//go:embed all:base all:citadel all:elasticsearch all:galley all:gateway all:grafana all:grafana-dashboards all:jaeger all:library all:pilot all:prometheus all:sidecar-injector all:telemetry
 var FS embed.FS

@@ -160,6 +160,9 @@ type ComponentsSpec struct {
 	// sidecarInjector adds the proxy to pods when they are created.
 	// +optional
 	SidecarInjector *ComponentSpec `json:"sidecarInjector,omitempty"`
+	// telemetry keeps the last access log entries of each workload in memory, for meshctl logs.
+	// +optional
+	Telemetry *ComponentSpec `json:"telemetry,omitempty"`
 }
 
 // ComponentSpec is what can be said about every component.

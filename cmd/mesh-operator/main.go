@@ -12,5 +12,5 @@ func main() { command.Main(newRootCommand()) }
 
 func newRootCommand() *cobra.Command {
 	return command.Root("mesh-operator", "Install and run an Istio-compatible service mesh",
-		newCitadelCommand(), newGalleyCommand(), newInjectorCommand(), newPilotCommand(), newOperatorCommand())
+		newCitadelCommand(), newGalleyCommand(), newInjectorCommand(), newPilotCommand(), newTelemetryCommand(), newOperatorCommand())
 }

@@ -78,10 +78,13 @@ func servePorts(w http.ResponseWriter, r *http.Request) {
 		case s := <-streams:
 			if s.Headers().Get(corev1.StreamType) == corev1.StreamTypeData {
 				go func() {
-					_, _ = http.ReadRequest(bufio.NewReader(s))
+					request, _ := http.ReadRequest(bufio.NewReader(s))
 					body, port := "", s.Headers().Get(corev1.PortHeader)
 					if body = pod + " " + port; port == "15014" {
 						body = syncz
+					}
+					if request != nil && request.URL.Path == "/debug/logs" {
+						body = logAnswer
 					}
 					fmt.Fprintf(s, "HTTP/1.0 200 OK\r\n\r\n%s", body)
 					_ = s.Close()

@@ -70,7 +70,7 @@ func newRootCommand(s streams) *cobra.Command {
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
-	root.AddCommand(newCheckCommand(s), newDashboardCommand(s), newDescribeCommand(s), newDiffCommand(s), newGraphCommand(s), newKubeInjectCommand(s), newTopCommand(s), newTraceCommand(s), newVersionCommand(s))
+	root.AddCommand(newCheckCommand(s), newDashboardCommand(s), newDescribeCommand(s), newDiffCommand(s), newGraphCommand(s), newKubeInjectCommand(s), newLogsCommand(s), newTopCommand(s), newTraceCommand(s), newVersionCommand(s))
 	return root
 }
 

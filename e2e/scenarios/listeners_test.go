@@ -72,6 +72,7 @@ var ourPods = []struct {
 	{"istio-system", "istio=pilot", map[int]string{15011: "client certificate", 15014: open}},
 	{"istio-system", "istio=galley", map[int]string{9443: "the API server's port", 15014: open}},
 	{"istio-system", "istio=sidecar-injector", map[int]string{9443: "the API server's port", 15014: open}},
+	{"istio-system", "istio=telemetry", map[int]string{15004: "client certificate", 15014: open}},
 	{"istio-system", "istio=elasticsearch", map[int]string{9200: "client certificate of Jaeger", 15021: "readiness, read-only"}},
 	{"istio-system", "istio=jaeger-collector", map[int]string{4317: "spans, write-only", 9411: "spans, write-only", 13133: "readiness, read-only", 15021: "readiness, read-only"}},
 	{"istio-system", "istio=jaeger-query", map[int]string{16686: "queries, read-only (docs/tracing.md)", 13133: "readiness, read-only", 15021: "readiness, read-only"}},

@@ -20,7 +20,7 @@ import (
 )
 
 // TestMeshctl looks at Bookinfo under load with the commands of meshctl that ask a cluster: through the API server's proxy of pods (top)
-// and of Services (graph), and through port-forwards (describe, dashboard).
+// and of Services (graph), and through port-forwards (logs, describe, dashboard).
 func TestMeshctl(t *testing.T) {
 	readyMesh(t)
 	sharedBookinfo(t)
@@ -39,6 +39,15 @@ func TestMeshctl(t *testing.T) {
 	must(t, lab.Until(within(t, 3*time.Minute), "graph shows productpage calling details over mutual TLS", func(ctx context.Context) error {
 		out, err := meshctl(ctx, "graph", "-n", bookinfo, "-o", "json")
 		return errors.Join(err, graphShows(out, "productpage-v1", "details-v1"))
+	}))
+	must(t, lab.Until(within(t, 3*time.Minute), "logs shows what productpage received and sent", func(ctx context.Context) error {
+		out, err := meshctl(ctx, "logs", "productpage-v1", "-n", bookinfo, "--status", "2xx")
+		for _, part := range []string{"  IN   200  ", "GET /productpage  from spiffe://cluster.local/ns/" + bookinfo + "/sa/", "  OUT  200  ", "  to details." + bookinfo + ".svc.cluster.local:9080 at "} {
+			if err == nil && !strings.Contains(out, part) {
+				err = fmt.Errorf("no %q in:\n%.2000s", part, out)
+			}
+		}
+		return err
 	}))
 	pods, err := mesh.Client.CoreV1().Pods(bookinfo).List(within(t, time.Minute), metav1.ListOptions{LabelSelector: "app=productpage"})
 	if must(t, err); len(pods.Items) == 0 {

@@ -70,7 +70,7 @@ spec:
 func TestPrometheus(t *testing.T) {
 	readyMesh(t)
 	sharedBookinfo(t)
-	for _, component := range []string{"pilot", "citadel", "galley", "sidecarInjector"} {
+	for _, component := range []string{"pilot", "citadel", "galley", "sidecarInjector", "telemetry"} {
 		eventuallyQuery(t, fmt.Sprintf("min(up{job=%q, component=%q})", "istio-control-plane", component), "1")
 	}
 	eventuallyQuery(t, `min(up{job="istio-control-plane", namespace="istio-operator"})`, "1")

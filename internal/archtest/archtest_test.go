@@ -23,7 +23,7 @@ var imports = map[string][]string{
 	"bench":                              {"internal", "xds"},
 	"charts":                             {},
 	"ca":                                 {"internal"},
-	"cmd":                                {"api", "ca", "controllers", "galley", "injector", "internal", "proxy", "xds"},
+	"cmd":                                {"api", "ca", "controllers", "galley", "injector", "internal", "mixer", "proxy", "xds"},
 	"controllers":                        {"api", "charts", "internal"},
 	"controllers/installation/kinds":     {"internal"},
 	"controllers/installation/desired":   {"api", "charts", "controllers/installation/kinds", "internal"},
@@ -36,6 +36,7 @@ var imports = map[string][]string{
 	"e2e/apiserver":                      {"api", "cmd/meshctl/check", "controllers", "e2e", "internal"},
 	"galley":                             {"internal"},
 	"injector":                           {"internal"},
+	"internal/accesslog":                 {},
 	"internal/admission":                 {"internal/connlimit", "internal/httpserver"},
 	"internal/apply":                     {},
 	"internal/archtest":                  {},
@@ -65,6 +66,7 @@ var imports = map[string][]string{
 	"internal/trust":                     {},
 	"internal/version":                   {},
 	"internal/workload":                  {},
+	"mixer/telemetry":                    {"internal"},
 	"proxy/agent":                        {"internal"},
 	"proxy/login":                        {"internal"},
 	"proxy/redirect":                     {"internal"},
@@ -82,8 +84,8 @@ var imports = map[string][]string{
 
 // testImports says what tests of a folder may import besides.
 var testImports = map[string][]string{
-	"xds/scope":  {"xds/analyze"}, // the findings of a case beside its resources
-	"xds/envoy":  {"xds/analyze"},
+	"xds/scope":  {"xds/analyze"},                    // the findings of a case beside its resources
+	"xds/envoy":  {"xds/analyze", "mixer/telemetry"}, // access logs that reach the role
 	"xds/server": {"xds/analyze"},
 }
 

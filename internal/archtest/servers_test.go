@@ -14,6 +14,7 @@ import (
 var servers = []string{
 	"ca/run.go",
 	"internal/httpserver/httpserver.go",
+	"mixer/telemetry/receive.go",
 	"proxy/agent/socket.go",
 	"xds/server/grpc.go",
 }

@@ -9,6 +9,7 @@ import (
 	streamlogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/stream/v3"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/mesh-operator/mesh-operator/internal/telemetry"
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 )
 
@@ -49,8 +50,12 @@ func (c *collector) reports(kind chainKind) mesh.Reports {
 
 // accessLog returns the loggers of a filter chain, one for each provider.
 func (c *collector) accessLog(kind chainKind) (logs []*accesslogv3.AccessLog) {
+	reporter := telemetry.Source
+	if kind == sidecarInbound {
+		reporter = telemetry.Destination
+	}
 	for _, l := range c.reports(kind).AccessLogs {
-		log := collectorLog(l.Provider)
+		log := collectorLog(l.Provider, reporter)
 		if l.Collector == nil {
 			log = fileLog(l.Path, logFormat(l.JSON))
 		}

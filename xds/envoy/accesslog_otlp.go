@@ -12,9 +12,9 @@ import (
 )
 
 // collectorLog sends entries over OTLP (opentelemetry.proto.collector.logs.v1.LogsService/Export, gRPC): the fields of the JSON format
-// as attributes, and a body for people. The resource has the service's name as that of spans has it, from the environment.
-func collectorLog(provider string) *accesslogv3.AccessLog {
-	attributes := &commonv1.KeyValueList{}
+// as attributes, with the side that reports, and a body for people. The resource has the service's name as that of spans has it, from the environment.
+func collectorLog(provider, reporter string) *accesslogv3.AccessLog {
+	attributes := &commonv1.KeyValueList{Values: []*commonv1.KeyValue{{Key: "reporter", Value: otlpText(reporter)}}}
 	for _, name := range slices.Sorted(maps.Keys(accessLogFields)) {
 		attributes.Values = append(attributes.Values, &commonv1.KeyValue{Key: name, Value: otlpText(accessLogFields[name])})
 	}
@@ -45,6 +45,6 @@ func (c *collector) logClusters() {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(used)) {
-		c.collectorCluster(name, used[name].Host, used[name].Port, true)
+		c.collectorCluster(name, *used[name], true)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/mesh-operator/mesh-operator/internal/envoytest"
+	"github.com/mesh-operator/mesh-operator/xds/mesh"
 )
 
 // logCollector receives log entries over OTLP.
@@ -76,22 +77,22 @@ func (c *logCollector) entry(cluster string) map[string]string {
 	return nil
 }
 
-func collectorConfig(address string) string {
+func collectorConfig(provider, address string) string {
 	host, port, _ := net.SplitHostPort(address)
 	return fmt.Sprintf(`
 ---
 apiVersion: v1
 kind: ConfigMap
 metadata: {namespace: istio-system, name: istio}
-data: {mesh: '{defaultProviders: {accessLogging: [otel]}, extensionProviders: [{name: otel, envoyOtelAls: {service: "%s", port: %s}}]}'}
-`, host, port)
+data: {mesh: '{defaultProviders: {accessLogging: [%[1]s]}, extensionProviders: [{name: %[1]s, envoyOtelAls: {service: "%[2]s", port: %[3]s}}]}'}
+`, provider, host, port)
 }
 
 // TestAccessLogsReachCollector sends a request with secrets through the proxies of a client and a server.
 func TestAccessLogsReachCollector(t *testing.T) {
 	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "service.name=server.default")
 	ca, port, collector := newAuthority(t), envoytest.FreePort(t), startLogCollector(t)
-	text := pairMesh(port, "http", "STRICT", "/dev/null") + collectorConfig(collector.address)
+	text := pairMesh(port, "http", "STRICT", "/dev/null") + collectorConfig("otel", collector.address)
 	startServer(t, text, port, ca.member(t, "server"))
 	caller := startOutbound(t, text, "0.0.0.0_80", ca.member(t, "client"))
 	caller.getHost(t, "server.default", "/a?token=SECRET", http.Header{"Authorization": {"Bearer SECRET"}, "Cookie": {"a=SECRET"}})
@@ -122,13 +123,16 @@ func TestLogCollectorDownCostsRequestsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = silent.Close() })
-	for name, address := range map[string]string{
-		"refuses connections": fmt.Sprintf("127.0.0.1:%d", envoytest.FreePort(t)),
-		"never answers":       silent.Addr().String(),
+	refuses, never := fmt.Sprintf("127.0.0.1:%d", envoytest.FreePort(t)), silent.Addr().String()
+	for name, c := range map[string]struct{ provider, address string }{
+		"refuses connections":                  {"otel", refuses},
+		"never answers":                        {"otel", never},
+		"istio-telemetry, refuses connections": {mesh.TelemetryProvider, refuses},
+		"istio-telemetry, never answers":       {mesh.TelemetryProvider, never},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ca, port := newAuthority(t), envoytest.FreePort(t)
-			text := pairMesh(port, "http", "STRICT", "/dev/null") + collectorConfig(address)
+			text := pairMesh(port, "http", "STRICT", "/dev/null") + collectorConfig(c.provider, c.address)
 			startServer(t, text, port, ca.member(t, "server"))
 			caller := startOutbound(t, text, "0.0.0.0_80", ca.member(t, "client"))
 			for range 100 {

@@ -150,6 +150,6 @@ func (c *collector) tracingClusters() {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(used)) {
-		c.collectorCluster(name, used[name].Host, used[name].Port, used[name].Protocol == mesh.OTLP)
+		c.collectorCluster(name, mesh.Collector{Host: used[name].Host, Port: used[name].Port}, used[name].Protocol == mesh.OTLP)
 	}
 }

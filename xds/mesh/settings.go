@@ -18,7 +18,7 @@ func buildSettings(in Inputs) *Settings {
 		s.MTLS = Strict
 	}
 	s.AllowAnyOutbound = c.GetOutboundTrafficPolicy().GetMode() == meshv1alpha1.MeshConfig_OutboundTrafficPolicy_ALLOW_ANY
-	s.providers = providersOf(c, in.TrustClientTraces)
+	s.providers = providersOf(c, s.RootNamespace, in.TrustClientTraces)
 	s.Telemetry = s.providers.merge(nil)
 	h := NewHash().Add(s.TrustDomain, s.RootNamespace, string(s.MTLS), s.Telemetry.Key).Bool(s.AllowAnyOutbound)
 	s.providers.addTo(h)

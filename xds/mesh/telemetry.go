@@ -53,8 +53,9 @@ type AccessLog struct {
 
 // Collector is a server that entries are sent to.
 type Collector struct {
-	Host string // a DNS name or an IP address
-	Port uint32
+	Host    string // a DNS name or an IP address
+	Port    uint32
+	Account string // namespace/name of its account, for the mesh's mutual TLS; empty: plain text
 }
 
 // SpanTag is a tag that each span gets.
@@ -81,6 +82,12 @@ const (
 	EnvoyJSONProvider = "envoy-json"
 )
 
+// TelemetryProvider is the mesh's own istio-telemetry, if the mesh configuration has an access log provider of this name.
+const TelemetryProvider = "istio-telemetry"
+
+// telemetryAccount is what istio-telemetry runs as, in the root namespace.
+const telemetryAccount = "istio-telemetry-service-account"
+
 const stdout = "/dev/stdout"
 
 // providers is what Telemetry objects can refer to by name, and what holds without any.
@@ -91,7 +98,7 @@ type providers struct {
 	defaultTracing *Tracing // nil: spans are reported only where a Telemetry object names a provider
 }
 
-func providersOf(c *meshv1alpha1.MeshConfig, trustClientTraces bool) providers {
+func providersOf(c *meshv1alpha1.MeshConfig, rootNamespace string, trustClientTraces bool) providers {
 	path := cmp.Or(c.GetAccessLogFile(), stdout)
 	p := providers{
 		logs: map[string]AccessLog{
@@ -106,7 +113,11 @@ func providersOf(c *meshv1alpha1.MeshConfig, trustClientTraces bool) providers {
 		if _, taken := p.logs[e.GetName()]; taken || e.GetEnvoyOtelAls() == nil {
 			continue
 		}
-		p.logs[e.GetName()] = AccessLog{Provider: e.GetName(), Collector: &Collector{e.GetEnvoyOtelAls().GetService(), e.GetEnvoyOtelAls().GetPort()}}
+		collector := &Collector{Host: e.GetEnvoyOtelAls().GetService(), Port: e.GetEnvoyOtelAls().GetPort()}
+		if e.GetName() == TelemetryProvider {
+			collector.Account = rootNamespace + "/" + telemetryAccount
+		}
+		p.logs[e.GetName()] = AccessLog{Provider: e.GetName(), Collector: collector}
 	}
 	if len(p.defaultLogs) == 0 && c.GetAccessLogFile() != "" {
 		p.defaultLogs = []string{EnvoyProvider}
@@ -127,13 +138,13 @@ func (p providers) addTo(h Hash) {
 func (l AccessLog) addTo(h Hash) {
 	h.Add(l.Provider, l.Path, l.Filter).Bool(l.JSON).Bool(l.Collector != nil)
 	if l.Collector != nil {
-		h.Add(l.Collector.Host).Uint(uint64(l.Collector.Port))
+		h.Add(l.Collector.Host, l.Collector.Account).Uint(uint64(l.Collector.Port))
 	}
 }
 
 // CheckAccessLogs returns why proxies could not log as the configuration says, or nil.
 func CheckAccessLogs(c *meshv1alpha1.MeshConfig) error {
-	p := providersOf(c, false)
+	p := providersOf(c, "", false)
 	for _, name := range p.defaultLogs {
 		l, ok := p.logs[name]
 		switch {

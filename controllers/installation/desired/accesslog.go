@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/mesh-operator/mesh-operator/api/v1alpha1"
+	"github.com/mesh-operator/mesh-operator/internal/owner"
 )
 
 // accessLogEncoding is the format of access logs as the mesh configuration spells it.
@@ -23,14 +24,24 @@ func accessLogURL(spec *v1alpha1.InstallationSpec) string {
 	return ""
 }
 
-// accessLogCollector are the chart's values of the collector of access logs; nil: there is none.
-func accessLogCollector(spec *v1alpha1.InstallationSpec) any {
-	address, err := collectorAddress(accessLogURL(spec))
-	if err != nil { // reported by invalidAccessLog
-		return nil
+// telemetryProvider is the name by which pilot knows the mesh's own istio-telemetry, and sends entries over mutual TLS.
+const telemetryProvider = "istio-telemetry"
+
+// accessLogCollectors are the chart's values of where proxies send access logs besides standard output.
+func accessLogCollectors(spec *v1alpha1.InstallationSpec) []any {
+	var list []any
+	if address, err := collectorAddress(accessLogURL(spec)); err == nil { // an error is reported by invalidAccessLog
+		list = append(list, map[string]any{"name": "otel", "host": address.Hostname(), "port": address.Port()})
 	}
-	return map[string]any{"host": address.Hostname(), "port": address.Port()}
+	if section := telemetrySection(spec); section == nil || section.Enabled == nil || *section.Enabled {
+		host := fmt.Sprintf("istio-telemetry.%s.svc.cluster.local", owner.MeshNamespace)
+		list = append(list, map[string]any{"name": telemetryProvider, "host": host, "port": "15004"})
+	}
+	return list
 }
+
+// telemetrySection is spec.components.telemetry, which tunes istio-telemetry.
+var telemetrySection = section(func(c *v1alpha1.ComponentsSpec) *v1alpha1.ComponentSpec { return c.Telemetry })
 
 // invalidAccessLog checks what the API server refuses too, for an Installation that is older than its rules.
 func invalidAccessLog(spec *v1alpha1.InstallationSpec) []string {

@@ -16,6 +16,7 @@ const (
 	ComponentGalley   = "galley"
 	ComponentInjector = "sidecarInjector"
 
+	ComponentTelemetry     = "telemetry"
 	ComponentPrometheus    = "prometheus"
 	ComponentElasticsearch = "elasticsearch"
 	ComponentJaeger        = "jaeger"
@@ -82,6 +83,7 @@ func Components() Catalog {
 		{Name: ComponentInjector, Workload: "istio-sidecar-injector", Chart: "sidecar-injector", Stage: StageInjector, Image: OperatorImage,
 			SidecarImage: ProxyImage, Values: injectorValues, Webhook: "MutatingWebhookConfiguration",
 			Section: section(func(c *v1alpha1.ComponentsSpec) *v1alpha1.ComponentSpec { return c.SidecarInjector })},
+		{Name: ComponentTelemetry, Workload: "istio-telemetry", Chart: "telemetry", Stage: StageAddons, Image: OperatorImage, Section: telemetrySection},
 		{Name: ComponentPrometheus, Workload: "prometheus", Chart: "prometheus", Stage: StageAddons, Image: PrometheusImage,
 			Section: prometheusSection, Values: prometheusValues},
 		{Name: ComponentElasticsearch, Workload: "elasticsearch", WorkloadKind: "StatefulSet", Chart: "elasticsearch", Stage: StageAddons,

@@ -47,7 +47,7 @@ func fixedComponents(spec *v1alpha1.InstallationSpec) iter.Seq2[string, *v1alpha
 			spec  *v1alpha1.ComponentSpec
 		}{
 			{"spec.components.pilot", c.Pilot}, {"spec.components.citadel", c.Citadel}, {"spec.components.galley", c.Galley},
-			{"spec.components.sidecarInjector", c.SidecarInjector}, {"spec.prometheus", prometheusSection(spec)}, {"spec.jaeger", jaegerSection(spec)},
+			{"spec.components.sidecarInjector", c.SidecarInjector}, {"spec.components.telemetry", c.Telemetry}, {"spec.prometheus", prometheusSection(spec)}, {"spec.jaeger", jaegerSection(spec)},
 			{"spec.jaeger.storage.elasticsearch", elasticsearchSection(spec)}, {"spec.grafana", grafanaSection(spec)},
 		} {
 			if part.spec != nil && !yield(part.field, part.spec) {

@@ -37,7 +37,14 @@ func minimal(spec *v1alpha1.InstallationSpec) {
 	if spec.Jaeger == nil {
 		spec.Jaeger = &v1alpha1.JaegerSpec{}
 	}
+	if spec.Components == nil {
+		spec.Components = &v1alpha1.ComponentsSpec{}
+	}
+	if spec.Components.Telemetry == nil {
+		spec.Components.Telemetry = &v1alpha1.ComponentSpec{}
+	}
 	disable(&spec.Prometheus.ComponentSpec)
+	disable(spec.Components.Telemetry)
 	if spec.Jaeger.External == nil { // which installs nothing
 		disable(&spec.Jaeger.ComponentSpec)
 	}

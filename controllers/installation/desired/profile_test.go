@@ -36,9 +36,9 @@ func TestProfiles(t *testing.T) {
 // TestProfileComponents lists what is installed.
 func TestProfileComponents(t *testing.T) {
 	for profile, want := range map[string]string{
-		"Historic":   "citadel elasticsearch galley grafana istio-egressgateway istio-ingressgateway jaeger jaegerAgent jaegerQuery pilot prometheus sidecarInjector",
+		"Historic":   "citadel elasticsearch galley grafana istio-egressgateway istio-ingressgateway jaeger jaegerAgent jaegerQuery pilot prometheus sidecarInjector telemetry",
 		"Minimal":    "citadel galley pilot sidecarInjector",
-		"Production": "citadel elasticsearch galley grafana istio-egressgateway istio-ingressgateway jaeger jaegerAgent jaegerQuery pilot prometheus sidecarInjector",
+		"Production": "citadel elasticsearch galley grafana istio-egressgateway istio-ingressgateway jaeger jaegerAgent jaegerQuery pilot prometheus sidecarInjector telemetry",
 	} {
 		plan, err := Build(Input{Spec: &v1alpha1.InstallationSpec{Profile: profile}, Images: BuiltInImages(func(string) string { return "" }), Catalog: Components()})
 		if err != nil {

@@ -170,7 +170,7 @@ func TestOwnVariablesAreComplete(t *testing.T) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		env := fmt.Sprintf("{env: [{name: %s, value: mine}]}", name)
-		spec := fmt.Sprintf("{components: {pilot: %[1]s, citadel: %[1]s, galley: %[1]s, sidecarInjector: %[1]s}, gateways: [{name: g, env: [{name: %[2]s, value: mine}]}]}", env, name)
+		spec := fmt.Sprintf("{components: {pilot: %[1]s, citadel: %[1]s, galley: %[1]s, sidecarInjector: %[1]s, telemetry: %[1]s}, gateways: [{name: g, env: [{name: %[2]s, value: mine}]}]}", env, name)
 		for _, object := range build(t, []byte(spec), true).Objects() {
 			own := variableNames(t, object)
 			if slices.Sort(own); len(slices.Compact(slices.Clone(own))) != len(own) {

@@ -54,7 +54,7 @@ func baseValues(in Input) (map[string]any, error) {
 		policy = cmp.Or(in.Spec.Mesh.OutboundTrafficPolicy, policy)
 	}
 	return map[string]any{"mtlsMode": mode, "outboundTrafficPolicy": policy, "tracing": tracingValues(in.Spec),
-		"accessLogEncoding": accessLogEncoding(in.Spec), "accessLogCollector": accessLogCollector(in.Spec),
+		"accessLogEncoding": accessLogEncoding(in.Spec), "accessLogCollectors": accessLogCollectors(in.Spec),
 	}, nil
 }
 
