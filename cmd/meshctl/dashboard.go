@@ -215,7 +215,7 @@ func (c *dashboardCommand) forward(ctx context.Context, config *rest.Config, cli
 	}
 	err = <-done
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // the user has ended the command
 	}
 	return hint(fmt.Errorf("forward a port to pod %s/%s: %w", target.namespace, target.pod, errors.Join(err, errors.New("the pod has ended"))), "start the command again")
 }

@@ -13,9 +13,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/httpstream"
-	"k8s.io/apimachinery/pkg/util/httpstream/spdy"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/streaming/pkg/httpstream"
+	"k8s.io/streaming/pkg/httpstream/spdy"
 )
 
 // dashboardAPI is an API server with a Prometheus, a Jaeger without a pod, and a pod with a proxy. Every port of a pod answers with the
@@ -79,8 +79,9 @@ func servePorts(w http.ResponseWriter, r *http.Request) {
 			if s.Headers().Get(corev1.StreamType) == corev1.StreamTypeData {
 				go func() {
 					request, _ := http.ReadRequest(bufio.NewReader(s))
-					body, port := "", s.Headers().Get(corev1.PortHeader)
-					if body = pod + " " + port; port == "15014" {
+					port := s.Headers().Get(corev1.PortHeader)
+					body := pod + " " + port
+					if port == "15014" {
 						body = syncz
 					}
 					if request != nil && request.URL.Path == "/debug/logs" {

@@ -74,7 +74,8 @@ func (c *describeCommand) run(ctx context.Context, args []string) error {
 		return hint(err, "it takes the right to list these objects; --timeout waits longer")
 	}
 	kind, name := describedKinds[args[0]], args[1]
-	text, found := "", false
+	var text string
+	var found bool
 	if kind == "pod" {
 		text, found = describe.Pod(snapshot, c.namespace, name, c.syncState(ctx, config, client, name))
 	} else {

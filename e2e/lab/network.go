@@ -31,7 +31,7 @@ func inNamespace(path string, f func() error) error {
 		return err
 	}
 	defer file.Close()
-	if err := unix.Setns(int(file.Fd()), unix.CLONE_NEWNET); err != nil { //nolint:gosec // a file descriptor
+	if err := unix.Setns(int(file.Fd()), unix.CLONE_NEWNET); err != nil {
 		return fmt.Errorf("enter network namespace %s: %w", path, err)
 	}
 	return f()

@@ -101,7 +101,7 @@ func httpsGet(t *testing.T, serial *atomic.Int64) func(path string) func(context
 		},
 		TLSClientConfig: &tls.Config{
 			ServerName:         tlsHost,
-			InsecureSkipVerify: true, //nolint:gosec // self-signed; the callback below records what was served
+			InsecureSkipVerify: true, // self-signed; the callback below records what was served
 			VerifyConnection: func(s tls.ConnectionState) error {
 				if len(s.PeerCertificates) == 0 {
 					return errors.New("no certificate")

@@ -34,7 +34,7 @@ func dialPod(t *testing.T, namespace, selector string, port int) func(context.Co
 func unauthenticatedClient(t *testing.T, namespace, selector string, port int) *grpc.ClientConn {
 	t.Helper()
 	conn, err := grpc.NewClient("passthrough:///pod", grpc.WithContextDialer(dialPod(t, namespace, selector, port)),
-		grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{InsecureSkipVerify: true}))) //nolint:gosec // an attacker does not verify the server
+		grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{InsecureSkipVerify: true}))) // an attacker does not verify the server
 	must(t, err)
 	t.Cleanup(func() { conn.Close() })
 	return conn

@@ -138,14 +138,15 @@ func TestWrongPasswordsWait(t *testing.T) {
 	if reply.StatusCode != 429 || reply.Header.Get("Retry-After") != "1" {
 		t.Errorf("the right one in the wait: status %d, Retry-After %q", reply.StatusCode, reply.Header.Get("Retry-After"))
 	}
-	for _, wait := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
-		c.clock = c.clock.Add(wait*time.Second - time.Millisecond)
+	for _, seconds := range []int{1, 2, 4, 8, 16, 32, 60, 60} {
+		wait := time.Duration(seconds) * time.Second
+		c.clock = c.clock.Add(wait - time.Millisecond)
 		if status := c.login("guess", "").StatusCode; status != 429 {
-			t.Errorf("shortly before %d s have passed: status %d", wait, status)
+			t.Errorf("shortly before %s have passed: status %d", wait, status)
 		}
 		c.clock = c.clock.Add(time.Millisecond)
 		if status := c.send("GET", "/kiali/api/status", basic("guess")).StatusCode; status != 401 {
-			t.Errorf("after %d s: status %d", wait, status)
+			t.Errorf("after %s: status %d", wait, status)
 		}
 	}
 	other := func(r *http.Request) { r.SetBasicAuth("admin", "letmein"); r.RemoteAddr = "192.0.2.77:1" }

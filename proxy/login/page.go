@@ -34,7 +34,7 @@ const maxForm = 4 << 10
 
 func (h *Handler) servePage(w http.ResponseWriter, r *http.Request) {
 	if h.sessions.valid(r, h.credentials) {
-		http.Redirect(w, r, h.next(r), http.StatusSeeOther)
+		http.Redirect(w, r, h.next(r), http.StatusSeeOther) //nolint:gosec // next returns a path of the console
 		return
 	}
 	writePage(w, http.StatusOK, fmt.Sprintf(loginForm, ""))
@@ -50,7 +50,7 @@ func (h *Handler) serveLogin(w http.ResponseWriter, r *http.Request) {
 	switch verdict {
 	case accepted:
 		http.SetCookie(w, cookie(h.o.Root, h.sessions.begin()))
-		http.Redirect(w, r, h.next(r), http.StatusSeeOther)
+		http.Redirect(w, r, h.next(r), http.StatusSeeOther) //nolint:gosec // next returns a path of the console
 	case throttled:
 		setRetryAfter(w, wait)
 		writePage(w, http.StatusTooManyRequests, formWith(tooMany(wait)))

@@ -26,7 +26,8 @@ func TestDescribe(t *testing.T) {
 		for line := range strings.Lines(string(c.Files["ask"])) {
 			kind, name, _ := strings.Cut(strings.TrimSpace(line), " ")
 			namespace, name, _ := strings.Cut(name, "/")
-			text, ok := "", false
+			var text string
+			var ok bool
 			if kind == "pod" {
 				text, ok = Pod(s, namespace, name, "in step with pilot")
 			} else {

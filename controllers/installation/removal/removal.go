@@ -146,7 +146,7 @@ func (m *removal) remove(ctx context.Context) (*v1alpha1.RemovalStatus, error) {
 			return nil, fmt.Errorf("remove %s: %w", stage.name, err)
 		}
 		if len(blockers) > 0 {
-			status := &v1alpha1.RemovalStatus{Stage: stage.name, Remaining: int32(len(blockers))} //nolint:gosec // a count of objects
+			status := &v1alpha1.RemovalStatus{Stage: stage.name, Remaining: int32(len(blockers))}
 			status.Blockers = blockers[:min(len(blockers), maxBlockers)]
 			return status, nil
 		}

@@ -44,7 +44,7 @@ func TestBelongsToCluster(t *testing.T) {
 // TestNextPollInterval: a removal that goes on is looked at every second, one that stands more and more rarely.
 func TestNextPollInterval(t *testing.T) {
 	at := func(stage string, names ...string) *v1alpha1.RemovalStatus {
-		status := &v1alpha1.RemovalStatus{Stage: stage, Remaining: int32(len(names))} //nolint:gosec // a handful
+		status := &v1alpha1.RemovalStatus{Stage: stage, Remaining: int32(len(names))}
 		for _, name := range names {
 			status.Blockers = append(status.Blockers, v1alpha1.Blocker{Kind: "Pod", Name: name})
 		}

@@ -203,7 +203,7 @@ func dataPlaneStatus(old *v1alpha1.DataPlaneStatus, out Outcome) *v1alpha1.DataP
 	if proxies == nil {
 		return nil
 	}
-	return &v1alpha1.DataPlaneStatus{ //nolint:gosec // counts of pods, which are bounded where they are read
+	return &v1alpha1.DataPlaneStatus{ // counts of pods, which are bounded where they are read
 		Proxies: int32(proxies.All()), Outdated: int32(proxies.Outdated(out.Plan.SidecarVersion)), NotSynced: int32(proxies.NotSynced()),
 	}
 }

@@ -36,7 +36,7 @@ func countPods(object *unstructured.Unstructured) Workload {
 		if !found {
 			n = fallback
 		}
-		return int32(n) //nolint:gosec // a number of pods, which the API holds in 32 bits
+		return int32(n) // a number of pods, which the API holds in 32 bits
 	}
 	switch object.GetKind() {
 	case "DaemonSet":

@@ -59,7 +59,7 @@ func (r *request) client() *http.Client {
 				}
 				return dialer.DialContext(ctx, network, address)
 			},
-			TLSClientConfig:    &tls.Config{InsecureSkipVerify: r.insecure, MinVersion: tls.VersionTLS12}, //nolint:gosec // -k asks for it
+			TLSClientConfig:    &tls.Config{InsecureSkipVerify: r.insecure, MinVersion: tls.VersionTLS12}, // -k asks for it
 			ForceAttemptHTTP2:  true,
 			DisableCompression: true,
 		},
