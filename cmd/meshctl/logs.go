@@ -109,12 +109,12 @@ func (c *logsCommand) run(ctx context.Context, workload string) error {
 func (c *logsCommand) followFrom(ctx context.Context, source *logSource, q accesslog.Query) error {
 	for {
 		if wait(ctx, c.interval) != nil {
-			return nil // interrupted
+			return nil //nolint:nilerr // interrupted
 		}
 		entries, err := source.next(ctx, q)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // interrupted
 		case err != nil:
 			fmt.Fprintf(c.err, "meshctl: warning: %s; trying again\n", printable(err.Error()))
 		default:
