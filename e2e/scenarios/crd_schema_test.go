@@ -166,6 +166,7 @@ func objectBeingDeleted(t *testing.T, resource dynamic.ResourceInterface, kind i
 		istioconfig.DestinationRule:    `{"host":"a"}`,
 		istioconfig.Gateway:            `{"selector":{"a":"a"},"servers":[{"port":{"number":80,"name":"http","protocol":"HTTP"},"hosts":["a"]}]}`,
 		istioconfig.PeerAuthentication: `{}`,
+		istioconfig.ServiceEntry:       `{"hosts":["a.example.com"],"ports":[{"number":80,"name":"http","protocol":"HTTP"}],"resolution":"DNS"}`,
 	}
 	u := &unstructured.Unstructured{Object: map[string]any{"spec": plainJSON(t, json.RawMessage(least[kind]))}}
 	u.SetAPIVersion(apiVersion)

@@ -31,7 +31,30 @@ spec:
     readinessProbe: {httpGet: {path: /health, port: 7777}, periodSeconds: 1}
 `
 
-// TestInstallationOutboundPolicy calls a pod without a Service: REGISTRY_ONLY, the default, refuses it and ALLOW_ANY allows it.
+// external makes the pod known, as a host outside of the mesh, with the timeout of the seed.
+const external = `
+apiVersion: networking.istio.io/v1alpha3
+kind: ServiceEntry
+metadata: {name: httpbin-ext}
+spec:
+  hosts: [httpbin.external]
+  addresses: [%s]
+  ports:
+  - {number: 9080, name: http, protocol: HTTP}
+  - {number: 7777, name: tcp, protocol: TCP}
+---
+apiVersion: networking.istio.io/v1alpha3
+kind: VirtualService
+metadata: {name: httpbin-ext}
+spec:
+  hosts: [httpbin.external]
+  http:
+  - timeout: 3s
+    route: [{destination: {host: httpbin.external}, weight: 100}]
+`
+
+// TestInstallationOutboundPolicy calls a pod without a Service: REGISTRY_ONLY, the default, refuses it until a ServiceEntry names it, and
+// ALLOW_ANY allows it.
 func TestInstallationOutboundPolicy(t *testing.T) {
 	installation(t)
 	sharedBookinfo(t)
@@ -52,6 +75,13 @@ func TestInstallationOutboundPolicy(t *testing.T) {
 		eventuallyStatus(t, "HTTP to an unknown host is refused", 502, bookinfo, http)
 		eventuallyStatus(t, "a connection to an unknown address is closed", 0, bookinfo, other)
 	}
+	refused(t)
+	t.Run("ServiceEntry", func(t *testing.T) {
+		apply(t, bookinfo, fmt.Sprintf(external, address))
+		eventuallyStatus(t, "HTTP to the host is answered", 200, bookinfo, http)
+		eventuallyStatus(t, "a connection to its address is answered", 200, bookinfo, other)
+		eventuallyStatus(t, "a request that takes longer than the rule allows ends", 504, bookinfo, fmt.Sprintf("http://%s:9080/delay/9", address))
+	})
 	refused(t)
 	t.Run("ALLOW_ANY", func(t *testing.T) {
 		edit(t, `{"spec":{"mesh":{"outboundTrafficPolicy":"ALLOW_ANY"}}}`)

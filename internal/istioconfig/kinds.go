@@ -22,6 +22,7 @@ const (
 	Gateway            Kind = "Gateway"
 	PeerAuthentication Kind = "PeerAuthentication"
 	Telemetry          Kind = "Telemetry"
+	ServiceEntry       Kind = "ServiceEntry"
 )
 
 // definition is the row of a kind. The kind's CustomResourceDefinition, its rules in galley's webhook, in the admission policy
@@ -83,9 +84,10 @@ var definitions = []definition{
 		validate: typed((*checker).telemetry),
 	},
 	{
-		kind: "ServiceEntry", group: networkingGroup, resource: "serviceentries", versions: threeVersions,
-		spec:        func() proto.Message { return &networking.ServiceEntry{} },
-		alternative: "to let pods call hosts outside the mesh, set spec.mesh.outboundTrafficPolicy: ALLOW_ANY in the Installation",
+		kind: ServiceEntry, group: networkingGroup, resource: "serviceentries", versions: threeVersions,
+		spec:     func() proto.Message { return &networking.ServiceEntry{} },
+		rewrite:  (*rewriter).serviceEntry,
+		validate: typed((*checker).serviceEntry), warn: typed((*checker).serviceEntryWarnings),
 	},
 	{
 		kind: "Sidecar", group: networkingGroup, resource: "sidecars", versions: threeVersions,

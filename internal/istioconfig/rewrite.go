@@ -131,6 +131,11 @@ func (r *rewriter) gateway(spec object) {
 	each(spec, "servers", "spec", func(server object, _ string) { normalizeHosts(server, "hosts") })
 }
 
+func (r *rewriter) serviceEntry(spec object) {
+	normalizeHosts(spec, "hosts")
+	each(spec, "endpoints", "spec", func(endpoint object, _ string) { normalizeHost(endpoint, "address") })
+}
+
 func (r *rewriter) destinationRule(spec object) {
 	normalizeHost(spec, "host")
 	r.trafficPolicy(child(spec, "trafficPolicy"), "spec.trafficPolicy")

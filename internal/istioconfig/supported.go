@@ -35,6 +35,8 @@ var supported = map[protoreflect.FullName]string{
 	"istio.networking.v1alpha3.TrafficPolicy.PortTrafficPolicy":     "port loadBalancer connectionPool outlierDetection tls",
 	"istio.networking.v1alpha3.ConnectionPoolSettings.TCPSettings":  "maxConnections connectTimeout tcpKeepalive",
 	"istio.networking.v1alpha3.ConnectionPoolSettings.HTTPSettings": "http1MaxPendingRequests http2MaxRequests maxRequestsPerConnection maxRetries idleTimeout",
+	"istio.networking.v1alpha3.ServiceEntry":                        "hosts addresses ports location resolution endpoints exportTo",
+	"istio.networking.v1alpha3.WorkloadEntry":                       "address ports labels weight serviceAccount",
 	"istio.telemetry.v1alpha1.Telemetry":                            "selector accessLogging metrics tracing",
 	"istio.telemetry.v1alpha1.AccessLogging":                        "match providers disabled filter",
 	"istio.telemetry.v1alpha1.Metrics":                              "providers overrides",
@@ -52,10 +54,18 @@ var unsupportedValues = []protoreflect.FullName{
 	"istio.networking.v1alpha3.ServerTLSSettings.AUTO_PASSTHROUGH",
 	"istio.networking.v1alpha3.ServerTLSSettings.ISTIO_MUTUAL",
 	"istio.networking.v1alpha3.ServerTLSSettings.OPTIONAL_MUTUAL",
+	"istio.networking.v1alpha3.ServiceEntry.DYNAMIC_DNS",
 }
 
-// alternatives is the way out for the refused fields that people are most likely to bring along.
+// alternatives is the way out for the refused fields and values that people are most likely to bring along, by their names; what is
+// for one message alone has that one's name before it.
 var alternatives = map[string]string{
+	"ServiceEntry.workloadSelector": "list the addresses in endpoints, or write a Service",
+	"ServiceEntry.subjectAltNames":  "set them in tls.subjectAltNames of a DestinationRule for the host",
+	"WorkloadEntry.network":         "remove it: every address is reached directly",
+	"WorkloadEntry.locality":        "remove it: endpoints of all zones are used alike",
+	"DYNAMIC_DNS":                   "use DNS and name the hosts, or NONE",
+
 	"serverCertificate":            "create a kubernetes.io/tls Secret beside the gateway's pods and name it in credentialName",
 	"consistentHash":               "use simple: LEAST_REQUEST, ROUND_ROBIN or RANDOM",
 	"delegate":                     "write the delegate's routes in this VirtualService",
@@ -98,11 +108,18 @@ func walk(m protoreflect.Message, path string, problems *[]Problem) {
 		}
 		at := path + "." + field.JSONName()
 		if limited && !slices.Contains(names, field.JSONName()) {
-			*problems = append(*problems, Problem{at, "not supported yet", alternatives[field.JSONName()]})
+			*problems = append(*problems, Problem{at, "not supported yet", alternativeTo(field)})
 			continue
 		}
 		walkField(field, m.Get(field), at, problems)
 	}
+}
+
+func alternativeTo(field protoreflect.FieldDescriptor) string {
+	if text, ok := alternatives[string(field.ContainingMessage().Name())+"."+field.JSONName()]; ok {
+		return text
+	}
+	return alternatives[field.JSONName()]
 }
 
 func walkField(field protoreflect.FieldDescriptor, value protoreflect.Value, path string, problems *[]Problem) {
@@ -139,7 +156,7 @@ func walkValue(field protoreflect.FieldDescriptor, value protoreflect.Value, pat
 		if known == nil {
 			*problems = append(*problems, Problem{path, fmt.Sprintf("%d is not a known value", value.Enum()), ""})
 		} else if slices.Contains(unsupportedValues, enumName(field.Enum(), known)) {
-			*problems = append(*problems, Problem{path, fmt.Sprintf("%s is not supported yet", known.Name()), ""})
+			*problems = append(*problems, Problem{path, fmt.Sprintf("%s is not supported yet", known.Name()), alternatives[string(known.Name())]})
 		}
 	default: // scalars have no parts
 	}

@@ -26,6 +26,15 @@ func Check(s *mesh.Snapshot) []mesh.Problem {
 	for v := range s.VirtualServices.Values() {
 		c.guard(func() { c.virtualService(v) }, v.Object)
 	}
+	for byNamespace := range s.Entries.Values() {
+		for entries := range byNamespace.Values() {
+			var objects []resource.Object
+			for e := range entries.Values() {
+				objects = append(objects, e.Object)
+			}
+			c.guard(func() { c.entries(entries) }, objects...)
+		}
+	}
 	for byNamespace := range s.Lookup.Rules.Values() {
 		for rules := range byNamespace.Values() {
 			var objects []resource.Object

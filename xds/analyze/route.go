@@ -61,8 +61,12 @@ func (c *checker) hosts(v *mesh.VirtualService) {
 			c.report(mesh.Problem{Object: v.Object, Field: field(), Reason: fmt.Sprintf("%s is older and decides for %s in the mesh", older.Object, host)})
 		}
 		c.callers(v.Object, field, v.Namespace, host)
-		if s := c.snapshot.Service(host); s != nil && !slices.ContainsFunc(s.Ports, func(p *mesh.Port) bool { return p.Protocol.IsHTTP() }) {
-			c.report(mesh.Problem{Object: v.Object, Field: field(), Reason: fmt.Sprintf("no port of %s is HTTP: give one a name such as http-web, or an appProtocol", s.Object)})
+		if s := c.called(host, v.Namespace); s != nil && !slices.ContainsFunc(s.Ports, func(p *mesh.Port) bool { return p.Protocol.IsHTTP() }) {
+			fix := "give one a name such as http-web, or an appProtocol"
+			if s.External() {
+				fix = "give one the protocol HTTP"
+			}
+			c.report(mesh.Problem{Object: v.Object, Field: field(), Reason: fmt.Sprintf("no port of %s is HTTP: %s", s.Object, fix)})
 		}
 	}
 	c.large(v)
@@ -104,11 +108,18 @@ func (c *checker) meant(host string) iter.Seq[*mesh.Service] {
 		if !strings.HasPrefix(host, "*") {
 			if one := c.snapshot.Service(host); one != nil {
 				yield(one)
+				return
 			}
+			eachEntry(c.snapshot.Entries.Get(host), yield)
 			return
 		}
 		for name, one := range c.snapshot.Services.All() {
 			if mesh.Includes(host, name) && !yield(one) {
+				return
+			}
+		}
+		for name, entries := range c.snapshot.Entries.All() {
+			if mesh.Includes(host, name) && !eachEntry(entries, yield) {
 				return
 			}
 		}
@@ -145,10 +156,14 @@ func (c *checker) callers(o resource.Object, field func() string, namespace, hos
 // destination checks one destination. Most are well, so the field is only spelled when it is not.
 func (c *checker) destination(v *mesh.VirtualService, field func() string, d *networking.Destination) {
 	host := mesh.ResolveHost(d.GetHost(), v.Namespace)
-	s := c.snapshot.Service(host)
+	s := c.called(host, v.Namespace)
 	if s == nil {
 		c.report(mesh.Problem{Object: v.Object, Field: field() + ".host", Reason: c.noService(host)})
 		return
+	}
+	if s.Resolution == mesh.Unresolved && slices.ContainsFunc(v.Gateways, func(g string) bool { return g != mesh.MeshGateway }) {
+		const reason = "%s has resolution NONE, where the workload that calls chooses the address: a gateway has none to connect to; use resolution: DNS or STATIC"
+		c.report(mesh.Problem{Object: v.Object, Field: field() + ".host", Reason: fmt.Sprintf(reason, s.Object)})
 	}
 	if n := d.GetPort().GetNumber(); n != 0 && !hasPort(s, n) {
 		c.report(mesh.Problem{Object: v.Object, Field: field() + ".port.number", Reason: fmt.Sprintf("%s has no TCP port %d", s.Object, n)})
@@ -187,9 +202,17 @@ func (c *checker) noService(host string) string {
 		const reason = "Service %s/%s is of type ExternalName, a name for callers alone: name the Service that it stands for"
 		return fmt.Sprintf(reason, k.Namespace, k.Name)
 	}
+	for _, entries := range c.snapshot.Entries.Get(host).All() {
+		for e := range entries.Values() {
+			const reason = "%s is for callers of namespace %s: write one in the namespace of this object, or in %s for all"
+			return fmt.Sprintf(reason, e.Object, e.Namespace, c.snapshot.Settings.RootNamespace)
+		}
+	}
 	text := "there is no Service " + host
 	if name, rest, ok := strings.Cut(host, "."); ok && !strings.Contains(rest, ".") {
 		text += "; its full name would be " + mesh.HostOf(rest, name)
+	} else if !strings.HasSuffix(host, ".svc."+mesh.Domain) {
+		text += ", nor a ServiceEntry for it"
 	}
 	return text
 }

@@ -14,7 +14,7 @@ func (c *checker) rules(group table.Table[*mesh.DestinationRule]) {
 	var policy *mesh.DestinationRule              // the oldest that has one
 	defined := map[string]*mesh.DestinationRule{} // the oldest with the subset
 	for d := range group.Values() {
-		if !strings.HasPrefix(d.Host, "*") && c.snapshot.Service(d.Host) == nil {
+		if !strings.HasPrefix(d.Host, "*") && c.called(d.Host, d.Namespace) == nil {
 			c.report(mesh.Problem{Object: d.Object, Field: "spec.host", Reason: c.noService(d.Host)})
 		}
 		c.callers(d.Object, func() string { return "spec.host" }, d.Namespace, d.Host)

@@ -27,6 +27,8 @@ type Builder struct {
 type part struct {
 	resources []*resource.Resource
 	hosts     []*virtualHost
+	chains    []*sharedChain
+	claim     string // of a service: its order among those that claim an address, the first has it
 	problems  []mesh.Problem
 }
 
@@ -38,12 +40,15 @@ func (p part) bytes() int {
 	for _, h := range p.hosts {
 		n += len(h.frame)
 	}
+	for _, x := range p.chains {
+		n += proto.Size(x.chain)
+	}
 	return n
 }
 
 // panicked reports whether the part is empty because its translation panicked.
 func (p part) panicked() bool {
-	return len(p.resources)+len(p.hosts) == 0 && slices.ContainsFunc(p.problems, func(p mesh.Problem) bool { return p.Stack != "" })
+	return len(p.resources)+len(p.hosts)+len(p.chains) == 0 && slices.ContainsFunc(p.problems, func(p mesh.Problem) bool { return p.Stack != "" })
 }
 
 // The bounds of a generation of the caches: a mesh of five thousand services has some ten thousand parts, of a few KiB each.
@@ -120,6 +125,7 @@ func (c *collector) make(sources []resource.Object, build func(*draft)) {
 func (c *collector) take(p part) {
 	c.resources = append(c.resources, p.resources...)
 	c.hosts = append(c.hosts, p.hosts...)
+	c.chains = append(c.chains, p.chains...)
 	c.problems = append(c.problems, p.problems...)
 }
 

@@ -24,7 +24,7 @@ func (c *collector) clusters(s *scope.Service) {
 				t.suffix = plaintextSuffix
 				c.cluster(t)
 			}
-			if !t.original() {
+			if t.discovered() {
 				c.endpoints(t)
 			}
 		}
@@ -33,6 +33,9 @@ func (c *collector) clusters(s *scope.Service) {
 
 func (c *collector) cluster(t target) {
 	key := mesh.NewHash().Add("cluster", t.service.Key, t.name()).Bool(t.router)
+	if t.byDNS() {
+		key.Add(t.port.Key)
+	}
 	c.add(key, t.service.Sources(), func(d *draft) { d.cluster(t) })
 }
 
@@ -76,9 +79,19 @@ func (t target) name() string {
 	return outboundName(t.port.Number, t.subset.GetName(), t.service.Host) + t.suffix
 }
 
-// original reports whether connections go to their original destination: the client of a headless service has chosen a pod.
-// A gateway's clients have not.
-func (t target) original() bool { return t.service.Resolution == mesh.ByClient && !t.router }
+// original reports whether connections go to their original destination: the client of a headless service has chosen a pod, that of
+// a ServiceEntry an address. A gateway's clients have not.
+func (t target) original() bool {
+	return (t.service.Resolution == mesh.ByClient || t.service.Resolution == mesh.Unresolved) && !t.router
+}
+
+// byDNS reports whether the proxy looks up the endpoints.
+func (t target) byDNS() bool {
+	return t.service.Resolution == mesh.ByDNS || t.service.Resolution == mesh.ByFirstOfDNS
+}
+
+// discovered reports whether pilot sends the endpoints beside the cluster.
+func (t target) discovered() bool { return !t.original() && !t.byDNS() }
 
 // cluster is the target's Envoy cluster.
 func (t target) cluster(policy trafficPolicy) *clusterv3.Cluster {
@@ -89,10 +102,13 @@ func (t target) cluster(policy trafficPolicy) *clusterv3.Cluster {
 		CommonLbConfig:  &clusterv3.Cluster_CommonLbConfig{},
 		Metadata:        clusterMetadata(t),
 	}
-	if t.original() {
+	switch {
+	case t.original():
 		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_ORIGINAL_DST}
 		c.LbPolicy = clusterv3.Cluster_CLUSTER_PROVIDED
-	} else {
+	case t.byDNS():
+		t.lookUp(c)
+	default:
 		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS}
 		c.EdsClusterConfig = &clusterv3.Cluster_EdsClusterConfig{EdsConfig: adsSource(seconds(0)), ServiceName: t.name()}
 		c.LbPolicy = clusterv3.Cluster_LEAST_REQUEST

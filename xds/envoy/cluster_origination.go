@@ -120,7 +120,7 @@ func useHostAsName(c *clusterv3.Cluster, verify bool) {
 // closeCluster removes the endpoints of a cluster. A rule whose certificate is in a Secret is for routers: a sidecar has no right
 // to the Secret, and must connect neither without the certificate nor in plaintext.
 func closeCluster(c *clusterv3.Cluster) {
-	c.ClusterDiscoveryType, c.EdsClusterConfig = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}, nil
+	c.ClusterDiscoveryType, c.EdsClusterConfig, c.LoadAssignment = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}, nil, nil
 	c.LbPolicy = clusterv3.Cluster_ROUND_ROBIN
 }
 

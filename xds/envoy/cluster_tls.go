@@ -37,7 +37,7 @@ func (t target) applyAutomaticTLS(c *clusterv3.Cluster) {
 		}
 		return
 	}
-	if len(t.port.Accounts) == 0 {
+	if len(t.port.Accounts) == 0 && !t.port.AnyMTLS {
 		return // no pod behind it: nothing that could have an identity
 	}
 	c.TransportSocketMatches = []*clusterv3.Cluster_TransportSocketMatch{

@@ -1,9 +1,12 @@
 package envoy
 
 import (
+	"net/netip"
+
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 	"github.com/mesh-operator/mesh-operator/xds/resource"
@@ -19,7 +22,7 @@ func (c *collector) endpoints(t target) {
 func assignment(t target) *endpointv3.ClusterLoadAssignment {
 	locality := &endpointv3.LocalityLbEndpoints{}
 	for _, e := range t.port.Endpoints {
-		if t.reachable(e.Address) && mesh.Selects(t.subset.GetLabels(), e.Labels) {
+		if (t.reachable(e.Address) || !isAddress(e.Address)) && mesh.Selects(t.subset.GetLabels(), e.Labels) {
 			locality.LbEndpoints = append(locality.LbEndpoints, lbEndpoint(e))
 		}
 	}
@@ -30,6 +33,11 @@ func assignment(t target) *endpointv3.ClusterLoadAssignment {
 	return a
 }
 
+func isAddress(text string) bool {
+	_, err := netip.ParseAddr(text)
+	return err == nil
+}
+
 func lbEndpoint(e mesh.Endpoint) *endpointv3.LbEndpoint {
 	metadata := &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{}}
 	if e.MTLS {
@@ -38,8 +46,13 @@ func lbEndpoint(e mesh.Endpoint) *endpointv3.LbEndpoint {
 	if e.Workload != "" {
 		metadata.FilterMetadata["istio"] = &structpb.Struct{Fields: map[string]*structpb.Value{"workload": structpb.NewStringValue(e.Workload)}}
 	}
+	var weight *wrapperspb.UInt32Value
+	if e.Weight > 0 {
+		weight = wrapperspb.UInt32(e.Weight)
+	}
 	return &endpointv3.LbEndpoint{
-		HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: socketAddress(e.Address, e.Port)}},
-		Metadata:       metadata,
+		LoadBalancingWeight: weight,
+		HostIdentifier:      &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: socketAddress(e.Address, e.Port)}},
+		Metadata:            metadata,
 	}
 }

@@ -16,20 +16,27 @@ import (
 )
 
 // port makes, for a port on which some service speaks HTTP, one listener and its routes. Requests find their service by
-// host, so the listener does not change when services do.
+// host, so the listener does not change when services do. It also has the chains of ServiceEntries that have no address of their own.
 func (s *Shared) port(c *collector, port string) {
-	hosts := s.hosts.Get(port)
+	hosts, chains := s.hosts.Get(port), c.claimChains(s.chains.Get(port))
 	if hosts.Empty() {
-		s.set = s.set.With(resource.Listener, s.set.Of(resource.Listener).Without(c.httpListenerName(port)))
 		s.set = s.set.With(resource.Route, s.set.Of(resource.Route).Without(port))
-		s.report("port "+port, nil)
+	} else {
+		c.routes(port, hosts)
+	}
+	if hosts.Empty() && len(chains) == 0 {
+		s.set = s.set.With(resource.Listener, s.set.Of(resource.Listener).Without(c.httpListenerName(port)))
+		s.report("port "+port, c.problems)
 		return
 	}
-	c.addReporting(mesh.NewHash().Add("http listener", port), nil, func(d *draft) {
-		l := c.httpListener(port)
+	key := mesh.NewHash().Add("http listener", port)
+	for _, x := range chains {
+		key.Add("chain", x.key)
+	}
+	c.addReporting(key.Bool(hosts.Empty()), chainObjects(chains), func(d *draft) {
+		l := c.portListener(port, !hosts.Empty(), chains)
 		d.emit(resource.Listener, l.Name, l)
 	})
-	c.routes(port, hosts)
 	s.set = s.set.Put(c.resources...)
 	s.report("port "+port, c.problems)
 }
@@ -45,13 +52,19 @@ func routedByHost(p *mesh.Port) bool { return p.Protocol.IsHTTP() && !names.Prox
 // their own then, because the idle connection of a pool must not pass by the mesh.
 const serverFirstTimeout = 1
 
-// httpListener routes HTTP. Other traffic to the port, to an address that no service claims, is handled as unknown traffic;
-// TCP and headless services on the port have listeners of their own, which are more specific.
-func (c *collector) httpListener(port string) *listenerv3.Listener {
+// portListener routes HTTP, if some service speaks it on the port, and has chains for other connections. The rest of the traffic to
+// the port, to an address that no service claims, is handled as unknown traffic; TCP and headless services on the port have listeners
+// of their own, which are more specific.
+func (c *collector) portListener(port string, http bool, chains []*sharedChain) *listenerv3.Listener {
 	n, _ := strconv.ParseUint(port, 10, 32)
 	l := c.outboundListener(c.wildcard(), uint32(n))
-	c.routeHTTP(l, "outbound_"+l.Name, port, noHost)
-	if c.scope.Settings.AllowAnyOutbound {
+	if http {
+		c.routeHTTP(l, "outbound_"+l.Name, port, noHost)
+	} else {
+		l.DefaultFilterChain = &listenerv3.FilterChain{Name: "other", Filters: c.tcpChain(sidecarOutbound, c.unknown())}
+	}
+	serverFirst := addChains(l, chains) && !http
+	if len(l.ListenerFilters) > 0 && (c.scope.Settings.AllowAnyOutbound || serverFirst) {
 		l.ListenerFiltersTimeout, l.ContinueOnListenerFiltersTimeout = seconds(serverFirstTimeout), true
 	}
 	return l
@@ -79,6 +92,9 @@ func (c *collector) addressListeners(s *scope.Service) {
 				c.httpListeners(s, p, c.addressesOf(s, p), number(p.Number))
 			}
 			continue
+		}
+		if s.External() {
+			c.portChains(s, p)
 		}
 		for _, a := range c.unclaimed(first, s, p) {
 			cluster := outboundName(p.Number, "", s.Host) + a.suffix

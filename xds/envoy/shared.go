@@ -17,8 +17,9 @@ type Shared struct {
 	settings  *mesh.Settings
 	telemetry *mesh.Telemetry
 	set       *resource.Set
-	addresses table.Groups[*resource.Resource] // TCP listeners, by name and the host that asks for it
-	hosts     table.Groups[*virtualHost]       // by port and object
+	addresses table.Groups[*resource.Resource] // TCP listeners, by name and the claim of the service
+	hosts     table.Groups[*virtualHost]       // by port and orderOf
+	chains    table.Groups[*sharedChain]       // by port and age
 	faults    table.Table[*faults]             // by the object they were found in
 	lastGood  table.Table[*part]               // by host: the last good translation of services whose translation has panicked since
 }
@@ -75,6 +76,7 @@ func (b *Builder) service(s scope.Scope, view *scope.Service) part {
 			c.addressListeners(view)
 			c.withoutTelemetry(func(c *collector) { c.virtualHosts(view) })
 			d.part = c.part
+			d.claim = claimOf(view.Service)
 		})
 	})
 }
@@ -101,45 +103,54 @@ func (s *Shared) replace(host string, before, now part) {
 	s.lastGood = s.lastGood.Without(host)
 	kept := map[*resource.Resource]bool{}
 	for _, r := range now.resources {
-		kept[r] = true
+		kept[r] = before.claim == now.claim
 	}
 	for _, r := range before.resources {
 		if !kept[r] {
-			s.remove(host, r)
+			s.remove(before.claim, r)
 		}
 	}
 	for _, r := range now.resources {
-		s.put(host, r)
+		s.put(now.claim, r)
 	}
 	for _, h := range before.hosts {
 		if !slices.Contains(now.hosts, h) {
-			s.hosts = s.hosts.Without(number(h.port), string(h.object))
+			s.hosts = s.hosts.Without(number(h.port), h.order())
 		}
 	}
 	for _, h := range now.hosts {
-		s.hosts = s.hosts.With(number(h.port), string(h.object), h)
+		s.hosts = s.hosts.With(number(h.port), h.order(), h)
 	}
+	s.replaceChains(before.chains, now.chains)
 	s.report(host, now.problems)
 }
 
-func (s *Shared) remove(host string, r *resource.Resource) {
+func (s *Shared) remove(claim string, r *resource.Resource) {
 	if r.Type == resource.Listener {
-		s.addresses = s.addresses.Without(r.Name, host)
+		s.addresses = s.addresses.Without(r.Name, claim)
 		s.resolveAddress(r.Name)
 		return
 	}
 	s.set = s.set.With(r.Type, s.set.Of(r.Type).Without(r.Name))
 }
 
-func (s *Shared) put(host string, r *resource.Resource) {
+func (s *Shared) put(claim string, r *resource.Resource) {
 	if r.Type == resource.Listener {
-		s.addresses = s.addresses.With(r.Name, host, r)
+		s.addresses = s.addresses.With(r.Name, claim, r)
 		s.resolveAddress(r.Name)
 		return
 	}
 	if s.set.Of(r.Type).Get(r.Name) != r {
 		s.set = s.set.Put(r)
 	}
+}
+
+// claimOf orders services that claim an address: those of Kubernetes by host, then those of ServiceEntries, the oldest first.
+func claimOf(s *mesh.Service) string {
+	if s.External() {
+		return "~" + s.Age() // after all hosts
+	}
+	return s.Host
 }
 
 // resolveAddress gives an address to the first of the services that claim it, and records a problem of the others.
@@ -186,6 +197,11 @@ func changedPorts(before, now *Shared) []string {
 	for c := range table.Diff(before.hosts.Table, now.hosts.Table) {
 		ports = append(ports, c.Key)
 	}
+	for c := range table.Diff(before.chains.Table, now.chains.Table) {
+		ports = append(ports, c.Key)
+	}
+	slices.Sort(ports)
+	ports = slices.Compact(ports)
 	var changed []*mesh.Ports
 	for c := range table.Diff(before.outbound.Foreign, now.outbound.Foreign) {
 		for _, f := range []*scope.Foreign{c.Old, c.New} {

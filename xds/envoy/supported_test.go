@@ -21,6 +21,7 @@ var silent = map[string]string{
 	"Server.port.protocol":             "with or without TLS matters, which version of HTTP is spoken is seen",
 	"Metrics.providers.name":           "there is one provider, prometheus",
 	"MetricsOverrides.value.operation": "REMOVE is for labels of the mesh only and UPSERT for all others, so a label has one valid value",
+	"ServiceEntry.ports.name":          "a name for the ports of endpoints",
 }
 
 // TestSupportedFieldsHaveAnEffect changes each field that is accepted, one at a time, and looks whether some proxy gets
@@ -174,7 +175,7 @@ func others(field protoreflect.FieldDescriptor, value protoreflect.Value) []prot
 			}
 		}
 	case protoreflect.StringKind:
-		for _, s := range []string{value.String() + "x", "x" + value.String(), "http", "reset", "mesh", "legacy", "HTTP2"} {
+		for _, s := range []string{value.String() + "x", "x" + value.String(), "http", "reset", "mesh", "legacy", "HTTP2", "192.0.2.99"} {
 			list = append(list, protoreflect.ValueOfString(s))
 		}
 	case protoreflect.DoubleKind:

@@ -26,6 +26,9 @@ type virtualHost struct {
 	frame   []byte // the field of the route configuration
 }
 
+// order is the host's place in route configurations: that of its object.
+func (h *virtualHost) order() string { return string(h.object) + " " + h.name }
+
 // emitHost adds a host unless Envoy would reject it.
 func (d *draft) emitHost(h *virtualHost, message *routev3.VirtualHost) {
 	if err := validate(message); err != nil {

@@ -23,6 +23,7 @@ var kinds = map[istioconfig.Kind]kind{
 	istioconfig.DestinationRule:    row(newDestinationRule, (*Snapshot).putDestinationRule),
 	istioconfig.Gateway:            row(newGateway, (*Snapshot).putGateway),
 	istioconfig.PeerAuthentication: row(newPeerAuthentication, (*Snapshot).putPeerAuthentication),
+	istioconfig.ServiceEntry:       row(newServiceEntry, (*Snapshot).putServiceEntry),
 	istioconfig.Telemetry:          row(newTelemetryRule, (*Snapshot).putTelemetry),
 }
 

@@ -117,12 +117,13 @@ func LimitProblems(list []Problem) []Problem {
 // Snapshot is the model of the mesh at one generation. It is immutable.
 type Snapshot struct {
 	Settings        *Settings
-	Services        table.Table[*Service]         // by host
-	VirtualServices table.Table[*VirtualService]  // oldest first
-	Rules           table.Table[*DestinationRule] // oldest first
-	Gateways        table.Table[*Gateway]         // oldest first
-	Credentials     table.Table[*Credential]      // by namespace/name of their Secret
-	Problems        []Problem                     // sorted
+	Services        table.Table[*Service]               // of Kubernetes, by host
+	Entries         table.Table[table.Groups[*Service]] // of ServiceEntries, by host, by namespace, oldest first
+	VirtualServices table.Table[*VirtualService]        // oldest first
+	Rules           table.Table[*DestinationRule]       // oldest first
+	Gateways        table.Table[*Gateway]               // oldest first
+	Credentials     table.Table[*Credential]            // by namespace/name of their Secret
+	Problems        []Problem                           // sorted
 	Lookup          Lookup
 
 	in    Inputs

@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"net/netip"
 	"time"
 
 	networking "istio.io/api/networking/v1alpha3"
@@ -59,8 +60,9 @@ type Service struct {
 	Kubernetes *KubernetesNames // of one that comes from a Kubernetes Service; nil: clients call it by Host alone
 	Resolution Resolution
 	Addresses  []string
-	ExportTo   []string // the namespaces that may call it; none: all
-	Affinity   bool     // connections of one client address go to one endpoint
+	Ranges     []netip.Prefix // of addresses, beside these
+	ExportTo   []string       // the namespaces that may call it; none: all
+	Affinity   bool           // connections of one client address go to one endpoint
 	Created    time.Time
 	Ports      []*Port
 	Key        string // without the endpoints, which change far more often
@@ -82,12 +84,13 @@ type Port struct {
 
 // Endpoint is one address behind a port.
 type Endpoint struct {
-	Address    string
+	Address    string // or a name, where the service's resolution is by DNS
 	Port       uint32
 	PodAddress bool // the address is that of a pod of the service's namespace; else the slice's author alone says so
 	MTLS       bool // accepts the mesh's mutual TLS: the pod's proxy sees the port, and its policy allows it
 	Account    string
 	Labels     map[string]string
+	Weight     uint32 // in relation to the others; 0: 1
 	Workload   string // "name;namespace;canonical name;canonical revision;cluster", for telemetry
 }
 

@@ -7,6 +7,11 @@ type Resolution string
 const (
 	ByProxy  Resolution = ""       // clients connect to an address of the service, and the proxy balances over its endpoints
 	ByClient Resolution = "client" // clients connect to an endpoint that DNS returned: a headless Service
+
+	// Those of ServiceEntries, beside ByProxy.
+	Unresolved   Resolution = "none"         // connections go to the address that clients connect to
+	ByDNS        Resolution = "dns"          // the proxy looks up the names of the endpoints, and balances over all addresses
+	ByFirstOfDNS Resolution = "first of dns" // the proxy looks up the name of the endpoint, and takes the first address
 )
 
 // KubernetesNames are the names of a Kubernetes Service, from which its clients make host names. Those of its own namespace may omit
@@ -65,7 +70,10 @@ func (n Name) hosts(caller string) []string {
 // finish computes what follows from the other fields.
 func (s *Service) finish() {
 	h := NewHash().Add(string(s.Object), s.Namespace, s.Name, s.Host, string(s.Resolution)).List(s.Addresses).Uint(uint64(s.Created.Unix()))
-	h.List(s.ExportTo).Bool(s.Affinity).Bool(s.Kubernetes != nil)
+	for _, r := range s.Ranges {
+		h.Add(r.String())
+	}
+	h.Uint(uint64(len(s.Ranges))).List(s.ExportTo).Bool(s.Affinity).Bool(s.Kubernetes != nil)
 	if s.Kubernetes != nil {
 		h.Uint(uint64(len(s.Kubernetes.Aliases)))
 		for _, a := range s.Kubernetes.Aliases {
@@ -90,10 +98,13 @@ func (p *Port) finish() {
 	for _, e := range p.Endpoints {
 		p.AllMTLS = p.AllMTLS && e.MTLS
 		p.AnyMTLS = p.AnyMTLS || e.MTLS
-		h.Add(e.Address, e.Account, e.Workload).Uint(uint64(e.Port)).Bool(e.PodAddress).Bool(e.MTLS).Map(e.Labels)
+		h.Add(e.Address, e.Account, e.Workload).Uint(uint64(e.Port)).Uint(uint64(e.Weight)).Bool(e.PodAddress).Bool(e.MTLS).Map(e.Labels)
 	}
 	p.Key = h.Key()
 }
+
+// Age orders services, the oldest first.
+func (s *Service) Age() string { return ageOf(s.Created, s.Object) + " " + s.Host }
 
 // Sum is the hash of the service with its endpoints.
 func (s *Service) Sum() string { return s.sum }

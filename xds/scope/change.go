@@ -32,7 +32,7 @@ type changes struct {
 func (v *Views) changesOf() *changes {
 	return v.changes.Get("", func(before **changes) *changes {
 		snapshot := v.Snapshot
-		now := &mesh.Snapshot{Settings: snapshot.Settings, Services: snapshot.Services, VirtualServices: snapshot.VirtualServices, Rules: snapshot.Rules, Gateways: snapshot.Gateways}
+		now := &mesh.Snapshot{Settings: snapshot.Settings, Services: snapshot.Services, Entries: snapshot.Entries, VirtualServices: snapshot.VirtualServices, Rules: snapshot.Rules, Gateways: snapshot.Gateways}
 		c := &changes{
 			at: &generation{}, of: now, httpPorts: snapshot.Lookup.HTTPPorts,
 			hosts: map[string]bool{}, routes: map[string]bool{}, ports: map[string]bool{}, wild: map[string]bool{},
@@ -57,6 +57,10 @@ func (c *changes) find(before, now *mesh.Snapshot) {
 		if !d.Had || !d.Has || d.Old.Key != d.New.Key {
 			c.structure(now, d.Key)
 		}
+	}
+	for d := range table.Diff(before.Entries, now.Entries) {
+		c.hosts[d.Key] = true
+		c.structure(now, d.Key)
 	}
 	for d := range table.Diff(before.VirtualServices, now.VirtualServices) {
 		c.routes[d.Key] = true
@@ -85,7 +89,7 @@ func (c *changes) find(before, now *mesh.Snapshot) {
 	if len(c.wild) == 0 {
 		return
 	}
-	for host := range now.Services.All() {
+	for host := range hostsOf(now) {
 		if c.meant(host) {
 			c.hosts[host] = true
 		}

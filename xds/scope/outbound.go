@@ -1,6 +1,8 @@
 package scope
 
 import (
+	"iter"
+
 	"github.com/mesh-operator/mesh-operator/xds/mesh"
 	"github.com/mesh-operator/mesh-operator/xds/table"
 )
@@ -67,7 +69,7 @@ func newOutbound(last outboundView, changed *changes, snapshot *mesh.Snapshot, c
 	f := newFinder(snapshot, c)
 	if last.Outbound == nil || changed.all || last.at != changed.from {
 		views := map[string]*Service{}
-		for host := range snapshot.Services.All() {
+		for host := range hostsOf(snapshot) {
 			if s := f.service(host); s != nil {
 				views[host] = f.view(s)
 			}
@@ -90,11 +92,23 @@ func newOutbound(last outboundView, changed *changes, snapshot *mesh.Snapshot, c
 
 // service is the service of a host if there is one that the caller may call.
 func (f *finder) service(host string) *mesh.Service {
-	s := f.snapshot.Service(host)
-	if s == nil || !mesh.Exported(s.ExportTo, s.Namespace, f.caller.namespace) {
-		return nil
+	return f.snapshot.ServiceFor(host, f.caller.namespace)
+}
+
+// hostsOf iterates over the hosts of Services and of ServiceEntries. A host may come twice.
+func hostsOf(snapshot *mesh.Snapshot) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for host := range snapshot.Services.All() {
+			if !yield(host) {
+				return
+			}
+		}
+		for host := range snapshot.Entries.All() {
+			if !yield(host) {
+				return
+			}
+		}
 	}
-	return s
 }
 
 // view is a service as the caller sees it.

@@ -86,7 +86,7 @@ func (f *finder) foreign(v *mesh.VirtualService) *Foreign {
 	}
 	var hosts []string
 	for _, h := range v.Hosts {
-		if f.snapshot.Service(h) == nil {
+		if f.snapshot.Service(h) == nil && f.service(h) == nil {
 			hosts = append(hosts, h)
 		}
 	}

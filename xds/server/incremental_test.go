@@ -123,7 +123,7 @@ func change(in *mesh.Inputs, what, which, how byte) {
 	namespace, name := pick(namespaces, which), pick(names, which/3)
 	meta := metav1.ObjectMeta{Namespace: namespace, Name: name, CreationTimestamp: metav1.Unix(int64(how%3), 0)}
 	key, gone := namespace+"/"+name, how%5 == 0
-	switch what % 13 {
+	switch what % 15 {
 	case 0, 10:
 		if in.Services = in.Services.Without(key); !gone {
 			mesh.Add(&in.Services, someService(meta, how))
@@ -160,6 +160,8 @@ func change(in *mesh.Inputs, what, which, how byte) {
 		}
 	case 12:
 		config(in, gone, istioconfig.Telemetry, meta, someTelemetry(meta.Name, how))
+	case 13, 14:
+		config(in, gone, istioconfig.ServiceEntry, meta, someEntry(how, which))
 	}
 }
 
@@ -230,7 +232,7 @@ func someGateway(how byte) *networking.Gateway {
 // someRule may be for a service or for many, take a certificate from a Secret, or be invalid.
 func someRule(how byte) *networking.DestinationRule {
 	r := &networking.DestinationRule{
-		Host:    pick([]string{"x", "y", "x.a.svc.cluster.local", "*.b.svc.cluster.local", "*", "*y.b.svc.cluster.local"}, how),
+		Host:    pick([]string{"x", "y", "x.a.svc.cluster.local", "*.b.svc.cluster.local", "*", "*y.b.svc.cluster.local", "out.com"}, how),
 		Subsets: []*networking.Subset{{Name: pick([]string{"v0", "v1"}, how/2), Labels: map[string]string{"version": pick([]string{"v0", "v1"}, how/4)}}},
 	}
 	switch how / 8 % 6 {
@@ -345,7 +347,7 @@ func somePod(meta metav1.ObjectMeta, app string, which, how byte) *corev1.Pod {
 func someRoutes(name string, how byte) *networking.VirtualService {
 	r := &networking.HTTPRoute{
 		Timeout: durationpb.New(time.Duration(1+how%3) * time.Second),
-		Route:   []*networking.HTTPRouteDestination{{Destination: &networking.Destination{Host: pick([]string{"x", "y.a.svc.cluster.local", "z.b.svc.cluster.local"}, how)}}},
+		Route:   []*networking.HTTPRouteDestination{{Destination: &networking.Destination{Host: pick([]string{"x", "y.a.svc.cluster.local", "z.b.svc.cluster.local", "out.com"}, how)}}},
 	}
 	if how%3 == 0 {
 		r.Match = []*networking.HTTPMatchRequest{{SourceLabels: map[string]string{"version": pick([]string{"v0", "v1"}, how/4)}}}

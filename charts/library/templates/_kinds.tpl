@@ -80,6 +80,7 @@
   - virtualservices
   - destinationrules
   - gateways
+  - serviceentries
   verbs:
   - list
   - watch

@@ -33,7 +33,7 @@ var resources = map[istioconfig.Kind]resource{
 	istioconfig.DestinationRule:    {[]string{"dr"}, []column{{"Host", ".spec.host", "The service that the rule is for"}}},
 	istioconfig.Gateway:            {[]string{"gw"}, []column{{"Selector", ".spec.selector", "The labels of the pods that serve the gateway"}}},
 	istioconfig.PeerAuthentication: {[]string{"pa"}, []column{{"Mode", ".spec.mtls.mode", "The mode of mutual TLS"}}},
-	"ServiceEntry": {[]string{"se"}, []column{
+	istioconfig.ServiceEntry: {[]string{"se"}, []column{
 		{"Hosts", ".spec.hosts", "The hosts of the service"},
 		{"Location", ".spec.location", "Whether the service is in the mesh or outside"},
 		{"Resolution", ".spec.resolution", "How its addresses are found"},

@@ -20,6 +20,7 @@ func init() {
 	describeRules()
 	describeGateways()
 	describeTelemetry()
+	describeServiceEntries()
 }
 
 func describeRoutes() {
