@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/mesh-operator/mesh-operator/cmd/meshctl/callgraph"
 )
 
 // topRow is the traffic of a workload.
@@ -107,15 +109,5 @@ func (t traffic) String() string {
 	if t.Requests == 0 {
 		return "-\t-\t-\t-"
 	}
-	return fmt.Sprintf("%.1f\t%.1f %%\t%s\t%s", t.Requests, 100*t.Errors/t.Requests, topDuration(t.P50), topDuration(t.P99))
-}
-
-func topDuration(ms *float64) string {
-	switch {
-	case ms == nil:
-		return "-"
-	case *ms >= 1000:
-		return fmt.Sprintf("%.1f s", *ms/1000)
-	}
-	return fmt.Sprintf("%.1f ms", *ms)
+	return fmt.Sprintf("%.1f\t%.1f %%\t%s\t%s", t.Requests, 100*t.Errors/t.Requests, callgraph.Duration(t.P50), callgraph.Duration(t.P99))
 }

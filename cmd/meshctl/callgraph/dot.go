@@ -52,7 +52,7 @@ func (e Edge) words() []string {
 		lines[0] += ", " + e.errors() + " errors"
 	}
 	if e.P50 != nil && e.P99 != nil {
-		lines = append(lines, duration(e.P50)+" / "+duration(e.P99))
+		lines = append(lines, Duration(e.P50)+" / "+Duration(e.P99))
 	}
 	return lines
 }

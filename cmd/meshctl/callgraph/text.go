@@ -81,8 +81,8 @@ const (
 	unlocked // at least a part came in plain text
 )
 
-// duration is a number of milliseconds with its unit.
-func duration(ms *float64) string {
+// Duration is a number of milliseconds with its unit; "-" when there is none.
+func Duration(ms *float64) string {
 	switch {
 	case ms == nil:
 		return "-"

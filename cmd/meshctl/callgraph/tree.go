@@ -58,7 +58,7 @@ func (t *tree) below(n Node, indent string) {
 		if again {
 			name += " (above)"
 		}
-		t.rows = append(t.rows, []string{indent + branch + name, symbols[e.security()], e.rate(), e.errors(), duration(e.P50), duration(e.P99)})
+		t.rows = append(t.rows, []string{indent + branch + name, symbols[e.security()], e.rate(), e.errors(), Duration(e.P50), Duration(e.P99)})
 		if !again {
 			t.below(e.To, indent+next)
 		}
