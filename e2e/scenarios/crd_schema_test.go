@@ -31,6 +31,7 @@ const (
 var versionsOf = map[string][]string{
 	"networking.istio.io": {"v1", "v1beta1", "v1alpha3"},
 	"security.istio.io":   {"v1", "v1beta1"},
+	"telemetry.istio.io":  {"v1", "v1alpha1"},
 }
 
 // TestSchemaKeepsArticles creates every rule of the articles, old spellings included, in every served version, as a dry run:
@@ -166,6 +167,7 @@ func objectBeingDeleted(t *testing.T, resource dynamic.ResourceInterface, kind i
 		istioconfig.DestinationRule:    `{"host":"a"}`,
 		istioconfig.Gateway:            `{"selector":{"a":"a"},"servers":[{"port":{"number":80,"name":"http","protocol":"HTTP"},"hosts":["a"]}]}`,
 		istioconfig.PeerAuthentication: `{}`,
+		istioconfig.Telemetry:          `{"accessLogging":[{"disabled":true}]}`,
 		istioconfig.ServiceEntry:       `{"hosts":["a.example.com"],"ports":[{"number":80,"name":"http","protocol":"HTTP"}],"resolution":"DNS"}`,
 	}
 	u := &unstructured.Unstructured{Object: map[string]any{"spec": plainJSON(t, json.RawMessage(least[kind]))}}
